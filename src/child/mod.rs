@@ -1,0 +1,91 @@
+//! What runs between clone and exec.
+//!
+//! The child of the usual path shares the host's memory, thread-local storage and all, while the thread that made it
+//! stands still in clone(2). The host's other threads run on. Whatever lock one of them holds, a malloc lock for one,
+//! the child would wait for with nobody to vouch that it is ever released in a state the child understands; whatever
+//! the child allocates, the host leaks. So the code here and in `sys/` does three things only: it reads the
+//! [`ChildPlan`] that its parent prepared, makes system calls, and writes numbers into the plan's record. It never
+//! allocates, locks, panics or unwinds, and does not use `std`. Lints below hold that at compile time, and
+//! `tests/child_allocations.rs` holds it at run time.
+//!
+//! Everything that is per-process in the kernel is the child's own from the start (signal dispositions, descriptor
+//! table, limits, working directory, credentials). Two things are not, because they belong to the address space: the
+//! dumpable flag and the huge page setting. No step may touch them in a shared address space.
+#![deny(
+    clippy::disallowed_types,
+    clippy::std_instead_of_core,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+mod confine;
+mod exec;
+mod setup;
+
+use core::ffi::{c_int, c_void};
+
+use crate::plan::{ChildPlan, Record, PlannedStep, Step};
+use crate::sys::{self, Errno};
+
+/// Exit status of a child that could not execute its program; nobody outside the library sees it.
+const FAILED: c_int = 127;
+
+/// The first code of a new process.
+///
+/// `plan` points to a [`ChildPlan`] that outlives the child's use of this memory.
+#[allow(unsafe_code)]
+pub extern "C" fn entry(plan: *mut c_void) -> c_int {
+    // SAFETY: spawn passes a valid plan and, on the usual path, stands still until exec or exit.
+    let plan: &ChildPlan<'_> = unsafe { &*plan.cast_const().cast() };
+    if run_steps(plan.steps, plan.record) {
+        plan.record.begin_exec();
+        let errno = exec::execute(&plan.exec);
+        plan.record.fail_exec(errno.0);
+    }
+    sys::process::exit(FAILED)
+}
+
+/// Takes `steps` in order and records each outcome; false if a required one failed.
+pub fn run_steps(steps: &[PlannedStep<'_>], record: &Record) -> bool {
+    for (index, planned) in steps.iter().enumerate() {
+        let Err(Errno(errno)) = take(planned.step) else { continue };
+        record.set_outcome(index, errno);
+        if planned.required {
+            record.fail_step(index, errno);
+            return false;
+        }
+    }
+    true
+}
+
+fn take(step: Step<'_>) -> sys::Result<()> {
+    match step {
+        Step::DefaultSignals => {
+            sys::signal::reset_dispositions();
+            Ok(())
+        }
+        Step::UnblockSignals => sys::signal::set_mask(sys::signal::Mask::EMPTY).map(drop),
+        Step::DieWithParent { parent } => setup::die_with_parent(parent),
+        Step::NewSession => sys::process::new_session(),
+        Step::Foreground { terminal } => setup::take_foreground(terminal),
+        Step::Umask(mask) => {
+            sys::limits::set_umask(mask);
+            Ok(())
+        }
+        Step::Nice(value) => sys::limits::set_nice(value),
+        Step::Affinity(set) => sys::limits::set_affinity(set),
+        Step::Personality(flag) => sys::limits::add_personality(flag),
+        Step::NoHugePages => sys::credentials::disable_huge_pages(),
+        Step::ChangeDirectory(directory) => sys::fd::change_directory(directory),
+        Step::CloseInherited => sys::fd::close_on_exec_from(3),
+        Step::Descriptors(moves) => setup::place_descriptors(moves),
+        Step::Limit { resource, soft, hard } => sys::limits::set_limit(resource, soft, hard),
+        Step::DropCapabilities => sys::credentials::drop_capabilities(),
+        Step::NoNewPrivs => sys::credentials::set_no_new_privs(),
+        Step::Landlock { ruleset, flags } => sys::landlock::restrict_self(ruleset, flags),
+        Step::Filter { program, flags } => confine::install_filter(program, flags),
+    }
+}

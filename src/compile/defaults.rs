@@ -1,0 +1,241 @@
+//! What the filter refuses unless a policy names it: the default denylist.
+//!
+//! Three kinds: calls refused whole, calls refused for some register arguments, and, where Landlock leaves a gap,
+//! calls refused to fill it. EPERM tells a program that it may not; ENOSYS makes it fall back to another call.
+
+use super::filter::{Action, ArgumentTest, Clause, Compare, Rule, Width};
+
+const EPERM: Action = Action::Errno(libc::EPERM as u16);
+const ENOSYS: Action = Action::Errno(libc::ENOSYS as u16);
+
+/// Calls refused whole with EPERM.
+const REFUSED: &[&str] = &[
+    // Mounts, old and new interface, and the root directory.
+    "mount", "umount2", "pivot_root", "move_mount", "open_tree", "open_tree_attr", "fsopen", "fsconfig", "fsmount",
+    "fspick", "mount_setattr", "chroot",
+    // Namespaces. clone is tested for its flags; clone3 answers ENOSYS.
+    "unshare", "setns",
+    // The kernel and the machine.
+    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module", "query_module",
+    "get_kernel_syms", "bpf", "perf_event_open", "userfaultfd", "lookup_dcookie", "syslog", "acct", "quotactl",
+    "quotactl_fd", "swapon", "swapoff", "reboot", "sethostname", "setdomainname", "settimeofday", "clock_settime",
+    // Reading and setting are told apart in memory only.
+    "adjtimex", "clock_adjtime",
+    // Keys, which outlive the sandbox and are shared with the user's other processes.
+    "add_key", "request_key", "keyctl",
+    // Other processes.
+    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp", "pidfd_getfd",
+    "migrate_pages", "move_pages",
+    // Files by handle, past all paths.
+    "open_by_handle_at", "name_to_handle_at",
+    // Ports and descriptor tables of the processor.
+    "ioperm", "iopl", "modify_ldt",
+    // IPC that names reach from outside the sandbox.
+    "shmget", "shmat", "shmctl", "shmdt", "semget", "semop", "semctl", "semtimedop", "msgget", "msgsnd", "msgrcv",
+    "msgctl", "mq_open", "mq_unlink",
+    "fanotify_init",
+];
+
+/// Calls refused whole with ENOSYS: programs do without them.
+const ABSENT: &[&str] =
+    &["clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "statmount", "listmount"];
+
+/// Calls that change what Landlock does not govern: mode, owner, times, extended attributes and flags of files.
+const METADATA: &[&str] = &[
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat",
+    "utimensat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr",
+    "removexattrat", "file_setattr",
+];
+
+/// Which of the gaps that Landlock leaves the filter must fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// File metadata must not change.
+    pub metadata: bool,
+    /// No TCP server: listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
+    pub listen: bool,
+}
+
+/// The default rules, by name.
+pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
+    let mut rules: Vec<(&'static str, Rule)> = Vec::new();
+    rules.extend(REFUSED.iter().map(|&name| (name, Rule::always(EPERM))));
+    rules.extend(ABSENT.iter().map(|&name| (name, Rule::always(ENOSYS))));
+    rules.extend(with_arguments(gaps.metadata));
+    if gaps.metadata {
+        rules.extend(METADATA.iter().map(|&name| (name, Rule::always(EPERM))));
+    }
+    if gaps.listen {
+        rules.push(("listen", Rule::always(EPERM)));
+    }
+    rules
+}
+
+fn word(index: u8, compare: Compare, value: u32) -> ArgumentTest {
+    masked(index, u32::MAX, compare, value)
+}
+
+fn masked(index: u8, mask: u32, compare: Compare, value: u32) -> ArgumentTest {
+    ArgumentTest { index, width: Width::Word, mask: mask.into(), compare, value: value.into() }
+}
+
+fn is(index: u8, value: u32) -> ArgumentTest {
+    word(index, Compare::Equal, value)
+}
+
+fn refuse(tests: Vec<ArgumentTest>) -> Clause {
+    Clause { tests, action: EPERM }
+}
+
+fn permit(tests: Vec<ArgumentTest>) -> Clause {
+    Clause { tests, action: Action::Allow }
+}
+
+/// Refused in the cases listed.
+fn refused_if(clauses: Vec<Clause>) -> Rule {
+    Rule { clauses, otherwise: Action::Allow }
+}
+
+/// Allowed in the cases listed only.
+fn allowed_if(clauses: Vec<Clause>) -> Rule {
+    Rule { clauses, otherwise: EPERM }
+}
+
+fn with_arguments(metadata: bool) -> Vec<(&'static str, Rule)> {
+    let fastopen = |index| refused_if(vec![refuse(any_bit(index, libc::MSG_FASTOPEN.cast_unsigned()))]);
+    let own_process_only = || allowed_if(vec![permit(vec![is(0, 0)])]);
+    vec![
+        ("clone", clone_without_namespaces()),
+        ("ioctl", ioctl(metadata)),
+        ("prctl", prctl()),
+        ("personality", allowed_if(vec![permit(vec![is(0, 0)]), permit(vec![is(0, u32::MAX)])])),
+        ("mknod", no_devices(1)),
+        ("mknodat", no_devices(2)),
+        ("socket", tcp_sockets_only()),
+        ("socketpair", connected_pairs_only()),
+        // Fast open connects without connect(2), which is all that Landlock governs.
+        ("sendto", fastopen(3)),
+        ("sendmsg", fastopen(2)),
+        ("sendmmsg", fastopen(3)),
+        // By user id alone these reach the host's processes: limits, priority, scheduling, affinity.
+        ("prlimit64", own_process_only()),
+        ("sched_setaffinity", own_process_only()),
+        ("sched_setscheduler", own_process_only()),
+        ("sched_setparam", own_process_only()),
+        ("sched_setattr", own_process_only()),
+        ("setpriority", own_priority_only()),
+        // IOPRIO_WHO_PROCESS is 1.
+        ("ioprio_set", allowed_if(vec![permit(vec![is(0, 1), is(1, 0)])])),
+    ]
+}
+
+/// A test for any bit of `bits` cannot be said with a masked comparison to one value but as "at least 1".
+fn any_bit(index: u8, bits: u32) -> Vec<ArgumentTest> {
+    vec![masked(index, bits, Compare::AtLeast, 1)]
+}
+
+fn clone_without_namespaces() -> Rule {
+    let namespaces = libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET;
+    refused_if(vec![refuse(any_bit(0, namespaces.cast_unsigned()))])
+}
+
+/// Only PRIO_PROCESS on oneself: PRIO_PGRP and PRIO_USER may reach further than the sandbox.
+fn own_priority_only() -> Rule {
+    allowed_if(vec![permit(vec![is(0, 0), is(1, 0)])])
+}
+
+fn ioctl(metadata: bool) -> Rule {
+    const TIOCLINUX: u32 = 0x541c;
+    let request = |value| refuse(vec![is(1, value)]);
+    let mut clauses = vec![
+        // Typing for the user, or pasting, on the terminal that the sandbox shares with the host.
+        request(0x5412), // TIOCSTI
+        request(TIOCLINUX),
+        // The host's interfaces, addresses and routes: SIOCADDRT to the end of the device-private requests. They
+        // include SIOCGIF* and SIOCETHTOOL; SIOCATMARK and the like lie below.
+        refuse(vec![word(1, Compare::AtLeast, 0x890b), word(1, Compare::AtMost, 0x89ff)]),
+    ];
+    if metadata {
+        // FS_IOC_SETFLAGS, FS_IOC_SETVERSION and FS_IOC_FSSETXATTR, 32-bit forms too: they need no write access.
+        clauses.extend([0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x401c_5820].map(request));
+    }
+    refused_if(clauses)
+}
+
+fn prctl() -> Rule {
+    let options = [
+        libc::PR_SET_DUMPABLE,
+        libc::PR_SET_PTRACER,
+        libc::PR_SET_SECUREBITS,
+        libc::PR_SET_MM,
+    ];
+    refused_if(options.map(|option| refuse(vec![is(0, option.cast_unsigned())])).into())
+}
+
+/// The kernel reads the mode as 16 bits; its upper four are the type.
+fn no_devices(mode: u8) -> Rule {
+    let of_type = |kind| refuse(vec![masked(mode, libc::S_IFMT, Compare::Equal, kind)]);
+    refused_if(vec![of_type(libc::S_IFCHR), of_type(libc::S_IFBLK)])
+}
+
+/// The type argument carries SOCK_CLOEXEC and SOCK_NONBLOCK above its low four bits.
+const SOCKET_TYPE_MASK: u32 = 0xf;
+
+/// TCP over IPv4 and IPv6, which Landlock governs. Not MPTCP or SCTP (protocols), not raw or datagram sockets (types), and
+/// no other family: not even AF_UNIX, whose path names Landlock does not govern before ABI 9.
+fn tcp_sockets_only() -> Rule {
+    let mut clauses = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for protocol in [0, libc::IPPROTO_TCP] {
+            clauses.push(permit(vec![
+                is(0, family.cast_unsigned()),
+                masked(1, SOCKET_TYPE_MASK, Compare::Equal, libc::SOCK_STREAM.cast_unsigned()),
+                is(2, protocol.cast_unsigned()),
+            ]));
+        }
+    }
+    allowed_if(clauses)
+}
+
+/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the
+/// host; SOCK_RAW is another name for it.
+fn connected_pairs_only() -> Rule {
+    let pair = |kind: i32| {
+        permit(vec![
+            is(0, libc::AF_UNIX.cast_unsigned()),
+            masked(1, SOCKET_TYPE_MASK, Compare::Equal, kind.cast_unsigned()),
+        ])
+    };
+    allowed_if(vec![pair(libc::SOCK_STREAM), pair(libc::SOCK_SEQPACKET)])
+}
+
+/// What a program needs to be executed, loaded with its libraries, and ended, beyond the group `@default`: always
+/// allowed in allowlist mode.
+pub const ALWAYS_ALLOWED: &[&str] = &[
+    "execve", "exit", "exit_group", "rt_sigreturn", "restart_syscall", "brk", "mmap", "munmap", "mprotect", "read",
+    "pread64", "close", "open", "openat", "access", "faccessat", "faccessat2", "stat", "fstat", "newfstatat", "statx",
+    "readlink", "readlinkat", "prlimit64", "getrandom", "arch_prctl", "set_tid_address", "set_robust_list", "rseq",
+    "futex", "riscv_hwprobe", "riscv_flush_icache",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::arch;
+    use super::*;
+
+    #[test]
+    fn every_default_rule_names_a_known_call_once() {
+        let rules = rules(Gaps { metadata: true, listen: true });
+        for (index, (name, _)) in rules.iter().enumerate() {
+            assert!(arch::is_known(name), "{name}");
+            assert!(rules[..index].iter().all(|(other, _)| other != name), "{name}");
+        }
+        assert!(ALWAYS_ALLOWED.iter().all(|name| arch::is_known(name)));
+    }
+}

@@ -1,0 +1,191 @@
+//! From path rules and features to what the Landlock ruleset must say.
+
+use std::ffi::CString;
+
+use landlock::{AccessFs, AccessNet, BitFlags, Scope};
+
+use crate::policy::{Access, Policy};
+
+/// Which parts of Landlock a ruleset uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// File access.
+    pub files: bool,
+    /// Renaming and linking between directories is decided by the rules. Without it Landlock refuses them all.
+    pub refer: bool,
+    /// truncate(2).
+    pub truncate: bool,
+    /// ioctl(2) on devices.
+    pub ioctl_dev: bool,
+    /// TCP connect and bind.
+    pub network: bool,
+    /// Signals.
+    pub signal_scope: bool,
+    /// Abstract Unix sockets.
+    pub abstract_unix_scope: bool,
+}
+
+/// A ruleset, still without descriptors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesetSpec {
+    /// File rights that are denied unless a rule grants them.
+    pub files: BitFlags<AccessFs>,
+    /// Network rights that are denied.
+    pub network: BitFlags<AccessNet>,
+    /// Where the sandbox ends.
+    pub scopes: BitFlags<Scope>,
+    /// What is granted.
+    pub rules: Vec<PathGrant>,
+}
+
+/// Rights beneath a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathGrant {
+    /// The path.
+    pub path: CString,
+    /// Rights if it is a directory.
+    pub directory: BitFlags<AccessFs>,
+    /// Rights if it is not.
+    pub file: BitFlags<AccessFs>,
+    /// It may be missing.
+    pub optional: bool,
+}
+
+impl RulesetSpec {
+    /// The ruleset for `policy`; None if no part is used.
+    pub fn new(policy: &Policy, parts: Parts) -> Option<Self> {
+        let files = handled_files(parts);
+        let mut network = BitFlags::EMPTY;
+        if parts.network {
+            network = AccessNet::BindTcp | AccessNet::ConnectTcp;
+        }
+        let mut scopes = BitFlags::EMPTY;
+        if parts.signal_scope {
+            scopes |= Scope::Signal;
+        }
+        if parts.abstract_unix_scope {
+            scopes |= Scope::AbstractUnixSocket;
+        }
+        if files.is_empty() && network.is_empty() && scopes.is_empty() {
+            return None;
+        }
+        // Without file rights there is nothing that a path rule could grant.
+        let rules = if files.is_empty() {
+            Vec::new()
+        } else {
+            policy.paths.iter().map(|rule| grant(rule.path.clone(), rule.access, files)).collect()
+        };
+        Some(Self { files, network, scopes, rules })
+    }
+
+    /// A ruleset that scopes signals and does nothing else: the warden's own domain.
+    pub fn signal_scope_only() -> Self {
+        Self { files: BitFlags::EMPTY, network: BitFlags::EMPTY, scopes: Scope::Signal.into(), rules: Vec::new() }
+    }
+}
+
+/// Device nodes are never granted to anyone; the rights to make them are handled, so that they are denied.
+fn handled_files(parts: Parts) -> BitFlags<AccessFs> {
+    if !parts.files {
+        return BitFlags::EMPTY;
+    }
+    let mut handled = AccessFs::Execute
+        | AccessFs::WriteFile
+        | AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::RemoveDir
+        | AccessFs::RemoveFile
+        | AccessFs::MakeChar
+        | AccessFs::MakeDir
+        | AccessFs::MakeReg
+        | AccessFs::MakeSock
+        | AccessFs::MakeFifo
+        | AccessFs::MakeBlock
+        | AccessFs::MakeSym;
+    if parts.refer {
+        handled |= AccessFs::Refer;
+    }
+    if parts.truncate {
+        handled |= AccessFs::Truncate;
+    }
+    if parts.ioctl_dev {
+        handled |= AccessFs::IoctlDev;
+    }
+    handled
+}
+
+fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGrant {
+    let mut directory = BitFlags::EMPTY;
+    if access.reads() {
+        directory |= AccessFs::ReadFile | AccessFs::ReadDir;
+    }
+    if access.executes() {
+        directory |= AccessFs::Execute;
+    }
+    if access.writes() {
+        directory |= handled
+            & !(AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock);
+    }
+    let of_files = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Execute | AccessFs::Truncate | AccessFs::IoctlDev;
+    PathGrant { path, directory, file: directory & of_files, optional: access.is_optional() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PathRule;
+
+    const ALL: Parts = Parts {
+        files: true,
+        refer: true,
+        truncate: true,
+        ioctl_dev: true,
+        network: true,
+        signal_scope: true,
+        abstract_unix_scope: true,
+    };
+
+    fn policy(bits: u64) -> Policy {
+        let mut policy = Policy::new();
+        policy.paths.push(PathRule::new(c"/x".into(), Access::from_bits(bits).unwrap()).unwrap());
+        policy
+    }
+
+    #[test]
+    fn all_parts_handle_all_that_abi_7_knows() {
+        use landlock::{ABI, Access as _};
+        let spec = RulesetSpec::new(&Policy::new(), ALL).unwrap();
+        assert_eq!(spec.files, AccessFs::from_all(ABI::V7));
+        assert_eq!(spec.network, AccessNet::from_all(ABI::V7));
+        assert_eq!(spec.scopes, Scope::from_all(ABI::V7));
+        assert!(spec.rules.is_empty());
+    }
+
+    #[test]
+    fn parts_of_older_abis_leave_out_their_rights() {
+        use landlock::{ABI, Access as _};
+        let first = Parts { files: true, ..Parts::default() };
+        assert_eq!(RulesetSpec::new(&Policy::new(), first).unwrap().files, AccessFs::from_all(ABI::V1));
+        let third = Parts { refer: true, truncate: true, ..first };
+        assert_eq!(RulesetSpec::new(&Policy::new(), third).unwrap().files, AccessFs::from_all(ABI::V3));
+        let granted = &RulesetSpec::new(&policy(Access::WRITE), first).unwrap().rules[0];
+        assert!(!granted.directory.intersects(AccessFs::Refer | AccessFs::Truncate | AccessFs::IoctlDev));
+        assert_eq!(RulesetSpec::new(&Policy::new(), Parts::default()), None);
+    }
+
+    #[test]
+    fn grants_are_what_the_access_bits_say() {
+        let granted = |bits| RulesetSpec::new(&policy(bits), ALL).unwrap().rules[0].clone();
+        let read = granted(Access::READ | Access::OPTIONAL);
+        assert_eq!(read.directory, AccessFs::ReadFile | AccessFs::ReadDir);
+        assert_eq!(read.file, BitFlags::from(AccessFs::ReadFile));
+        assert!(read.optional);
+        assert_eq!(granted(Access::EXECUTE).directory, BitFlags::from(AccessFs::Execute));
+        let write = granted(Access::WRITE);
+        assert!(write.directory.contains(AccessFs::MakeReg | AccessFs::Refer | AccessFs::IoctlDev));
+        assert!(!write.directory.intersects(
+            AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock
+        ));
+        assert_eq!(write.file, AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev);
+    }
+}

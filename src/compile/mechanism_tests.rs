@@ -1,0 +1,109 @@
+//! What each kernel gives, by table.
+
+use super::*;
+
+fn kernel(landlock_abi: u32) -> Capabilities {
+    Capabilities {
+        landlock_abi,
+        landlock_errno: if landlock_abi == 0 { libc::ENOSYS } else { 0 },
+        seccomp_filter: true,
+        seccomp_notify: true,
+        close_range: true,
+        unlimited_processes: false,
+        privileged: false,
+    }
+}
+
+fn best_effort() -> Policy {
+    let mut policy = Policy::new();
+    policy.set_all_strictness(Strictness::BestEffort);
+    policy
+}
+
+fn states(policy: &Policy, kernel: &Capabilities) -> Vec<(Feature, State)> {
+    let mut problems = Vec::new();
+    let decisions = Decisions::new(policy, kernel, &mut problems);
+    assert_eq!(problems, []);
+    decisions.rows().iter().map(|row| (row.feature, row.state)).collect()
+}
+
+#[test]
+fn features_appear_with_the_abi_that_brought_them() {
+    for (abi, expected) in [
+        (0, &[][..]),
+        (1, &[Feature::Files]),
+        (2, &[Feature::Files, Feature::FilesRefer]),
+        (3, &[Feature::Files, Feature::FilesRefer, Feature::FilesTruncate]),
+        (4, &[Feature::Files, Feature::FilesRefer, Feature::FilesTruncate, Feature::Network]),
+    ] {
+        let found: Vec<_> = states(&best_effort(), &kernel(abi))
+            .into_iter()
+            .filter(|&(feature, state)| state == State::Enforced && needed_abi(feature).is_some())
+            .map(|(feature, _)| feature)
+            .collect();
+        assert_eq!(found, expected, "ABI {abi}");
+    }
+    assert!(states(&Policy::new(), &kernel(6)).iter().all(|&(feature, state)| {
+        state == if feature.is_optional() { State::NotRequested } else { State::Enforced }
+    }));
+}
+
+#[test]
+fn everything_required_and_missing_is_named_at_once() {
+    let mut problems = Vec::new();
+    Decisions::new(&Policy::new(), &kernel(3), &mut problems);
+    let messages: Vec<_> = problems.iter().map(Error::message).collect();
+    assert_eq!(
+        messages,
+        [
+            "landlock: files-ioctl-dev: needs Landlock ABI 5, this kernel has 3: Operation not supported",
+            "landlock: network: needs Landlock ABI 4, this kernel has 3: Operation not supported",
+            "landlock: signal-scope: needs Landlock ABI 6, this kernel has 3: Operation not supported",
+            "landlock: abstract-unix-scope: needs Landlock ABI 6, this kernel has 3: Operation not supported",
+            "landlock: kill-all: needs Landlock ABI 6, this kernel has 3: Operation not supported",
+        ]
+    );
+}
+
+#[test]
+fn missing_mechanisms_are_rows_under_best_effort() {
+    let mut old = kernel(0);
+    old.seccomp_filter = false;
+    old.close_range = false;
+    let states = states(&best_effort(), &old);
+    let state = |wanted| states.iter().find(|(feature, _)| *feature == wanted).unwrap().1;
+    assert_eq!(state(Feature::Files), State::Unavailable);
+    assert_eq!(state(Feature::KillAll), State::Degraded);
+    assert_eq!(state(Feature::Syscalls), State::Unavailable);
+    assert_eq!(state(Feature::FilesMetadata), State::Unavailable);
+    assert_eq!(state(Feature::Descriptors), State::Unavailable);
+    assert_eq!(state(Feature::NoNewPrivs), State::Enforced);
+}
+
+#[test]
+fn process_limit_is_refused_where_the_kernel_would_ignore_it() {
+    let mut policy = Policy::new();
+    policy.limits.insert(Limit::Nproc, 8);
+    let mut root = kernel(7);
+    root.unlimited_processes = true;
+    let mut problems = Vec::new();
+    Decisions::new(&policy, &root, &mut problems);
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].kind(), ErrorKind::Unsupported);
+    policy.set_strictness(Feature::Limits, Strictness::BestEffort);
+    problems.clear();
+    let decisions = Decisions::new(&policy, &root, &mut problems);
+    assert!(problems.is_empty());
+    assert!(decisions.uses(Feature::Limits) && !decisions.enforces(Feature::Limits));
+}
+
+#[test]
+fn disabled_feature_is_not_used_and_takes_its_parts_along() {
+    let mut policy = Policy::new();
+    policy.set_strictness(Feature::Files, Strictness::Disable);
+    let mut problems = Vec::new();
+    let decisions = Decisions::new(&policy, &kernel(7), &mut problems);
+    assert!(problems.is_empty());
+    assert!(!decisions.uses(Feature::Files) && !decisions.uses(Feature::FilesTruncate));
+    assert!(decisions.enforces(Feature::Network));
+}

@@ -1,0 +1,114 @@
+//! The vocabulary that policy, plan and report share: the protections, how strictly each is asked for, what became
+//! of it.
+
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $number:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u32)]
+        pub enum $name { $($(#[$item_doc])* $item = $number,)* }
+
+        impl $name {
+            /// Every value, in numeric order.
+            pub const ALL: &'static [Self] = &[$(Self::$item,)*];
+
+            /// The value with this number in the C API.
+            pub fn from_number(number: u32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$item),)*
+                    _ => None,
+                }
+            }
+
+            /// Its number in the C API.
+            pub const fn number(self) -> u32 {
+                self as u32
+            }
+
+            /// Its name in reports and messages.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$item => $text,)* }
+            }
+        }
+    };
+}
+pub(crate) use numbered;
+
+numbered! {
+    /// A protection that can be asked for, and that has a row in the report.
+    Feature {
+        /// File access by path rules (Landlock ABI 1, Linux 5.13).
+        Files = 1, "files";
+        /// Moving and linking files between directories is governed by the rules (ABI 2, 5.19).
+        FilesRefer = 2, "files-refer";
+        /// truncate(2) is governed by the rules (ABI 3, 6.2).
+        FilesTruncate = 3, "files-truncate";
+        /// ioctl(2) on device files is governed by the rules (ABI 5, 6.10).
+        FilesIoctlDev = 4, "files-ioctl-dev";
+        /// No change of modes, owners, times, extended attributes and flags of files, which Landlock does not govern.
+        FilesMetadata = 5, "files-metadata";
+        /// No TCP connect and bind (ABI 4, 6.7).
+        Network = 6, "network";
+        /// No signals to processes outside (ABI 6, 6.12).
+        SignalScope = 7, "signal-scope";
+        /// No connection to abstract Unix sockets made outside (ABI 6, 6.12).
+        AbstractUnixScope = 8, "abstract-unix-scope";
+        /// The system call filter (seccomp-bpf).
+        Syscalls = 9, "syscalls";
+        /// no_new_privs: set-user-ID programs and file capabilities grant nothing.
+        NoNewPrivs = 10, "no-new-privs";
+        /// All capabilities are given up; changes nothing for a host that has none.
+        Capabilities = 11, "capabilities";
+        /// Descriptors that were not named are closed.
+        Descriptors = 12, "descriptors";
+        /// A session or process group of its own.
+        Session = 13, "session";
+        /// The program dies with the host.
+        ParentDeath = 14, "parent-death";
+        /// Ending the sandbox reaches every process in it (ABI 6, 6.12).
+        KillAll = 15, "kill-all";
+        /// Resource limits.
+        Limits = 16, "limits";
+        /// No core dumps.
+        NoCoredump = 17, "no-coredump";
+        /// A fixed address space layout.
+        NoAslr = 18, "no-aslr";
+        /// No transparent huge pages.
+        NoHugePages = 19, "no-huge-pages";
+    }
+}
+
+numbered! {
+    /// What happens where a feature cannot be enforced.
+    Strictness {
+        /// Spawning fails.
+        Require = 1, "require";
+        /// The program runs, and the report says so.
+        BestEffort = 2, "best-effort";
+        /// It is not asked for at all.
+        Disable = 3, "disable";
+    }
+}
+
+numbered! {
+    /// What became of a feature.
+    State {
+        /// The kernel enforces it.
+        Enforced = 1, "enforced";
+        /// The kernel enforces part of it.
+        Degraded = 2, "degraded";
+        /// The caller switched it off.
+        Waived = 3, "waived";
+        /// It was asked for and cannot be had here.
+        Unavailable = 4, "unavailable";
+        /// Nothing in the policy asks for it.
+        NotRequested = 5, "not-requested";
+    }
+}
+
+impl Feature {
+    /// True for a feature that nothing asks for until a flag or a setting of the policy does.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::Limits | Self::NoCoredump | Self::NoAslr | Self::NoHugePages)
+    }
+}

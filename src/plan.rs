@@ -1,0 +1,214 @@
+//! What a new process does before it executes its program, and what it tells its parent about it.
+//!
+//! A [`ChildPlan`] is flat, pre-resolved and pre-opened, because the child can do nothing but make system calls. It is
+//! the only type that parent and child share. A step is one thing that can fail; the list of steps is the order in
+//! which they happen, and the order is the parent's decision (`spawn/steps.rs`).
+
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use crate::sys::limits::CpuSet;
+use crate::sys::seccomp::Instruction;
+
+/// Most steps a plan may have.
+pub const MAX_STEPS: usize = 48;
+
+/// One thing to do before exec.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// Give every signal its default disposition.
+    DefaultSignals,
+    /// Unblock every signal. Comes after [`Step::DefaultSignals`], so that no handler of the host can run.
+    UnblockSignals,
+    /// Be killed when the warden ends; fails with ESRCH if `parent` is gone already.
+    DieWithParent {
+        /// Process id of the host.
+        parent: i32,
+    },
+    /// Lead a new session, which has no controlling terminal.
+    NewSession,
+    /// Lead a new process group and make it the foreground one of `terminal`.
+    Foreground {
+        /// The controlling terminal.
+        terminal: i32,
+    },
+    /// Set the file mode creation mask.
+    Umask(u32),
+    /// Set the nice value.
+    Nice(i32),
+    /// Confine to these processors.
+    Affinity(&'a CpuSet),
+    /// Add a flag to the execution domain.
+    Personality(u32),
+    /// Keep transparent huge pages away. Acts on the address space: never in one shared with the host.
+    NoHugePages,
+    /// Enter the open directory.
+    ChangeDirectory(i32),
+    /// Give up all capabilities.
+    DropCapabilities,
+    /// Set no_new_privs.
+    NoNewPrivs,
+    /// Enter the Landlock domain that the ruleset descriptor describes.
+    Landlock {
+        /// The ruleset.
+        ruleset: i32,
+        /// LANDLOCK_RESTRICT_SELF_* flags.
+        flags: u32,
+    },
+    /// Mark everything above the standard streams close-on-exec.
+    CloseInherited,
+    /// Put descriptors where the program expects them.
+    Descriptors(&'a [FdMove]),
+    /// Lower a resource limit.
+    Limit {
+        /// RLIMIT_*.
+        resource: u32,
+        /// Soft limit.
+        soft: u64,
+        /// Hard limit.
+        hard: u64,
+    },
+    /// Install the system call filter.
+    Filter {
+        /// The program.
+        program: &'a [Instruction],
+        /// SECCOMP_FILTER_FLAG_*.
+        flags: libc::c_ulong,
+    },
+}
+
+/// A step and whether the child may go on without it.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedStep<'a> {
+    /// What to do.
+    pub step: Step<'a>,
+    /// True: failure ends the child. False: failure is recorded and the next step follows.
+    pub required: bool,
+}
+
+/// A descriptor for the program: `target` will refer to what `source` does.
+#[derive(Debug)]
+pub struct FdMove {
+    /// Number in the host.
+    pub source: i32,
+    /// Number in the program.
+    pub target: i32,
+    /// Where the child keeps the duplicate that it makes before any target is overwritten.
+    pub parked: AtomicI32,
+}
+
+/// The program to execute.
+#[derive(Clone, Copy, Debug)]
+pub struct Exec<'a> {
+    /// Paths to try, in order; more than one after a PATH search.
+    pub candidates: &'a [&'a CStr],
+    /// Null-terminated argument array.
+    pub argv: *const *const c_char,
+    /// Null-terminated environment.
+    pub envp: *const *const c_char,
+    /// Argument array for a script without `#!`, as execvp(3) runs it: "/bin/sh", a slot that the child fills with the
+    /// path, then the arguments. Null-terminated.
+    pub shell_argv: *mut *const c_char,
+}
+
+/// All that a child does.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildPlan<'a> {
+    /// In this order, before exec.
+    pub steps: &'a [PlannedStep<'a>],
+    /// Then this.
+    pub exec: Exec<'a>,
+    /// Written by the child as it goes.
+    pub record: &'a Record,
+}
+
+/// What the child has done so far, in memory that the parent reads after it has executed or ended.
+///
+/// Relaxed ordering is enough: the parent reads only after the kernel has told it that the child executed or ended.
+#[derive(Debug)]
+pub struct Record {
+    phase: AtomicU32,
+    failed: AtomicU32,
+    errno: AtomicI32,
+    outcomes: [AtomicI32; MAX_STEPS],
+}
+
+/// How far a child came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It ended, without a word, before it reached exec.
+    Setup,
+    /// It called exec. Unless it ended there, its program runs.
+    Executing,
+    /// A required step failed: index and errno.
+    StepFailed(usize, i32),
+    /// No candidate could be executed: the errno that says most.
+    ExecFailed(i32),
+}
+
+const SETUP: u32 = 0;
+const EXECUTING: u32 = 1;
+const STEP_FAILED: u32 = 2;
+const EXEC_FAILED: u32 = 3;
+
+impl Record {
+    /// An empty record.
+    pub const fn new() -> Self {
+        Self {
+            phase: AtomicU32::new(SETUP),
+            failed: AtomicU32::new(0),
+            errno: AtomicI32::new(0),
+            outcomes: [const { AtomicI32::new(0) }; MAX_STEPS],
+        }
+    }
+
+    /// Notes how step `index` went: `errno` 0 is success.
+    pub fn set_outcome(&self, index: usize, errno: i32) {
+        if let Some(outcome) = self.outcomes.get(index) {
+            outcome.store(errno, Ordering::Relaxed);
+        }
+    }
+
+    /// Errno of step `index`, 0 for success.
+    pub fn outcome(&self, index: usize) -> i32 {
+        self.outcomes.get(index).map_or(0, |outcome| outcome.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a required step failed.
+    pub fn fail_step(&self, index: usize, errno: i32) {
+        self.errno.store(errno, Ordering::Relaxed);
+        self.failed.store(u32::try_from(index).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.phase.store(STEP_FAILED, Ordering::Relaxed);
+    }
+
+    /// Notes that exec comes next.
+    pub fn begin_exec(&self) {
+        self.phase.store(EXECUTING, Ordering::Relaxed);
+    }
+
+    /// Notes that nothing could be executed.
+    pub fn fail_exec(&self, errno: i32) {
+        self.errno.store(errno, Ordering::Relaxed);
+        self.phase.store(EXEC_FAILED, Ordering::Relaxed);
+    }
+
+    /// How far the child came.
+    pub fn progress(&self) -> Progress {
+        let errno = self.errno.load(Ordering::Relaxed);
+        match self.phase.load(Ordering::Relaxed) {
+            SETUP => Progress::Setup,
+            EXECUTING => Progress::Executing,
+            STEP_FAILED => {
+                let index = self.failed.load(Ordering::Relaxed);
+                Progress::StepFailed(usize::try_from(index).unwrap_or(usize::MAX), errno)
+            }
+            _ => Progress::ExecFailed(errno),
+        }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}

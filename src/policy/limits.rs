@@ -1,0 +1,49 @@
+//! Resource limits.
+
+use std::collections::BTreeMap;
+
+use crate::feature::numbered;
+
+numbered! {
+    /// A resource that can be limited, per process, by setrlimit(2).
+    Limit {
+        /// Processor time, seconds (RLIMIT_CPU).
+        Cpu = 1, "CPU";
+        /// Open descriptors: one more than the highest number (RLIMIT_NOFILE).
+        Nofile = 2, "NOFILE";
+        /// Size of a file that is written, bytes (RLIMIT_FSIZE).
+        Fsize = 3, "FSIZE";
+        /// Size of a core dump, bytes (RLIMIT_CORE).
+        Core = 4, "CORE";
+        /// Private writable memory, bytes (RLIMIT_DATA).
+        Data = 5, "DATA";
+        /// Address space, bytes (RLIMIT_AS).
+        As = 6, "AS";
+        /// Stack of the main thread, bytes (RLIMIT_STACK).
+        Stack = 7, "STACK";
+        /// Processes and threads of the user, all told, at which no more can be started (RLIMIT_NPROC).
+        Nproc = 8, "NPROC";
+        /// Locked memory, bytes (RLIMIT_MEMLOCK).
+        Memlock = 9, "MEMLOCK";
+    }
+}
+
+impl Limit {
+    /// The RLIMIT_* number.
+    pub fn resource(self) -> u32 {
+        match self {
+            Self::Cpu => libc::RLIMIT_CPU,
+            Self::Nofile => libc::RLIMIT_NOFILE,
+            Self::Fsize => libc::RLIMIT_FSIZE,
+            Self::Core => libc::RLIMIT_CORE,
+            Self::Data => libc::RLIMIT_DATA,
+            Self::As => libc::RLIMIT_AS,
+            Self::Stack => libc::RLIMIT_STACK,
+            Self::Nproc => libc::RLIMIT_NPROC,
+            Self::Memlock => libc::RLIMIT_MEMLOCK,
+        }
+    }
+}
+
+/// The limits of a policy.
+pub type Limits = BTreeMap<Limit, u64>;

@@ -1,0 +1,102 @@
+//! What is allowed. Plain data and validation of single values; no system calls.
+//!
+//! A new policy allows no files and no network, denies the calls of the default denylist, and requires every
+//! protection that is not optional. Whether the parts fit together, and fit this kernel, is for `compile` to say.
+
+pub mod check;
+pub mod fs;
+pub mod limits;
+pub mod process;
+pub mod syscalls;
+
+use crate::feature::{Feature, Strictness};
+
+pub use fs::{Access, PathRule};
+pub use limits::Limit;
+pub use process::{Environment, Flag, ProcessSettings};
+pub use syscalls::{SyscallMode, SyscallRules, Verdict};
+
+/// A description of what a sandboxed program may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Path rules, in the order given.
+    pub paths: Vec<PathRule>,
+    /// System calls.
+    pub syscalls: SyscallRules,
+    /// Resource limits.
+    pub limits: limits::Limits,
+    /// The process the program starts in.
+    pub process: ProcessSettings,
+    strictness: StrictnessTable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct StrictnessTable([Strictness; Feature::ALL.len()]);
+
+impl Default for StrictnessTable {
+    fn default() -> Self {
+        Self([Strictness::Require; Feature::ALL.len()])
+    }
+}
+
+impl Policy {
+    /// The policy that allows least.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How strictly `feature` is asked for.
+    pub fn strictness(&self, feature: Feature) -> Strictness {
+        // Features are numbered from 1 without gaps, in the order of ALL; a test holds that.
+        self.strictness.0[feature.number() as usize - 1]
+    }
+
+    /// Sets how strictly `feature` is asked for.
+    pub fn set_strictness(&mut self, feature: Feature, strictness: Strictness) {
+        self.strictness.0[feature.number() as usize - 1] = strictness;
+    }
+
+    /// Sets how strictly every feature is asked for.
+    pub fn set_all_strictness(&mut self, strictness: Strictness) {
+        self.strictness.0.fill(strictness);
+    }
+
+    /// True if the policy, as far as it says, asks for `feature`.
+    pub fn asks_for(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Limits => !self.limits.is_empty(),
+            Feature::NoCoredump => self.process.has(Flag::NoCoredump),
+            Feature::NoAslr => self.process.has(Flag::NoAslr),
+            Feature::NoHugePages => self.process.has(Flag::NoHugePages),
+            _ => true,
+        }
+    }
+
+    /// True if the policy grants WRITE on `/`, that is, on everything.
+    pub fn writes_everywhere(&self) -> bool {
+        self.paths.iter().any(|rule| rule.path.as_bytes() == b"/" && rule.access.writes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_numbered_from_one_without_gaps() {
+        for (index, feature) in Feature::ALL.iter().enumerate() {
+            assert_eq!(feature.number() as usize, index + 1);
+        }
+    }
+
+    #[test]
+    fn strictness_is_set_per_feature_and_for_all() {
+        let mut policy = Policy::new();
+        assert_eq!(policy.strictness(Feature::KillAll), Strictness::Require);
+        policy.set_strictness(Feature::Files, Strictness::Disable);
+        assert_eq!(policy.strictness(Feature::Files), Strictness::Disable);
+        assert_eq!(policy.strictness(Feature::FilesRefer), Strictness::Require);
+        policy.set_all_strictness(Strictness::BestEffort);
+        assert_eq!(policy.strictness(Feature::Files), Strictness::BestEffort);
+    }
+}

@@ -1,0 +1,75 @@
+//! What this kernel offers. Each item is asked of the kernel, never read off its version.
+
+use crate::sys;
+
+/// What the calling thread can use. A thread that is confined itself may see less than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Landlock ABI, 0 if Landlock is not to be had.
+    pub landlock_abi: u32,
+    /// Why not: ENOSYS (not built in), EOPNOTSUPP (not enabled at boot) or another errno. 0 if it is to be had.
+    pub landlock_errno: i32,
+    /// seccomp filters with ERRNO and KILL_PROCESS (Linux 4.14).
+    pub seccomp_filter: bool,
+    /// Filters may ask a listener (Linux 5.0).
+    pub seccomp_notify: bool,
+    /// close_range(2) can mark close-on-exec (Linux 5.11).
+    pub close_range: bool,
+    /// The kernel exempts the calling user from RLIMIT_NPROC.
+    pub unlimited_processes: bool,
+    /// The calling thread has capabilities that a child would inherit.
+    pub privileged: bool,
+}
+
+/// Who is asking. What is compiled for one is not right for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Privileges {
+    user: u32,
+    capabilities: bool,
+}
+
+impl Privileges {
+    /// Those of the calling thread: two system calls.
+    pub fn probe() -> Self {
+        Self { user: sys::credentials::user_id(), capabilities: sys::credentials::has_capabilities() }
+    }
+}
+
+impl Capabilities {
+    /// Asks the kernel.
+    pub fn probe() -> Self {
+        let landlock = sys::landlock::abi();
+        Self {
+            landlock_abi: landlock.unwrap_or(0),
+            landlock_errno: landlock.err().map_or(0, |errno| errno.0),
+            seccomp_filter: sys::seccomp::has_action(sys::seccomp::RET_ERRNO)
+                && sys::seccomp::has_action(sys::seccomp::RET_KILL_PROCESS),
+            seccomp_notify: sys::seccomp::has_action(sys::seccomp::RET_USER_NOTIF),
+            close_range: sys::fd::has_close_on_exec_range(),
+            unlimited_processes: is_initial_root(),
+            privileged: sys::credentials::has_capabilities(),
+        }
+    }
+}
+
+/// True for user 0 of the initial user namespace, whom fork(2) exempts from RLIMIT_NPROC whatever its capabilities.
+fn is_initial_root() -> bool {
+    if sys::credentials::user_id() != 0 {
+        return false;
+    }
+    // Without /proc nothing says that the namespace is another one, so the limit cannot be promised.
+    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return true };
+    let mut words = map.split_ascii_whitespace();
+    words.next() == Some("0") && words.next() == Some("0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probe_is_consistent_in_itself() {
+        let capabilities = Capabilities::probe();
+        assert_eq!(capabilities.landlock_abi == 0, capabilities.landlock_errno != 0);
+    }
+}

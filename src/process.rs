@@ -1,0 +1,263 @@
+//! A running sandbox and what became of it, as its owner sees them.
+//!
+//! The warden (`spawn/warden.rs`) does the work: it waits for the program, reads its output, enforces the deadline,
+//! ends the sandbox. This file holds what the two share and how the owner asks.
+#![allow(unsafe_code)] // one block: taking over a descriptor that sys just made
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::feature::numbered;
+use crate::report::Report;
+use crate::sys;
+
+numbered! {
+    /// Why a sandbox ended.
+    Reason {
+        /// The program exited.
+        Exited = 1, "exited";
+        /// A signal that the library did not send ended the program.
+        Signaled = 2, "signaled";
+        /// The deadline of the run passed.
+        Timeout = 3, "timeout";
+        /// A limit that the library watches was exceeded.
+        Limit = 4, "limit";
+        /// The owner killed it.
+        Killed = 5, "killed";
+        /// Somebody else in the host took the exit status, and the kernel no longer knows it.
+        Lost = 6, "lost";
+    }
+}
+
+/// What a run used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// From the start of the program to its end, microseconds.
+    pub wall_us: u64,
+    /// Processor time in user mode, of the program and the descendants it waited for, microseconds.
+    pub user_us: u64,
+    /// Likewise in the kernel.
+    pub system_us: u64,
+    /// Largest resident set of any one of them, bytes.
+    pub peak_rss: u64,
+    /// True if `peak_rss` is only an upper bound: the child starts in the host's memory, and the kernel counts that in.
+    pub peak_rss_is_bound: bool,
+}
+
+/// What a captured stream gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// The bytes, up to the cap.
+    pub bytes: Vec<u8>,
+    /// How many more there were.
+    pub truncated: u64,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub reason: Reason,
+    /// The exit code, if the program exited by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// Captured standard output.
+    pub stdout: Captured,
+    /// Captured standard error.
+    pub stderr: Captured,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What the warden reports once the program runs.
+pub(crate) struct Started {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) report: Report,
+}
+
+enum Phase {
+    Starting,
+    Failed(Error),
+    Running,
+    Ended(Arc<Outcome>),
+}
+
+struct State {
+    phase: Phase,
+    started: Option<Arc<Started>>,
+    kill: Option<Reason>,
+}
+
+/// What the warden and the owner share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    wake: OwnedFd,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let wake = sys::event::eventfd()
+            .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create an eventfd", errno.0))?;
+        // SAFETY: the descriptor was just made and nobody else has it.
+        let wake = unsafe { OwnedFd::from_raw_fd(wake) };
+        let state = State { phase: Phase::Starting, started: None, kill: None };
+        Ok(Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), wake }))
+    }
+
+    /// Readable when the owner wants something.
+    pub(crate) fn wake_fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+
+    /// Why the owner wants the sandbox ended, if it does.
+    pub(crate) fn kill_requested(&self) -> Option<Reason> {
+        sys::event::reset(self.wake.as_raw_fd());
+        self.state.lock().kill
+    }
+
+    pub(crate) fn set_started(&self, started: Started) {
+        let mut state = self.state.lock();
+        state.started = Some(Arc::new(started));
+        state.phase = Phase::Running;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn set_failed(&self, error: Error) {
+        self.state.lock().phase = Phase::Failed(error);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn set_ended(&self, outcome: Outcome) {
+        self.state.lock().phase = Phase::Ended(Arc::new(outcome));
+        self.changed.notify_all();
+    }
+
+    /// Waits until the program runs, or could not be started.
+    pub(crate) fn wait_started(&self) -> Result<Arc<Started>> {
+        let mut state = self.state.lock();
+        loop {
+            match (&state.phase, &state.started) {
+                (Phase::Failed(error), _) => return Err(error.clone()),
+                (Phase::Running | Phase::Ended(_), Some(started)) => return Ok(Arc::clone(started)),
+                _ => self.changed.wait(&mut state),
+            }
+        }
+    }
+}
+
+/// A sandbox whose program was started. Dropping it kills what still runs.
+///
+/// Everything but dropping may be called from any thread, at the same time.
+pub struct Process {
+    shared: Arc<Shared>,
+    started: Arc<Started>,
+    stdio: Mutex<[Option<OwnedFd>; 3]>,
+    warden: Option<JoinHandle<()>>,
+    /// The process that started it: a fork of the host has the handle but not the warden.
+    owner: i32,
+}
+
+impl Process {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        started: Arc<Started>,
+        stdio: [Option<OwnedFd>; 3],
+        warden: JoinHandle<()>,
+    ) -> Self {
+        Self { shared, started, stdio: Mutex::new(stdio), warden: Some(warden), owner: sys::process::id() }
+    }
+
+    /// Process id of the program. Stays reserved until the program has ended.
+    pub fn pid(&self) -> i32 {
+        self.started.pid
+    }
+
+    /// Descriptor of the process: readable when the program has ended. Belongs to this object.
+    pub fn pidfd(&self) -> RawFd {
+        self.started.pidfd.as_raw_fd()
+    }
+
+    /// What was enforced.
+    pub fn report(&self) -> &Report {
+        &self.started.report
+    }
+
+    /// The host's end of a piped stream (0, 1 or 2), the first time it is asked for.
+    pub fn take_stdio(&self, which: usize) -> Option<OwnedFd> {
+        self.stdio.lock().get_mut(which)?.take()
+    }
+
+    /// Waits for the sandbox to end; None if `timeout` passes first, and the program runs on.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
+        self.check_owner()?;
+        // A deadline too far to be represented is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.shared.state.lock();
+        loop {
+            if let Phase::Ended(outcome) = &state.phase {
+                return Ok(Some(Arc::clone(outcome)));
+            }
+            match deadline {
+                None => self.shared.changed.wait(&mut state),
+                Some(deadline) => {
+                    if self.shared.changed.wait_until(&mut state, deadline).timed_out()
+                        && !matches!(state.phase, Phase::Ended(_))
+                    {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Kills every process of the sandbox and waits until the program is reaped. No error if it has ended.
+    pub fn kill(&self) -> Result<()> {
+        self.check_owner()?;
+        self.request_end(Reason::Killed);
+        self.wait(None).map(drop)
+    }
+
+    fn request_end(&self, reason: Reason) {
+        self.shared.state.lock().kill.get_or_insert(reason);
+        sys::event::signal(self.shared.wake_fd());
+    }
+
+    /// Sends `signal` to the program, not to its descendants.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        self.check_owner()?;
+        sys::signal::send_to(self.pidfd(), signal).map_err(|errno| match errno.0 {
+            libc::ESRCH => Error::system(ErrorKind::State, Stage::Wait, "the program has ended", errno.0),
+            libc::EINVAL => Error::argument(format_args!("unknown signal {signal}")),
+            code => Error::system(ErrorKind::System, Stage::Wait, format_args!("cannot send signal {signal}"), code),
+        })
+    }
+
+    fn check_owner(&self) -> Result<()> {
+        if self.owner == sys::process::id() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::State, Stage::Arguments, "the process handle was made before this process was forked"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(warden) = self.warden.take() else { return };
+        if self.owner != sys::process::id() {
+            // The warden is a thread of another process. Its handle must not be joined, nor detached.
+            std::mem::forget(warden);
+            return;
+        }
+        self.request_end(Reason::Killed);
+        // An error would be a panic of the warden, which has then ended as well.
+        let _ = warden.join();
+    }
+}

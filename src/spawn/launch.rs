@@ -1,0 +1,107 @@
+//! Cloning, and learning how far the child came.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr;
+
+use crate::child;
+use crate::plan::{ChildPlan, Exec, PlannedStep, Record};
+use crate::sys;
+use crate::sys::memory::Mapping;
+use crate::sys::signal::{Mask, set_mask};
+
+use super::buffers::Arrays;
+use super::streams;
+
+/// Memory for a child: a stack, and above it the record.
+pub(super) struct Arena {
+    mapping: Mapping,
+}
+
+/// The child's code needs a few hundred bytes; system calls run on the kernel's own stack.
+const STACK: usize = 32 << 10;
+/// Room for the record, page-aligned on every architecture.
+const RECORD: usize = 64 << 10;
+
+impl Arena {
+    /// Maps it. `shared`: for a child with a copy of the host's memory.
+    pub(super) fn new(shared: bool) -> sys::Result<Self> {
+        const { assert!(size_of::<Record>() <= RECORD) };
+        let mapping = Mapping::new(STACK + RECORD, shared)?;
+        let arena = Self { mapping };
+        // SAFETY: the record's place is inside the mapping, aligned and not yet used.
+        unsafe { arena.record_place().write(Record::new()) };
+        Ok(arena)
+    }
+
+    fn record_place(&self) -> *mut Record {
+        // SAFETY: RECORD is less than the mapping's length.
+        unsafe { self.mapping.end().sub(RECORD) }.cast()
+    }
+
+    /// What the child has written.
+    pub(super) fn record(&self) -> &Record {
+        // SAFETY: initialised in new(), and only changed through its atomics.
+        unsafe { &*self.record_place() }
+    }
+
+    /// Where the stack, which grows down, begins.
+    fn stack_top(&self) -> *mut c_void {
+        self.record_place().cast()
+    }
+}
+
+/// A started child.
+pub(super) struct Launched {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+}
+
+/// Clones a child that takes `steps` and executes the program. Returns when it has done so, or ended. The calling thread
+/// keeps its signal mask.
+pub(super) fn launch(steps: &[PlannedStep<'_>], arrays: &mut Arrays<'_>, arena: &Arena, copy: bool) -> sys::Result<Launched> {
+    let plan = ChildPlan {
+        steps,
+        exec: Exec {
+            candidates: &arrays.candidates,
+            argv: arrays.argv.as_ptr(),
+            envp: arrays.envp.as_ptr(),
+            shell_argv: arrays.shell_argv.as_mut_ptr(),
+        },
+        record: arena.record(),
+    };
+    let argument = ptr::from_ref(&plan).cast::<c_void>().cast_mut();
+    let former = set_mask(Mask::ALL)?;
+    let child = if copy {
+        start_copy(argument)
+    } else {
+        // SAFETY: child::entry neither returns nor unwinds, and keeps to what a shared address space allows. The plan and
+        // all it points to live until this function returns, which is after the child has left this memory. The stack is
+        // the arena's, used by nobody else, and page-aligned. All signals are blocked.
+        unsafe { sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument) }
+    };
+    let restored = set_mask(former);
+    debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
+    let child = child?;
+    // SAFETY: the descriptor was just made and nobody else has it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
+    Ok(Launched { pid: child.pid, pidfd })
+}
+
+/// Starts a child with a copy of the host's memory, and waits for exec or its end by a pipe that either closes.
+fn start_copy(argument: *mut c_void) -> sys::Result<sys::process::Child> {
+    let (reader, writer) = streams::pipe()?;
+    // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and
+    // its record lies in a shared mapping.
+    let child = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
+    drop(writer);
+    let mut nothing = [0; 1];
+    loop {
+        match sys::fd::read(std::os::fd::AsRawFd::as_raw_fd(&reader), &mut nothing) {
+            Err(sys::Errno(libc::EINTR)) => {}
+            _ => return Ok(child),
+        }
+    }
+}

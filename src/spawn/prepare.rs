@@ -1,0 +1,142 @@
+//! Opening what a compiled policy names, once for many runs.
+
+#![allow(unsafe_code)] // two blocks: taking over descriptors that sys just opened
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::compile::Compiled;
+use crate::error::{Error, ErrorKind, Stage, path_error_kind};
+use crate::policy::{Policy, ProcessSettings};
+use crate::probe::Privileges;
+use crate::sys::fd::FileId;
+use crate::sys;
+
+use super::ruleset;
+
+/// A policy with all its files open, ready to start programs.
+pub(crate) struct Prepared {
+    pub(crate) compiled: Compiled,
+    pub(crate) settings: ProcessSettings,
+    /// How strictly features are asked for.
+    pub(crate) policy: Policy,
+    /// The child's ruleset.
+    pub(crate) ruleset: Option<OwnedFd>,
+    /// The warden's ruleset.
+    pub(crate) domain: Option<OwnedFd>,
+    /// The working directory.
+    pub(crate) cwd: Option<OwnedFd>,
+    stamps: Vec<(CString, Option<FileId>)>,
+    privileges: Privileges,
+}
+
+/// An open path of the policy.
+pub(super) struct OpenPath {
+    pub(super) fd: OwnedFd,
+    pub(super) id: FileId,
+}
+
+impl Prepared {
+    /// Opens what `policy` names and `compiled` needs, or says everything that is wrong, `compiled`'s problems included.
+    pub(crate) fn new(
+        policy: &Policy,
+        compiled: Result<Compiled, Vec<Error>>,
+        privileges: Privileges,
+    ) -> Result<Self, Vec<Error>> {
+        let mut problems = Vec::new();
+        let compiled = compiled.map_err(|found| problems.extend(found)).ok();
+        let mut stamps = Vec::new();
+        let mut paths = Vec::new();
+        for rule in &policy.paths {
+            let opened = open_rule_path(&rule.path, rule.access.is_optional(), &mut problems);
+            stamps.push((rule.path.clone(), opened.as_ref().map(|opened| opened.id)));
+            paths.push(opened);
+        }
+        let cwd = policy.process.cwd.as_deref().and_then(|path| open_cwd(path, &mut problems));
+        if let (Some(path), Some(opened)) = (&policy.process.cwd, &cwd) {
+            stamps.push((path.clone(), Some(opened.id)));
+        }
+        let Some(compiled) = compiled.filter(|_| problems.is_empty()) else { return Err(problems) };
+        let build = |spec: &Option<_>, paths: &[Option<OpenPath>]| {
+            spec.as_ref().map(|spec| ruleset::build(spec, paths)).transpose().map_err(|error| vec![error])
+        };
+        Ok(Self {
+            ruleset: build(&compiled.ruleset, &paths)?,
+            domain: build(&compiled.domain, &[])?,
+            cwd: cwd.map(|opened| opened.fd),
+            settings: policy.process.clone(),
+            policy: policy.clone(),
+            compiled,
+            stamps,
+            privileges,
+        })
+    }
+
+    /// True if every path still leads to the file that was opened, and a caller with `privileges` would be given the
+    /// same: otherwise the policy must be compiled again.
+    pub(crate) fn is_current(&self, privileges: Privileges) -> bool {
+        self.privileges == privileges
+            && self.stamps.iter().all(|(path, id)| sys::fd::identify_path(path).ok() == *id)
+    }
+}
+
+fn open_rule_path(path: &CStr, optional: bool, problems: &mut Vec<Error>) -> Option<OpenPath> {
+    let failed = |errno: i32| {
+        let what = format_args!("cannot open \"{}\" for a path rule", path.to_bytes().escape_ascii()).to_string();
+        Error::system(path_error_kind(errno), Stage::Landlock, what, errno)
+    };
+    match open(path, libc::O_PATH) {
+        Ok(opened) if is_own_proc(&opened.fd) => {
+            problems.push(Error::new(
+                ErrorKind::InvalidArgument,
+                Stage::Landlock,
+                format_args!(
+                    "path rule \"{}\" leads to the host's own process; grant a path that means the same to every process",
+                    path.to_bytes().escape_ascii()
+                ),
+            ));
+            None
+        }
+        Ok(opened) => Some(opened),
+        Err(sys::Errno(libc::ENOENT | libc::ENOTDIR)) if optional => None,
+        Err(errno) => {
+            problems.push(failed(errno.0));
+            None
+        }
+    }
+}
+
+fn open_cwd(path: &CStr, problems: &mut Vec<Error>) -> Option<OpenPath> {
+    open(path, libc::O_PATH | libc::O_DIRECTORY)
+        .map_err(|errno| {
+            let what = format!("cannot open \"{}\"", path.to_bytes().escape_ascii());
+            problems.push(Error::system(path_error_kind(errno.0), Stage::WorkingDirectory, what, errno.0));
+        })
+        .ok()
+}
+
+fn open(path: &CStr, flags: i32) -> sys::Result<OpenPath> {
+    let fd = sys::fd::open(path, flags)?;
+    // SAFETY: the descriptor was just opened and nobody else has it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let id = sys::fd::identify(fd.as_raw_fd())?;
+    Ok(OpenPath { fd, id })
+}
+
+/// Opens /dev/null for reading and writing.
+pub(super) fn open_null() -> sys::Result<OwnedFd> {
+    let fd = sys::fd::open(c"/dev/null", libc::O_RDWR)?;
+    // SAFETY: the descriptor was just opened and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// True for /proc/self and what lies in it: a rule would grant the host's memory and descriptors, not the child's.
+fn is_own_proc(fd: &OwnedFd) -> bool {
+    if !sys::fd::is_on_proc(fd.as_raw_fd()) {
+        return false;
+    }
+    let Ok(target) = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())) else { return true };
+    let own = sys::process::id().to_string();
+    target.iter().any(|part| part == OsStr::from_bytes(own.as_bytes()))
+}

@@ -1,0 +1,219 @@
+//! The list of what a child does, in order, with what to say when a step fails.
+//!
+//! The order is a security decision:
+//!
+//! 1. Signals first: until dispositions are reset, a signal would run a handler of the host.
+//! 2. Then everything that needs privileges or files (session, priority, working directory).
+//! 3. Capabilities go before no_new_privs and Landlock, and Landlock before the descriptors are rearranged, which may
+//!    overwrite the ruleset's number.
+//! 4. Limits come last of what could break the set-up, and are followed only by calls that need no resources.
+//! 5. The filter is installed immediately before exec, so that it need not allow what the set-up does.
+
+use std::os::fd::AsRawFd;
+
+use crate::error::{Error, ErrorKind, Stage};
+use crate::feature::{Feature, State, Strictness};
+use crate::plan::{FdMove, PlannedStep, Record, Step};
+use crate::report::{Report, Row};
+use crate::sys;
+use crate::sys::limits::CpuSet;
+
+use super::prepare::Prepared;
+
+/// What a step is for.
+struct Purpose {
+    feature: Option<Feature>,
+    stage: Stage,
+    what: &'static str,
+}
+
+/// Steps and their purposes, index by index.
+pub(super) struct Steps<'a> {
+    pub(super) planned: Vec<PlannedStep<'a>>,
+    purposes: Vec<Purpose>,
+    prepared: &'a Prepared,
+}
+
+/// What a run adds to the policy.
+pub(super) struct RunSteps<'a> {
+    /// Process id of the host.
+    pub(super) host: i32,
+    /// Terminal to become the foreground of, in the same session; None: a session of its own.
+    pub(super) terminal: Option<i32>,
+    /// Descriptors.
+    pub(super) moves: &'a [FdMove],
+    /// Processors, if the policy names any.
+    pub(super) cpus: Option<&'a CpuSet>,
+}
+
+impl<'a> Steps<'a> {
+    /// The steps of a new process.
+    pub(super) fn for_child(prepared: &'a Prepared, run: &RunSteps<'a>) -> Self {
+        let mut steps = Self { planned: Vec::new(), purposes: Vec::new(), prepared };
+        let settings = &prepared.settings;
+        steps.add(Step::DefaultSignals, Stage::Process, "reset signals");
+        steps.add_for(
+            Feature::ParentDeath,
+            Step::DieWithParent { parent: run.host },
+            Stage::Process,
+            "die with the host",
+        );
+        let (session, what) = match run.terminal {
+            Some(terminal) => (Step::Foreground { terminal }, "take the terminal"),
+            None => (Step::NewSession, "new session"),
+        };
+        steps.add_for(Feature::Session, session, Stage::Process, what);
+        if let Some(mask) = settings.umask {
+            steps.add(Step::Umask(mask), Stage::Process, "umask");
+        }
+        if let Some(value) = settings.nice {
+            steps.add(Step::Nice(value), Stage::Process, "nice value");
+        }
+        if let Some(set) = run.cpus {
+            steps.add(Step::Affinity(set), Stage::Process, "processor affinity");
+        }
+        let no_randomize = libc::ADDR_NO_RANDOMIZE.cast_unsigned();
+        steps.add_for(Feature::NoAslr, Step::Personality(no_randomize), Stage::Process, "personality");
+        steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
+        if let Some(cwd) = &prepared.cwd {
+            steps.add(Step::ChangeDirectory(cwd.as_raw_fd()), Stage::WorkingDirectory, "enter the directory");
+        }
+        steps.add_privileges(0);
+        steps.add_for(Feature::Descriptors, Step::CloseInherited, Stage::Descriptors, "close inherited");
+        steps.add(Step::Descriptors(run.moves), Stage::Descriptors, "pass descriptors");
+        steps.add_limits();
+        steps.add(Step::UnblockSignals, Stage::Process, "unblock signals");
+        steps.add_filter(0);
+        steps
+    }
+
+    /// The steps that confine the calling thread, or with `all_threads` its process.
+    pub(super) fn for_own_process(prepared: &'a Prepared, all_threads: bool) -> Self {
+        let mut steps = Self { planned: Vec::new(), purposes: Vec::new(), prepared };
+        steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
+        steps.add_limits();
+        steps.add_privileges(if all_threads { sys::landlock::RESTRICT_ALL_THREADS } else { 0 });
+        steps.add_filter(if all_threads { sys::seccomp::FLAG_ALL_THREADS } else { 0 });
+        steps
+    }
+
+    fn add(&mut self, step: Step<'a>, stage: Stage, what: &'static str) {
+        self.planned.push(PlannedStep { step, required: true });
+        self.purposes.push(Purpose { feature: None, stage, what });
+    }
+
+    /// Adds a step for a feature, if that is used at all.
+    fn add_for(&mut self, feature: Feature, step: Step<'a>, stage: Stage, what: &'static str) {
+        if self.prepared.compiled.decisions.uses(feature) {
+            let required = self.prepared.policy.strictness(feature) == Strictness::Require;
+            self.planned.push(PlannedStep { step, required });
+            self.purposes.push(Purpose { feature: Some(feature), stage, what });
+        }
+    }
+
+    fn add_privileges(&mut self, landlock_flags: u32) {
+        if sys::credentials::has_capabilities() {
+            self.add_for(Feature::Capabilities, Step::DropCapabilities, Stage::Privileges, "give up capabilities");
+        }
+        self.add_for(Feature::NoNewPrivs, Step::NoNewPrivs, Stage::Privileges, "no_new_privs");
+        if let Some(ruleset) = &self.prepared.ruleset {
+            let step = Step::Landlock { ruleset: ruleset.as_raw_fd(), flags: landlock_flags };
+            // The ruleset serves several features: required if any of them is.
+            let required = RULESET_FEATURES.iter().any(|&feature| {
+                self.prepared.compiled.decisions.uses(feature)
+                    && self.prepared.policy.strictness(feature) == Strictness::Require
+            });
+            self.planned.push(PlannedStep { step, required });
+            self.purposes.push(Purpose {
+                feature: Some(Feature::Files),
+                stage: Stage::Landlock,
+                what: "enter the domain",
+            });
+        }
+    }
+
+    fn add_limits(&mut self) {
+        for limit in &self.prepared.compiled.limits {
+            let feature =
+                if limit.resource == libc::RLIMIT_CORE && self.prepared.compiled.decisions.uses(Feature::NoCoredump) {
+                    Feature::NoCoredump
+                } else {
+                    Feature::Limits
+                };
+            let step = Step::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard };
+            self.add_for(feature, step, Stage::Limits, limit.name);
+        }
+    }
+
+    fn add_filter(&mut self, flags: libc::c_ulong) {
+        if let Some(program) = &self.prepared.compiled.filter {
+            self.add_for(Feature::Syscalls, Step::Filter { program, flags }, Stage::Seccomp, "install the filter");
+        }
+    }
+
+    /// Describes the failure of step `index`.
+    pub(super) fn error(&self, index: usize, errno: i32) -> Error {
+        match self.purposes.get(index) {
+            Some(purpose) => Error::system(
+                ErrorKind::ChildSetup,
+                purpose.stage,
+                format_args!("{}{}", purpose.what, hint(purpose, errno)),
+                errno,
+            ),
+            None => Error::system(ErrorKind::Internal, Stage::Spawn, "an unknown step", errno),
+        }
+    }
+
+    /// The report: what was decided, corrected by what the steps in `record` came to.
+    pub(super) fn report(&self, record: &Record, terminal: bool) -> Report {
+        let mut rows = self.prepared.compiled.decisions.rows().to_vec();
+        for row in &mut rows {
+            if row.feature == Feature::Session && terminal && row.state == State::Enforced {
+                "process group".clone_into(&mut row.mechanism);
+                "in the foreground of the inherited terminal".clone_into(&mut row.detail);
+            }
+        }
+        for (index, purpose) in self.purposes.iter().enumerate() {
+            let errno = record.outcome(index);
+            let Some(feature) = purpose.feature.filter(|_| errno != 0) else { continue };
+            let concerned: &[Feature] = match feature {
+                Feature::Files => RULESET_FEATURES,
+                Feature::Syscalls => &[Feature::Syscalls, Feature::FilesMetadata],
+                _ => &[feature],
+            };
+            for row in rows.iter_mut().filter(|row| concerned.contains(&row.feature)) {
+                set_failed(row, purpose.what, errno);
+            }
+        }
+        Report::new(rows)
+    }
+}
+
+/// What the child's Landlock ruleset is for.
+const RULESET_FEATURES: &[Feature] = &[
+    Feature::Files,
+    Feature::FilesRefer,
+    Feature::FilesTruncate,
+    Feature::FilesIoctlDev,
+    Feature::Network,
+    Feature::SignalScope,
+    Feature::AbstractUnixScope,
+];
+
+fn set_failed(row: &mut Row, what: &str, errno: i32) {
+    if matches!(row.state, State::Enforced | State::Degraded) {
+        // One limit of several: the others hold.
+        row.state = if row.feature == Feature::Limits { State::Degraded } else { State::Unavailable };
+        row.detail = format!("{what}: failed at start");
+        row.errno = errno;
+    }
+}
+
+fn hint(purpose: &Purpose, errno: i32) -> &'static str {
+    match (purpose.stage, errno) {
+        (Stage::Landlock, libc::E2BIG) => " (16 nested domains are the most)",
+        (Stage::Seccomp, libc::E2BIG) => " (32768 instructions in all filters are the most)",
+        (Stage::Process, libc::ESRCH) if purpose.feature == Some(Feature::ParentDeath) => " (the host has died)",
+        _ => "",
+    }
+}

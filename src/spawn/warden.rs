@@ -1,0 +1,382 @@
+//! The warden: the thread that owns a sandbox.
+//!
+//! It lives exactly as long as the sandbox. It enters a Landlock domain with signal scoping and clones the program from
+//! there, which gives three things: the parent-death signal hangs on this thread and not on whichever thread of the
+//! host asked for the run; the program is born into a domain of its own; and kill(-1) from here reaches all of that
+//! domain, daemons included, and nothing else. It reaps the program, reads captured output and keeps the deadline.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
+use crate::feature::{Feature, Strictness};
+use crate::plan::Progress;
+use crate::process::{Captured, Outcome, Reason, Shared, Started, Usage};
+use crate::sys;
+use crate::sys::event::{Wait, poll};
+use crate::sys::limits::CpuSet;
+use crate::sys::process::{Ending, Resources};
+
+use super::SpawnOptions;
+use super::buffers::Launch;
+use super::launch::{self, Arena, Launched};
+use super::prepare::Prepared;
+use super::steps::{RunSteps, Steps};
+use super::streams::Streams;
+
+/// Everything a warden needs, handed to its thread.
+pub(super) struct Job {
+    prepared: Arc<Prepared>,
+    launch: Launch,
+    streams: Streams,
+    cpus: Option<CpuSet>,
+    capture_limit: usize,
+    deadline: Option<Duration>,
+    host: i32,
+    arena: Arena,
+    copy: bool,
+}
+
+impl Job {
+    /// Puts a job together; the host's ends of the streams stay with the caller.
+    pub(super) fn new(
+        prepared: Arc<Prepared>,
+        launch: Launch,
+        mut streams: Streams,
+        options: &SpawnOptions,
+        deadline: Option<Duration>,
+    ) -> Result<(Self, [Option<OwnedFd>; 3])> {
+        let copy = copies_memory(&prepared);
+        let arena = Arena::new(copy).map_err(|errno| {
+            Error::system(ErrorKind::System, Stage::Spawn, "cannot map a stack for the child", errno.0)
+        })?;
+        let host_ends = std::mem::take(&mut streams.host_ends);
+        let job = Self {
+            cpus: cpu_set(&prepared),
+            capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
+            host: sys::process::id(),
+            prepared,
+            launch,
+            streams,
+            deadline,
+            arena,
+            copy,
+        };
+        Ok((job, host_ends))
+    }
+}
+
+/// True if the child must not share the host's memory: the huge page setting belongs to the address space; and tools
+/// like valgrind, which cannot follow a child that shares memory, are told by an environment variable.
+fn copies_memory(prepared: &Prepared) -> bool {
+    prepared.compiled.decisions.uses(Feature::NoHugePages)
+        || std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork")
+}
+
+fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
+    let mut set = CpuSet::default();
+    for &cpu in &prepared.settings.cpus {
+        let word = usize::try_from(cpu / 64).ok()?;
+        *set.get_mut(word)? |= 1 << (cpu % 64);
+    }
+    (!prepared.settings.cpus.is_empty()).then_some(set)
+}
+
+/// The thread's body.
+pub(super) fn run(mut job: Job, shared: &Shared) {
+    match start(&mut job) {
+        Ok((started, watch)) => {
+            shared.set_started(started);
+            let outcome = watch.run(shared);
+            // Release what the sandbox held before anyone learns that it ended.
+            drop(job);
+            shared.set_ended(outcome);
+        }
+        Err(error) => {
+            drop(job);
+            shared.set_failed(error);
+        }
+    }
+}
+
+fn start(job: &mut Job) -> Result<(Started, Watch)> {
+    let domain = enter_domain(&job.prepared)?;
+    let prepared = &*job.prepared;
+    let terminal = job.streams.terminal.as_ref().map(AsRawFd::as_raw_fd);
+    let steps = Steps::for_child(
+        prepared,
+        &RunSteps { host: job.host, terminal, moves: &job.streams.moves, cpus: job.cpus.as_ref() },
+    );
+    let mut arrays = job.launch.arrays();
+    let start = Instant::now();
+    let launched = launch::launch(&steps.planned, &mut arrays, &job.arena, job.copy)
+        .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create a process", errno.0))?;
+    let record = job.arena.record();
+    let failed = match record.progress() {
+        Progress::Executing => None,
+        Progress::StepFailed(index, errno) => Some(steps.error(index, errno)),
+        Progress::ExecFailed(errno) => {
+            let program = job.launch.program().to_bytes().escape_ascii();
+            Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))
+        }
+        Progress::Setup => {
+            Some(Error::new(ErrorKind::ChildSetup, Stage::Spawn, "the child was killed before it executed its program"))
+        }
+    };
+    if let Some(error) = failed {
+        wait_for_end(&launched);
+        return Err(error);
+    }
+    let report = steps.report(record, terminal.is_some());
+    drop(std::mem::take(&mut job.streams.child_ends));
+    let pidfd = launched.pidfd.try_clone().map_err(|error| {
+        // Nobody could be told of the program: end it.
+        domain.kill_all(&launched);
+        wait_for_end(&launched);
+        let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
+        Error::system(ErrorKind::System, Stage::Spawn, "cannot duplicate the process descriptor", errno)
+    })?;
+    let captures = std::mem::take(&mut job.streams.captures);
+    let started = Started { pid: launched.pid, pidfd, report };
+    let watch = Watch {
+        launched,
+        domain,
+        start,
+        deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
+        captures: captures.map(|fd| Capture { fd, limit: job.capture_limit, captured: Captured::default() }),
+        terminal: job.streams.terminal.take(),
+        host_group: sys::process::group(),
+        host_peak_rss: if job.copy { 0 } else { sys::process::own_peak_rss() },
+    };
+    Ok((started, watch))
+}
+
+/// Waits for a child that never ran its program, and reaps it.
+fn wait_for_end(launched: &Launched) {
+    let mut ended = [Wait::readable(launched.pidfd.as_raw_fd())];
+    while poll(&mut ended, -1).is_err() || !ended[0].ready() {}
+    // ECHILD: the host's waitpid(-1) was faster, which is as good.
+    let _ = sys::process::reap(launched.pidfd.as_raw_fd());
+}
+
+/// How far the warden's kill reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Domain {
+    /// A Landlock domain that scopes signals.
+    Scoped,
+    /// None: the program's process group is the best that can be had.
+    Open,
+}
+
+/// Enters the warden's own domain.
+fn enter_domain(prepared: &Prepared) -> Result<Domain> {
+    let Some(ruleset) = &prepared.domain else { return Ok(Domain::Open) };
+    let entered = no_new_privs(prepared)
+        .and_then(|()| sys::landlock::restrict_self(ruleset.as_raw_fd(), 0))
+        .map_err(|errno| Error::system(ErrorKind::System, Stage::Landlock, "enter the warden's domain", errno.0));
+    match entered.and_then(|()| check_scope()) {
+        Ok(()) => Ok(Domain::Scoped),
+        Err(error) if prepared.policy.strictness(Feature::KillAll) == Strictness::Require => Err(error),
+        Err(_) => Ok(Domain::Open),
+    }
+}
+
+fn no_new_privs(prepared: &Prepared) -> sys::Result<()> {
+    // A privileged host may have waived it; then Landlock takes CAP_SYS_ADMIN instead.
+    if prepared.compiled.decisions.uses(Feature::NoNewPrivs) { sys::credentials::set_no_new_privs() } else { Ok(()) }
+}
+
+/// Makes sure, before anything is ever killed from here, that processes of the host are out of reach.
+fn check_scope() -> Result<()> {
+    let outsider = match sys::process::parent_id() {
+        // The host is the first process of its PID namespace; nothing outside it can be named from here.
+        0 => return Ok(()),
+        parent => parent,
+    };
+    match sys::signal::kill(outsider, 0) {
+        Err(sys::Errno(libc::EPERM)) => Ok(()),
+        reached => Err(Error::new(
+            ErrorKind::Internal,
+            Stage::Landlock,
+            format_args!(
+                "the warden's domain does not scope signals: kill({outsider}, 0) gives {}",
+                reached.map_or_else(|errno| describe_errno(errno.0), |()| "success".to_owned())
+            ),
+        )),
+    }
+}
+
+impl Domain {
+    /// Sends SIGKILL to everything in the sandbox. In a scoped domain that is one atomic step: a process that is
+    /// forking at the time is reached with its child or not at all able to finish the fork.
+    fn kill_all(self, launched: &Launched) {
+        // Errors mean that there is nobody left to kill.
+        match self {
+            Self::Scoped => {
+                let _ = sys::signal::kill(-1, libc::SIGKILL);
+            }
+            Self::Open => {
+                let _ = sys::signal::send_to(launched.pidfd.as_raw_fd(), libc::SIGKILL);
+                let _ = sys::signal::kill(-launched.pid, libc::SIGKILL);
+            }
+        }
+    }
+}
+
+/// A running program under the warden's eyes.
+struct Watch {
+    launched: Launched,
+    domain: Domain,
+    start: Instant,
+    deadline: Option<Instant>,
+    captures: [Capture; 2],
+    terminal: Option<OwnedFd>,
+    host_group: i32,
+    host_peak_rss: u64,
+}
+
+/// How long captured output is waited for once the program has ended and its descendants are killed. Only a descriptor
+/// that somebody outside the sandbox holds can keep a stream open that long.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+impl Watch {
+    /// Sees the sandbox to its end.
+    fn run(mut self, shared: &Shared) -> Outcome {
+        let mut ended_for = None;
+        loop {
+            let mut waits = [
+                Wait::readable(self.launched.pidfd.as_raw_fd()),
+                Wait::readable(shared.wake_fd()),
+                self.captures[0].wait(),
+                self.captures[1].wait(),
+            ];
+            // EINTR cannot happen with all signals blocked, and would only mean another turn.
+            let _ = poll(&mut waits, timeout_until(self.deadline));
+            self.captures.iter_mut().for_each(Capture::read);
+            if waits[0].ready() {
+                break;
+            }
+            let wanted = if waits[1].ready() { shared.kill_requested() } else { None };
+            let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
+                ended_for.get_or_insert(reason);
+                self.deadline = None;
+                self.domain.kill_all(&self.launched);
+            }
+        }
+        let wall = self.start.elapsed();
+        // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
+        self.domain.kill_all(&self.launched);
+        let pidfd = self.launched.pidfd.as_raw_fd();
+        let reaped = match sys::process::reap(pidfd) {
+            Ok(Some((ending, resources))) => Some((ending, Some(resources))),
+            // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
+            _ => sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None)),
+        };
+        self.read_last_output();
+        self.take_back_terminal();
+        self.outcome(ended_for, reaped, wall)
+    }
+
+    fn read_last_output(&mut self) {
+        let until = Instant::now() + LAST_OUTPUT;
+        while self.captures.iter().any(|capture| capture.fd.is_some()) && Instant::now() < until {
+            let mut waits = [self.captures[0].wait(), self.captures[1].wait()];
+            let _ = poll(&mut waits, timeout_until(Some(until)));
+            self.captures.iter_mut().for_each(Capture::read);
+        }
+    }
+
+    fn take_back_terminal(&self) {
+        let Some(terminal) = self.terminal.as_ref().map(AsRawFd::as_raw_fd) else { return };
+        // Not if the host has given the terminal to somebody else meanwhile. SIGTTOU is blocked here.
+        if sys::terminal::foreground(terminal) == Ok(self.launched.pid) {
+            let _ = sys::terminal::set_foreground(terminal, self.host_group);
+        }
+    }
+
+    fn outcome(
+        self,
+        ended_for: Option<Reason>,
+        reaped: Option<(Ending, Option<Resources>)>,
+        wall: Duration,
+    ) -> Outcome {
+        let [stdout, stderr] = self.captures.map(|capture| capture.captured);
+        let ending = reaped.map(|(ending, _)| ending);
+        let exit_code = match ending {
+            Some(Ending::Exited(code)) => Some(code),
+            _ => None,
+        };
+        let signal = match ending {
+            Some(Ending::Signaled(signal)) => Some(signal),
+            _ => None,
+        };
+        let overflowed = stdout.truncated > 0 || stderr.truncated > 0;
+        let reason = match (ending, ended_for) {
+            // A program that exited by itself just before the kill reached it has exited.
+            (Some(Ending::Signaled(libc::SIGKILL)) | None, Some(reason)) => reason,
+            (None, None) => Reason::Lost,
+            _ if overflowed => Reason::Limit,
+            (Some(Ending::Exited(_)), _) => Reason::Exited,
+            (Some(Ending::Signaled(_)), _) => Reason::Signaled,
+        };
+        let resources = reaped.and_then(|(_, resources)| resources).unwrap_or_default();
+        let usage = Usage {
+            wall_us: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
+            user_us: resources.user_us,
+            system_us: resources.system_us,
+            peak_rss: resources.peak_rss,
+            peak_rss_is_bound: resources.peak_rss <= self.host_peak_rss,
+        };
+        Outcome { reason, exit_code, signal, stdout, stderr, usage }
+    }
+}
+
+/// Milliseconds for poll(2), rounded up so that the deadline has passed when it returns.
+fn timeout_until(deadline: Option<Instant>) -> i32 {
+    let Some(deadline) = deadline else { return -1 };
+    let left = deadline.saturating_duration_since(Instant::now());
+    i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}
+
+/// A stream being captured.
+struct Capture {
+    fd: Option<OwnedFd>,
+    limit: usize,
+    captured: Captured,
+}
+
+impl Capture {
+    fn wait(&self) -> Wait {
+        Wait::readable(self.fd.as_ref().map_or(-1, |fd: &OwnedFd| -> RawFd { fd.as_raw_fd() }))
+    }
+
+    /// Reads what there is, but not forever: the other stream, the deadline and the owner must have their turn.
+    fn read(&mut self) {
+        const TURN: usize = 16;
+        let Some(fd) = self.fd.as_ref().map(AsRawFd::as_raw_fd) else { return };
+        let mut buffer = [0; 16 << 10];
+        for _ in 0..TURN {
+            match sys::fd::read(fd, &mut buffer) {
+                Ok(0) => {
+                    self.fd = None;
+                    return;
+                }
+                Ok(count) => self.keep(&buffer[..count]),
+                Err(sys::Errno(libc::EAGAIN | libc::EINTR)) => return,
+                Err(_) => {
+                    self.fd = None;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.limit - self.captured.bytes.len();
+        let (kept, lost) = bytes.split_at(bytes.len().min(room));
+        self.captured.bytes.extend_from_slice(kept);
+        self.captured.truncated += lost.len() as u64;
+    }
+}

@@ -1,0 +1,144 @@
+//! File descriptors.
+
+use core::ffi::CStr;
+
+use super::{Errno, Result, check, check_long};
+
+/// Closes a descriptor that the caller owns; errors of close(2) leave nothing to do.
+pub fn close(fd: i32) {
+    // SAFETY: takes no pointers.
+    unsafe { libc::close(fd) };
+}
+
+/// Duplicates `fd` to the lowest free number that is at least `floor`, close-on-exec.
+pub fn duplicate_above(fd: i32, floor: i32) -> Result<i32> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, floor) })
+}
+
+/// Makes `target` refer to what `source` does, and survive exec. The two must differ.
+pub fn duplicate_onto(source: i32, target: i32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::dup3(source, target, 0) }).map(drop)
+}
+
+/// True if `fd` is open.
+pub fn is_open(fd: i32) -> bool {
+    // SAFETY: takes no pointers.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// Makes reads and writes on `fd` return EAGAIN rather than wait.
+pub fn set_nonblocking(fd: i32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
+/// Marks every descriptor from `first` on close-on-exec. Linux 5.11.
+pub fn close_on_exec_from(first: u32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    check_long(unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    })
+    .map(drop)
+}
+
+/// True if close_range(2) with CLOSE_RANGE_CLOEXEC exists (Linux 5.11); asks about an empty range.
+pub fn has_close_on_exec_range() -> bool {
+    close_on_exec_from(u32::MAX).is_ok()
+}
+
+/// Opens `path` with `flags`, always close-on-exec, at number 3 or above.
+pub fn open(path: &CStr, flags: i32) -> Result<i32> {
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    let fd = check(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) })?;
+    above_stdio(fd)
+}
+
+/// Moves an owned descriptor that landed on 0, 1 or 2 (in a host that closed them) out of the way, so that it is never
+/// taken for the host's standard streams.
+pub fn above_stdio(fd: i32) -> Result<i32> {
+    if fd > 2 {
+        return Ok(fd);
+    }
+    let moved = duplicate_above(fd, 3);
+    close(fd);
+    moved
+}
+
+/// Creates a pipe, both ends close-on-exec and numbered 3 or above: (read end, write end).
+pub fn pipe() -> Result<(i32, i32)> {
+    let mut ends = [-1; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    let [reader, writer] = ends;
+    let reader = above_stdio(reader).inspect_err(|_| close(writer))?;
+    let writer = above_stdio(writer).inspect_err(|_| close(reader))?;
+    Ok((reader, writer))
+}
+
+/// Reads into `buffer`; 0 at end of file.
+pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the pointer and length describe a live, writable buffer.
+    let count = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
+/// Makes the directory open at `fd` the working directory.
+pub fn change_directory(fd: i32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::fchdir(fd) }).map(drop)
+}
+
+/// Identity and kind of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// Device number of the file system.
+    pub device: u64,
+    /// Inode number in it.
+    pub inode: u64,
+    /// True for a directory.
+    pub directory: bool,
+}
+
+/// Identity of the open file `fd`.
+pub fn identify(fd: i32) -> Result<FileId> {
+    stat(fd, c"", libc::AT_EMPTY_PATH)
+}
+
+/// Identity of the file that `path` leads to, symbolic links followed.
+pub fn identify_path(path: &CStr) -> Result<FileId> {
+    stat(libc::AT_FDCWD, path, 0)
+}
+
+fn stat(fd: i32, path: &CStr, flags: i32) -> Result<FileId> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: `path` is NUL-terminated and `stat` has room for the structure.
+    check(unsafe { libc::fstatat(fd, path.as_ptr(), stat.as_mut_ptr(), flags) })?;
+    // SAFETY: all-zero is a valid stat, and fstatat succeeded in filling it.
+    let stat = unsafe { stat.assume_init() };
+    Ok(FileId {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        directory: stat.st_mode & libc::S_IFMT == libc::S_IFDIR,
+    })
+}
+
+/// True if `fd` lies on a proc file system.
+pub fn is_on_proc(fd: i32) -> bool {
+    let mut stat = core::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: `stat` has room for the structure.
+    if unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: all-zero is a valid statfs, and fstatfs succeeded in filling it.
+    let stat = unsafe { stat.assume_init() };
+    stat.f_type == libc::PROC_SUPER_MAGIC
+}

@@ -1,0 +1,56 @@
+//! Thin system calls and kernel structures.
+//!
+//! Everything here is usable between clone and exec: it needs only `core` and `libc`, never allocates, locks or
+//! panics. A function is safe when no argument can break memory; the rest say what the caller owes.
+//!
+//! # Safety
+//!
+//! `unsafe` is allowed in this folder because system calls are foreign functions. Each block states why its
+//! pointers are valid for the call; the kernel copies what it reads and never keeps a user pointer, unless the
+//! function's own documentation says otherwise.
+#![allow(unsafe_code)]
+#![deny(
+    clippy::disallowed_types,
+    clippy::std_instead_of_core,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+pub mod credentials;
+pub mod event;
+pub mod fd;
+pub mod landlock;
+pub mod limits;
+pub mod memory;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
+pub mod terminal;
+
+/// An errno value as the kernel returned it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// Result of a system call.
+pub type Result<T> = core::result::Result<T, Errno>;
+
+impl Errno {
+    /// The calling thread's errno.
+    pub(crate) fn last() -> Self {
+        // SAFETY: __errno_location always returns a valid pointer to this thread's errno.
+        Self(unsafe { *libc::__errno_location() })
+    }
+}
+
+/// Converts the `-1 and errno` convention for a call that returns `int`.
+fn check(returned: libc::c_int) -> Result<i32> {
+    if returned < 0 { Err(Errno::last()) } else { Ok(returned) }
+}
+
+/// Converts the `-1 and errno` convention for a raw system call.
+fn check_long(returned: libc::c_long) -> Result<libc::c_long> {
+    if returned < 0 { Err(Errno::last()) } else { Ok(returned) }
+}

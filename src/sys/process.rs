@@ -1,0 +1,226 @@
+//! Starting, waiting for and looking at processes.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::MaybeUninit;
+
+use super::{Errno, Result, check, check_long};
+
+/// A child as its parent sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Child {
+    /// Process id.
+    pub pid: i32,
+    /// Descriptor of the process, close-on-exec, owned by the caller.
+    pub pidfd: i32,
+}
+
+/// Code that a new process starts with.
+pub type Entry = extern "C" fn(*mut c_void) -> c_int;
+
+/// Starts `entry(argument)` in a process that shares the caller's memory, on a stack of its own, and returns when that
+/// process has executed a program or ended (clone(2) with CLONE_VM and CLONE_VFORK). Linux 5.2 for the pidfd.
+///
+/// # Safety
+///
+/// `entry` must never return or unwind, and must be sound in a process that shares this one's memory, thread-local
+/// storage included: no allocation, no locks. `argument` must be valid for it. `stack_top` is 16-byte aligned and has
+/// enough unused memory below it. All signals are blocked by the caller, so that no handler of the host runs in the
+/// child.
+pub unsafe fn start_sharing_memory(
+    entry: Entry,
+    stack_top: *mut c_void,
+    argument: *mut c_void,
+) -> Result<Child> {
+    let mut pidfd = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: the child uses entry, stack and argument, which the caller vouches for, until it has left this memory,
+    // which is when the call returns.
+    let pid = check(unsafe { libc::clone(entry, stack_top, flags, argument, &raw mut pidfd) })?;
+    Ok(Child { pid, pidfd })
+}
+
+/// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers).
+///
+/// # Safety
+///
+/// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
+/// writes.
+pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<Child> {
+    const NONE: usize = 0;
+    // SAFETY: without CLONE_VM and with a null stack the child continues here on a copy of this stack.
+    let pid = check_long(unsafe {
+        libc::syscall(libc::SYS_clone, libc::SIGCHLD, NONE, NONE, NONE, NONE)
+    })?;
+    if pid == 0 {
+        let status = entry(argument);
+        exit(status);
+    }
+    let pid = i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))?;
+    // The child is ours and not reaped, so its pid cannot be anyone else's.
+    match open_pidfd(pid) {
+        Ok(pidfd) => Ok(Child { pid, pidfd }),
+        Err(errno) => {
+            let _ = super::signal::kill(pid, libc::SIGKILL);
+            // SAFETY: a null status is allowed.
+            unsafe { libc::waitpid(pid, core::ptr::null_mut(), 0) };
+            Err(errno)
+        }
+    }
+}
+
+fn open_pidfd(pid: i32) -> Result<i32> {
+    // SAFETY: takes no pointers.
+    let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    i32::try_from(fd).map_err(|_| Errno(libc::EOVERFLOW))
+}
+
+/// Ends the calling process at once.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: ends the process without running any of the host's exit handlers.
+    unsafe { libc::_exit(status) }
+}
+
+/// Replaces the program; returns only on failure.
+///
+/// # Safety
+///
+/// `argv` and `envp` point to null-terminated arrays of NUL-terminated strings.
+pub unsafe fn execute(path: &CStr, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
+    // SAFETY: as the caller promises.
+    unsafe { libc::execve(path.as_ptr(), argv, envp) };
+    Errno::last()
+}
+
+/// Process id of the caller, from the kernel (never cached).
+pub fn id() -> i32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// Process id of the caller's parent.
+pub fn parent_id() -> i32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::getppid() }
+}
+
+/// Process group of the caller.
+pub fn group() -> i32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
+/// Starts a session, of which the caller is leader, without a controlling terminal.
+pub fn new_session() -> Result<()> {
+    // SAFETY: takes no arguments.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Starts a process group, of which the caller is leader, in the same session.
+pub fn new_group() -> Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::setpgid(0, 0) }).map(drop)
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+/// What the kernel counted for a process and the descendants it waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Processor time in user mode, microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub system_us: u64,
+    /// Largest resident set, bytes. Counts the memory shared with the parent before exec.
+    pub peak_rss: u64,
+}
+
+/// Takes the status of the ended child behind `pidfd`. ECHILD: somebody else took it. Linux 5.4.
+pub fn reap(pidfd: i32) -> Result<Option<(Ending, Resources)>> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both structures have room for what the kernel writes.
+    check_long(unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            pidfd,
+            info.as_mut_ptr(),
+            libc::WEXITED | libc::WNOHANG,
+            usage.as_mut_ptr(),
+        )
+    })?;
+    // SAFETY: all-zero is valid for both, and the kernel filled in what there was.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: as above.
+    let usage = unsafe { usage.assume_init() };
+    // SAFETY: the union member is the one for SIGCHLD, and zero when there was no child to report.
+    if unsafe { info.si_pid() } == 0 {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let status = unsafe { info.si_status() };
+    let ending = if info.si_code == libc::CLD_EXITED {
+        Ending::Exited(status)
+    } else {
+        Ending::Signaled(status)
+    };
+    Ok(Some((ending, resources(&usage))))
+}
+
+/// Largest resident set of the calling process so far, bytes.
+pub fn own_peak_rss() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` has room for the structure.
+    let returned = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    if returned != 0 {
+        return 0;
+    }
+    // SAFETY: all-zero is valid, and the kernel filled it in.
+    resources(&unsafe { usage.assume_init() }).peak_rss
+}
+
+fn resources(usage: &libc::rusage) -> Resources {
+    let microseconds = |time: &libc::timeval| {
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let rest = u64::try_from(time.tv_usec).unwrap_or(0);
+        seconds.saturating_mul(1_000_000).saturating_add(rest)
+    };
+    Resources {
+        user_us: microseconds(&usage.ru_utime),
+        system_us: microseconds(&usage.ru_stime),
+        peak_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
+    }
+}
+
+/// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15).
+pub fn ending_after_reap(pidfd: i32) -> Result<Ending> {
+    /// `struct pidfd_info` up to its exit code, 64 bytes: the first published size.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const GET_INFO: libc::c_ulong = 0xc040_ff0b; // _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
+    const EXIT: u64 = 1 << 3;
+    let mut info = Info { mask: EXIT, ..Info::default() };
+    // SAFETY: `info` is as large as the size encoded in the request.
+    check(unsafe { libc::ioctl(pidfd, GET_INFO, &raw mut info) })?;
+    if info.mask & EXIT == 0 {
+        return Err(Errno(libc::ENODATA));
+    }
+    Ok(if libc::WIFEXITED(info.exit_code) {
+        Ending::Exited(libc::WEXITSTATUS(info.exit_code))
+    } else {
+        Ending::Signaled(libc::WTERMSIG(info.exit_code))
+    })
+}
