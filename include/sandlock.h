@@ -1,0 +1,957 @@
+/* libsandlock: unprivileged process sandboxing on Linux.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * This header is the manual. It is generated from the library's source; changes are made there.
+ *
+ * ===================================================================================================================
+ * Conventions
+ * ===================================================================================================================
+ *
+ * Names        Functions are sandlock_<noun>_<verb>, types sandlock_<noun>, constants SANDLOCK_<GROUP>_<NAME>. Arguments
+ *              come in the order: handle, inputs, outputs (..._out or out), error.
+ *
+ * Status       Every function that can fail returns a sandlock_status: SANDLOCK_OK is 0, failures are negative. A function
+ *              that only answers a question returns the answer, and for a NULL handle the answer stated with it.
+ *
+ * Error        The last parameter of a function that can fail is sandlock_error **error. It may be NULL. Otherwise *error is
+ *              set to NULL on entry, and on failure to an error that the caller owns: status, stage, errno and a one-line
+ *              message. There is no "last error" kept per thread, so a language runtime may move between threads.
+ *
+ * Outputs      are written only on success.
+ *
+ * Inputs       are borrowed for the call and copied. A pointer that must not be NULL and is gives INVALID_ARGUMENT, never a
+ *              crash. Unknown flag bits and enum values are refused. Enums come in as uint32_t, flags as uint64_t. Strings are
+ *              NUL-terminated bytes; paths and arguments need not be UTF-8. An array is a pointer and a length, and (NULL, 0)
+ *              is an empty one, unless it says that it ends with NULL.
+ *
+ * Handles      are opaque pointers. Each has a _free function, for which NULL is nothing to do. They may be freed in any order:
+ *              a process does not need its policy any more, a report does not need its process. C's free() is never
+ *              needed.
+ *
+ * Structures   start with their size, so that they can grow. Initialise them with their _INIT macro or _init function. A
+ *              library that is newer than the program fills in what is missing; one that is older refuses members it does not
+ *              know, unless they are zero.
+ *
+ * Threads      policy: one thread at a time, but functions that take a const policy may run at the same time. process: any
+ *              thread, concurrently, but for its _free. error, result, report: never change; any thread.
+ *
+ * Fork         A policy or process handle is of no use in a process forked off later: it gives STATE there, or the
+ *              answer for NULL. Freeing it frees memory and touches no sandbox.
+ *
+ * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
+ *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
+ *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked. A
+ *              bug in the library never unwinds into the caller; it gives INTERNAL. It uses only the C library, so it can be
+ *              loaded into Go, Node.js, Python and Java processes.
+ *
+ * Tools        Valgrind and some sanitizers cannot follow a child that shares its parent's memory. For them, set the
+ *              environment variable SANDLOCK_SPAWN=fork in the host; everything else is the same, but slower.
+ *
+ * Stability    Numbers and layouts in this header do not change within a SONAME (libsandlock.so.0). Texts of messages and
+ *              reports may.
+ *
+ * Kernel       Linux 5.13 with Landlock is the least for a sandbox that confines files; Linux 6.12 enforces all of the default
+ *              policy. What is missing fails the spawn with a reason, unless the policy says BEST_EFFORT for it. See landlock(7),
+ *              seccomp(2), prctl(2), setrlimit(2), and sandlock_probe().
+ *
+ * ===================================================================================================================
+ * Example
+ * ===================================================================================================================
+ *
+ * Runs a program that may read and execute what lies beneath four directories, and nothing else. Build it with
+ * cc example.c $(pkg-config --cflags --libs sandlock)
+ *
+ *     #include <sandlock.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         static const char *const dirs[] = {"/usr", "/bin", "/lib", "/lib64"};
+ *         const char *const argv[] = {"cat", "/etc/passwd", NULL};
+ *         sandlock_policy *policy = sandlock_policy_new();
+ *         sandlock_result *result = NULL;
+ *         sandlock_error *error = NULL;
+ *
+ *         for (size_t i = 0; i < 4; i++)
+ *             sandlock_policy_allow_path(policy, dirs[i],
+ *                                        SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, NULL);
+ *         sandlock_policy_clear_env(policy, NULL);
+ *         sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_DATA, 256 << 20, NULL);
+ *
+ *         if (sandlock_run(policy, NULL, argv, 5000, &result, &error)) {
+ *             fprintf(stderr, "%s\n", sandlock_error_message(error));
+ *             sandlock_error_free(error);
+ *         } else {
+ *             printf("exit %d: %s", sandlock_result_exit_code(result),
+ *                    (const char *)sandlock_result_stderr(result, NULL));
+ *         }
+ *         sandlock_result_free(result);
+ *         sandlock_policy_free(policy);
+ *         return 0;
+ *     }
+ *
+ * It prints: exit 1: cat: /etc/passwd: Permission denied
+ */
+
+
+#ifndef SANDLOCK_H
+#define SANDLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** The version of this header, as text. Equal to sandlock_version_string() when header and library agree. */
+#define SANDLOCK_VERSION_STRING "0.1.0"
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * Initialisers: the same as the _init functions
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+/** What a sandlock_capabilities starts from: nothing known. */
+#define SANDLOCK_CAPABILITIES_INIT { sizeof(sandlock_capabilities), 0, 0, 0, 0, 0, 0 }
+
+/** What a sandlock_spawn_options starts from: all streams inherited, nothing else passed, 16 MiB captured at most. */
+#define SANDLOCK_SPAWN_OPTIONS_INIT { sizeof(sandlock_spawn_options), SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_INHERIT, \
+                                      SANDLOCK_STDIO_INHERIT, -1, -1, -1, 0, NULL, NULL, 0, NULL }
+
+/** What a sandlock_usage starts from: nothing used. */
+#define SANDLOCK_USAGE_INIT { sizeof(sandlock_usage), 0, 0, 0, 0, 0 }
+
+/** What a sandlock_report_entry starts from: no feature. */
+#define SANDLOCK_REPORT_ENTRY_INIT { sizeof(sandlock_report_entry), 0, 0, 0, 0, NULL, NULL, NULL }
+
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Version
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The version of this header as a number: major * 1000000 + minor * 1000 + patch. The library that is running has
+/// sandlock_version_number(). SANDLOCK_VERSION_STRING is the same as text.
+#define SANDLOCK_VERSION_NUMBER 1000
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Stage: the step in which a call failed (sandlock_error_stage)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Reading the arguments of the call.
+#define SANDLOCK_STAGE_ARGUMENTS 1
+
+/// Checking the policy.
+#define SANDLOCK_STAGE_POLICY 2
+
+/// Building or entering the Landlock domain.
+#define SANDLOCK_STAGE_LANDLOCK 3
+
+/// Building or installing the system call filter.
+#define SANDLOCK_STAGE_SECCOMP 4
+
+/// Preparing standard streams and other descriptors.
+#define SANDLOCK_STAGE_DESCRIPTORS 5
+
+/// Starting the sandbox's thread or its process.
+#define SANDLOCK_STAGE_SPAWN 6
+
+/// Setting up the process: session, signals, priority and the like.
+#define SANDLOCK_STAGE_PROCESS 7
+
+/// Entering the working directory.
+#define SANDLOCK_STAGE_CWD 8
+
+/// Setting resource limits.
+#define SANDLOCK_STAGE_LIMITS 9
+
+/// Giving up privileges.
+#define SANDLOCK_STAGE_PRIVILEGES 10
+
+/// Executing the program.
+#define SANDLOCK_STAGE_EXEC 11
+
+/// Waiting for the process, or signalling it.
+#define SANDLOCK_STAGE_WAIT 12
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Access: what a path rule grants (sandlock_policy_allow_path)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Read files, list directories.
+#define SANDLOCK_ACCESS_READ 1
+
+/// Execute files. A dynamic program also needs READ on itself, its libraries and its loader.
+#define SANDLOCK_ACCESS_EXECUTE 2
+
+/// Everything that changes: write, create, remove, rename, link, truncate, make sockets and FIFOs, ioctl(2) on devices.
+/// Does not include reading, and never making device nodes.
+#define SANDLOCK_ACCESS_WRITE 4
+
+/// SANDLOCK_ACCESS_READ and SANDLOCK_ACCESS_EXECUTE.
+#define SANDLOCK_ACCESS_READ_EXECUTE 3
+
+/// SANDLOCK_ACCESS_READ, SANDLOCK_ACCESS_EXECUTE and SANDLOCK_ACCESS_WRITE.
+#define SANDLOCK_ACCESS_ALL 7
+
+/// To be or-ed with others: the path may be missing, and then grants nothing.
+#define SANDLOCK_ACCESS_OPTIONAL 256
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Syscalls: what happens to a call that no rule names (sandlock_policy_set_syscall_default)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// It is allowed, unless the default denylist refuses it. The default. SECURITY.md lists the denylist.
+#define SANDLOCK_SYSCALLS_DENYLIST 1
+
+/// It fails with EPERM, unless it is needed to execute, load and end a program.
+#define SANDLOCK_SYSCALLS_ALLOWLIST 2
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Limits, each per process, as setrlimit(2) has them (sandlock_policy_set_limit)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Processor time in seconds: SIGXCPU at the limit, SIGKILL a second later.
+#define SANDLOCK_LIMIT_CPU 1
+
+/// Open descriptors; the highest number a program can get is one less.
+#define SANDLOCK_LIMIT_NOFILE 2
+
+/// Size in bytes to which a file can be written: SIGXFSZ, or EFBIG if that is ignored.
+#define SANDLOCK_LIMIT_FSIZE 3
+
+/// Size of a core dump in bytes. To have none, use SANDLOCK_FLAG_NO_COREDUMP.
+#define SANDLOCK_LIMIT_CORE 4
+
+/// Private writable memory in bytes (heap, data, anonymous mappings): ENOMEM beyond.
+#define SANDLOCK_LIMIT_DATA 5
+
+/// Address space in bytes, reserved or used: ENOMEM beyond. Runtimes that reserve much (JVM, Go, V8) need much.
+#define SANDLOCK_LIMIT_AS 6
+
+/// Stack of the main thread in bytes: SIGSEGV beyond.
+#define SANDLOCK_LIMIT_STACK 7
+
+/// Processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
+/// EAGAIN beyond. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
+#define SANDLOCK_LIMIT_NPROC 8
+
+/// Locked memory in bytes.
+#define SANDLOCK_LIMIT_MEMLOCK 9
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Flags (sandlock_policy_set_flag), all off in a new policy
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// A fixed address space layout, for runs that must repeat exactly. Weakens the program against its own bugs.
+#define SANDLOCK_FLAG_NO_ASLR 1
+
+/// No core dumps: neither files nor those that the host's core handler would collect.
+#define SANDLOCK_FLAG_NO_COREDUMP 2
+
+/// No transparent huge pages. Starting then copies the host's page tables, so that it takes longer in a large host.
+#define SANDLOCK_FLAG_NO_HUGE_PAGES 3
+
+/// For sandlock_confine_self() alone: reach every thread of the process, or fail.
+#define SANDLOCK_FLAG_ALL_THREADS 4
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Spawning fails. The default for every feature.
+#define SANDLOCK_REQUIRE 1
+
+/// The program runs without it, and the report says so.
+#define SANDLOCK_BEST_EFFORT 2
+
+/// It is not asked for.
+#define SANDLOCK_DISABLE 3
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Features: what can be required, and what the report has rows for
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Stands for every feature in sandlock_policy_set_strictness().
+#define SANDLOCK_FEATURE_ALL 0
+
+/// File access by path rules. Landlock ABI 1, Linux 5.13. Disabling it disables the three that follow.
+#define SANDLOCK_FEATURE_FILES 1
+
+/// Moving and linking files between directories is decided by the rules; without it the kernel refuses all of it. Landlock
+/// ABI 2, Linux 5.19.
+#define SANDLOCK_FEATURE_FILES_REFER 2
+
+/// truncate(2) is decided by the rules. Landlock ABI 3, Linux 6.2.
+#define SANDLOCK_FEATURE_FILES_TRUNCATE 3
+
+/// ioctl(2) on device files is decided by the rules. Landlock ABI 5, Linux 6.10.
+#define SANDLOCK_FEATURE_FILES_IOCTL_DEV 4
+
+/// Modes, owners, times, extended attributes and flags of files cannot be changed (EPERM), since Landlock does not govern
+/// them; unless "/" is writable by a rule. seccomp. Disabling SANDLOCK_FEATURE_SYSCALLS disables it.
+#define SANDLOCK_FEATURE_FILES_METADATA 5
+
+/// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
+#define SANDLOCK_FEATURE_NETWORK 6
+
+/// No signals to processes outside the sandbox. Landlock ABI 6, Linux 6.12.
+#define SANDLOCK_FEATURE_SIGNAL_SCOPE 7
+
+/// No connection to abstract Unix sockets made outside the sandbox. Landlock ABI 6, Linux 6.12.
+#define SANDLOCK_FEATURE_ABSTRACT_UNIX_SCOPE 8
+
+/// The system call filter. seccomp, Linux 4.14.
+#define SANDLOCK_FEATURE_SYSCALLS 9
+
+/// Set-user-ID programs and file capabilities grant nothing. A host without CAP_SYS_ADMIN cannot do without it: the kernel
+/// lets it confine nothing else then.
+#define SANDLOCK_FEATURE_NO_NEW_PRIVS 10
+
+/// The program has no capabilities, whatever the host has.
+#define SANDLOCK_FEATURE_CAPABILITIES 11
+
+/// The program has the descriptors that the options name and no others. Linux 5.11.
+#define SANDLOCK_FEATURE_DESCRIPTORS 12
+
+/// A session of its own; a process group of its own if the program inherits the host's controlling terminal.
+#define SANDLOCK_FEATURE_SESSION 13
+
+/// The program is killed when the host dies. A hostile program can switch it off for itself (see SECURITY.md).
+#define SANDLOCK_FEATURE_PARENT_DEATH 14
+
+/// Ending the sandbox reaches all its processes, daemons too. Landlock ABI 6, Linux 6.12; below, its process group.
+#define SANDLOCK_FEATURE_KILL_ALL 15
+
+/// The limits of the policy.
+#define SANDLOCK_FEATURE_LIMITS 16
+
+/// SANDLOCK_FLAG_NO_COREDUMP.
+#define SANDLOCK_FEATURE_NO_COREDUMP 17
+
+/// SANDLOCK_FLAG_NO_ASLR.
+#define SANDLOCK_FEATURE_NO_ASLR 18
+
+/// SANDLOCK_FLAG_NO_HUGE_PAGES.
+#define SANDLOCK_FEATURE_NO_HUGE_PAGES 19
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// State: what became of a feature (sandlock_report_entry)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The kernel enforces it.
+#define SANDLOCK_STATE_ENFORCED 1
+
+/// The kernel enforces part of it, or does so by a lesser mechanism.
+#define SANDLOCK_STATE_DEGRADED 2
+
+/// The policy disables it.
+#define SANDLOCK_STATE_WAIVED 3
+
+/// It was asked for as best effort and cannot be had.
+#define SANDLOCK_STATE_UNAVAILABLE 4
+
+/// Nothing in the policy asks for it.
+#define SANDLOCK_STATE_NOT_REQUESTED 5
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Level: the report in one word (sandlock_report_level)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Every feature is ENFORCED or NOT_REQUESTED.
+#define SANDLOCK_LEVEL_FULL 1
+
+/// Some feature is DEGRADED, WAIVED or UNAVAILABLE.
+#define SANDLOCK_LEVEL_PARTIAL 2
+
+/// No feature is ENFORCED or DEGRADED.
+#define SANDLOCK_LEVEL_NONE 3
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Stdio: where a standard stream comes from or goes to (sandlock_spawn_options)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The host's own. If the host has closed it, /dev/null.
+#define SANDLOCK_STDIO_INHERIT 0
+
+/// /dev/null.
+#define SANDLOCK_STDIO_NULL 1
+
+/// A pipe, whose other end sandlock_process_take_stdio() gives.
+#define SANDLOCK_STDIO_PIPE 2
+
+/// Memory; the result holds it. For stdout and stderr.
+#define SANDLOCK_STDIO_CAPTURE 3
+
+/// The descriptor named beside the mode.
+#define SANDLOCK_STDIO_FD 4
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Reason: why a sandbox ended (sandlock_result_reason)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The program exited.
+#define SANDLOCK_REASON_EXITED 1
+
+/// A signal that the library did not send ended the program.
+#define SANDLOCK_REASON_SIGNALED 2
+
+/// The time given to sandlock_run() passed, and the sandbox was killed.
+#define SANDLOCK_REASON_TIMEOUT 3
+
+/// A limit that the library watches was exceeded: captured output beyond its cap. The program may have exited by itself.
+#define SANDLOCK_REASON_LIMIT 4
+
+/// sandlock_process_kill() ended it.
+#define SANDLOCK_REASON_KILLED 5
+
+/// It ended, but somebody else in the host took the exit status (waitpid(-1), ignored SIGCHLD) and the kernel no longer
+/// knows it. From Linux 6.15 on the kernel does.
+#define SANDLOCK_REASON_LOST 6
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Usage flags (sandlock_usage)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// peak_rss is an upper bound only: a program starts in the host's memory, whose size the kernel counts as its own, and it
+/// never used more than the host.
+#define SANDLOCK_USAGE_PEAK_RSS_IS_BOUND 1
+
+/// Why a call failed: a status, a stage, an errno and a message. Made by a failing function, owned by its caller, never
+/// changed after. Any thread, concurrently. Free it with sandlock_error_free().
+typedef struct sandlock_error sandlock_error;
+
+/// A policy: what a program may do. Plain data until it is used; sandlock_spawn() takes a snapshot. One thread at a time;
+/// functions that take it as const may run at the same time as each other. Make it with sandlock_policy_new(), free it with
+/// sandlock_policy_free().
+typedef struct sandlock_policy sandlock_policy;
+
+/// A sandbox and the program it was made for. Made by sandlock_spawn(). Any thread, concurrently, but for
+/// sandlock_process_free().
+typedef struct sandlock_process sandlock_process;
+
+/// What was enforced on a program: one row per feature. Made by sandlock_process_report(), owned by its caller, never changed,
+/// independent of the process. Any thread, concurrently. Free it with sandlock_report_free().
+typedef struct sandlock_report sandlock_report;
+
+/// What became of a run. Made by sandlock_run() and sandlock_process_wait(), owned by their caller, never changed. Any thread,
+/// concurrently. Free it with sandlock_result_free().
+typedef struct sandlock_result sandlock_result;
+
+/// Who answers a program's system calls. This version has none: pass NULL.
+typedef struct sandlock_supervisor sandlock_supervisor;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Status
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// What a function returns: SANDLOCK_OK or one of SANDLOCK_ERROR_*, all negative. Numbers are never reused; later releases
+/// may add some, so treat an unknown negative status as a failure.
+typedef int32_t sandlock_status;
+
+/// What the kernel offers to the calling thread. Start from SANDLOCK_CAPABILITIES_INIT or sandlock_capabilities_init().
+typedef struct {
+    /// sizeof(sandlock_capabilities), set by the caller.
+    size_t size;
+    /// Landlock ABI; 0 if Landlock is not to be had.
+    uint32_t landlock_abi;
+    /// Why it is not: ENOSYS (not in this kernel), EOPNOTSUPP (not enabled at boot: add "landlock" to the kernel's lsm=
+    /// parameter), or another errno. 0 if it is.
+    int32_t landlock_errno;
+    /// 1 if system call filters can be installed.
+    uint32_t seccomp_filter;
+    /// 1 if filters can ask a listener.
+    uint32_t seccomp_notify;
+    /// 1 if close_range(2) can mark close-on-exec.
+    uint32_t close_range;
+    /// 1 if RLIMIT_NPROC binds the programs that this user starts.
+    uint32_t process_limit;
+} sandlock_capabilities;
+
+/// How to start a program. Start from SANDLOCK_SPAWN_OPTIONS_INIT or sandlock_spawn_options_init() and set what differs. All
+/// pointers are borrowed for the call.
+typedef struct {
+    /// sizeof(sandlock_spawn_options), set by the caller.
+    size_t size;
+    /// Standard input: SANDLOCK_STDIO_*.
+    uint32_t stdin_mode;
+    /// Standard output: SANDLOCK_STDIO_*.
+    uint32_t stdout_mode;
+    /// Standard error: SANDLOCK_STDIO_*.
+    uint32_t stderr_mode;
+    /// With SANDLOCK_STDIO_FD: the host's descriptor for it. Stays the caller's.
+    int32_t stdin_fd;
+    /// Likewise for standard output.
+    int32_t stdout_fd;
+    /// Likewise for standard error.
+    int32_t stderr_fd;
+    /// Most bytes kept of each captured stream; what comes after is read, dropped and counted
+    /// (sandlock_result_truncated). 0 is 16 MiB.
+    uint64_t capture_limit;
+    /// Descriptors to pass besides the standard streams, `pass_fd_count` of them. They stay the caller's.
+    const int32_t *pass_fds;
+    /// The numbers that they get in the program, 3 or above, each once; NULL: the same as in the host.
+    const int32_t *pass_fds_as;
+    /// Length of both arrays.
+    size_t pass_fd_count;
+    /// Name of the sandbox's thread in the host, as ps(1) shows it, cut to 15 bytes; NULL is "sandlock".
+    const char *name;
+} sandlock_spawn_options;
+
+/// What a run used. Start from SANDLOCK_USAGE_INIT or sandlock_usage_init().
+typedef struct {
+    /// sizeof(sandlock_usage), set by the caller.
+    size_t size;
+    /// SANDLOCK_USAGE_*.
+    uint64_t flags;
+    /// From the start of the program to its end, microseconds.
+    uint64_t wall_us;
+    /// Processor time in user mode of the program and the descendants it waited for, microseconds.
+    uint64_t user_us;
+    /// Likewise in the kernel.
+    uint64_t system_us;
+    /// Largest resident set of any one of them, bytes. See SANDLOCK_USAGE_PEAK_RSS_IS_BOUND.
+    uint64_t peak_rss;
+} sandlock_usage;
+
+/// What became of one feature. Start from SANDLOCK_REPORT_ENTRY_INIT or sandlock_report_entry_init(). The strings belong to the
+/// report and are never NULL.
+typedef struct {
+    /// sizeof(sandlock_report_entry), set by the caller.
+    size_t size;
+    /// SANDLOCK_FEATURE_*.
+    uint32_t feature;
+    /// How strictly it was asked for: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT or SANDLOCK_DISABLE.
+    uint32_t requested;
+    /// SANDLOCK_STATE_*.
+    uint32_t state;
+    /// The errno behind a state that is not ENFORCED, or 0.
+    int32_t errno_value;
+    /// The feature's name: "files".
+    const char *name;
+    /// What enforces it, in kernel terms: "landlock". Empty if nothing does.
+    const char *mechanism;
+    /// What else there is to know: the ABI used, what is missing.
+    const char *detail;
+} sandlock_report_entry;
+
+/// Success. The only status that is not negative.
+#define SANDLOCK_OK 0
+
+/// An argument is NULL, unknown, out of range, or contradicts another.
+#define SANDLOCK_ERROR_INVALID_ARGUMENT -1
+
+/// The call does not fit the state of its object: a program that has ended, a handle from before a fork.
+#define SANDLOCK_ERROR_STATE -2
+
+/// The kernel, or this version of the library, lacks something that is required.
+#define SANDLOCK_ERROR_UNSUPPORTED -3
+
+/// The kernel refuses the host.
+#define SANDLOCK_ERROR_PERMISSION -4
+
+/// A file that the policy names does not exist.
+#define SANDLOCK_ERROR_NOT_FOUND -5
+
+/// Any other failure of a system call in the host; sandlock_error_errno() tells which.
+#define SANDLOCK_ERROR_SYSTEM -6
+
+/// The child process could not be set up or confined. Its program has not run.
+#define SANDLOCK_ERROR_CHILD_SETUP -7
+
+/// The program could not be executed; sandlock_error_errno() is execve(2)'s.
+#define SANDLOCK_ERROR_EXEC -8
+
+/// Time is up and what was waited for has not happened.
+#define SANDLOCK_ERROR_TIMEOUT -9
+
+/// What was meant is gone. Not returned yet.
+#define SANDLOCK_ERROR_STALE -10
+
+/// A buffer of the caller is too small. Not returned yet.
+#define SANDLOCK_ERROR_BUFFER_TOO_SMALL -11
+
+/// Waiting here would wait forever. Not returned yet.
+#define SANDLOCK_ERROR_WOULD_DEADLOCK -12
+
+/// A callback of the host failed. Not returned yet.
+#define SANDLOCK_ERROR_CALLBACK -13
+
+/// A limit of the kernel is exceeded: a filter of more than 4096 instructions.
+#define SANDLOCK_ERROR_LIMIT -14
+
+/// A bug in the library. Please report the message.
+#define SANDLOCK_ERROR_INTERNAL -15
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: version
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The version of the library that is running, as a number: major * 1000000 + minor * 1000 + patch. Equal to
+/// SANDLOCK_VERSION_NUMBER when header and library come from the same release. Any thread. Cannot fail.
+uint32_t sandlock_version_number(void);
+
+/// The version of the library that is running, as text ("0.1.0"). The string is static: never free it. Any thread.
+/// Cannot fail.
+const char *sandlock_version_string(void);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: status and error
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The name of a status without its prefix: "OK", "INVALID_ARGUMENT"; "UNKNOWN" for a number that is none. The string is
+/// static: never free it. Any thread. Cannot fail.
+const char *sandlock_status_name(int32_t status);
+
+/// The status that the failing function returned; SANDLOCK_OK if `error` is NULL. Any thread.
+sandlock_status sandlock_error_status(const sandlock_error *error);
+
+/// The errno that a system call reported, whether in the host or in the child; 0 if the failure came from none, or if
+/// `error` is NULL. Any thread.
+int32_t sandlock_error_errno(const sandlock_error *error);
+
+/// The step that failed, SANDLOCK_STAGE_*; 0 if `error` is NULL. Any thread.
+uint32_t sandlock_error_stage(const sandlock_error *error);
+
+/// What happened, in one line without a newline: step, object, reason. "exec: /nope: No such file or directory". The string
+/// belongs to `error` and lives as long; it is never NULL, and empty if `error` is NULL. Its wording may change between
+/// releases: branch on the status and the errno. Any thread.
+const char *sandlock_error_message(const sandlock_error *error);
+
+/// Frees an error. NULL is allowed. Any thread, when no other uses it any more.
+void sandlock_error_free(sandlock_error *error);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: the kernel
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Sets `capabilities` to SANDLOCK_CAPABILITIES_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_capabilities_init(sandlock_capabilities *capabilities);
+
+/// Asks the kernel what it offers; never guesses from its version. Changes nothing. A thread that is confined itself may be
+/// offered less than others.
+///
+/// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
+sandlock_status sandlock_probe(sandlock_capabilities *out,
+                               sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: policy
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Makes a policy that allows nothing: no files, no network, the default denylist of system calls, every feature required
+/// that needs no setting. The caller owns it. Any thread. Cannot fail (the process is aborted when memory runs out).
+sandlock_policy *sandlock_policy_new(void);
+
+/// Makes an independent copy. The caller owns it. NULL if `policy` is NULL, or was made before this process was forked.
+/// The thread rule of policies.
+sandlock_policy *sandlock_policy_clone(const sandlock_policy *policy);
+
+/// Frees a policy. NULL is allowed. Running programs are not affected. The thread rule of policies.
+void sandlock_policy_free(sandlock_policy *policy);
+
+/// Grants access to a file, or to a directory and everything beneath it. `access` is SANDLOCK_ACCESS_* or-ed together.
+/// Several rules add up; what none grants is denied with EACCES.
+///
+/// The path is a string of bytes, absolute or relative to the host's working directory. It is resolved, symbolic links
+/// followed, when the policy is next checked or used, and again only if it has come to lead to another file: the rule is
+/// about that file or directory, not about the name. A path that is missing is NOT_FOUND then, unless SANDLOCK_ACCESS_OPTIONAL
+/// is given. Paths into /proc/self are refused then, for they lead to the host.
+///
+/// Rests on Landlock (SANDLOCK_FEATURE_FILES). Not governed by it: stat(2), chdir(2), access(2), and watching with
+/// inotify(7), so the names and sizes of files can be learned where the user may see them. Changing modes, owners, times and
+/// attributes is refused altogether (SANDLOCK_FEATURE_FILES_METADATA).
+///
+/// INVALID_ARGUMENT: NULL, an empty path, unknown bits, no right among the bits. The thread rule of policies.
+sandlock_status sandlock_policy_allow_path(sandlock_policy *policy,
+                                           const char *path,
+                                           uint64_t access,
+                                           sandlock_error **error);
+
+/// Chooses what happens to system calls that no rule names: SANDLOCK_SYSCALLS_*.
+///
+/// INVALID_ARGUMENT: NULL, an unknown mode. The thread rule of policies.
+sandlock_status sandlock_policy_set_syscall_default(sandlock_policy *policy, uint32_t mode, sandlock_error **error);
+
+/// Allows a system call by name ("ptrace"), or a group by the name that systemd gives it ("@network-io"; also "@sysv-ipc").
+///
+/// A name allows the whole call and lifts whatever the default denylist says of it, its arguments included: allowing
+/// "socket" allows every family, allowing "clone" allows namespaces. A group lifts refusals only if the denylist refuses all
+/// its members ("@sysv-ipc", "@mount", "@keyring", "@clock"); otherwise it admits its members in allowlist mode as far as
+/// the denylist goes, and would change nothing in denylist mode, which is refused. A rule for a name outranks one for a
+/// group.
+///
+/// A name that only another architecture has is accepted and does nothing.
+///
+/// INVALID_ARGUMENT: NULL, an unknown name or group. When the policy is checked or used, also: a rule that repeats or
+/// contradicts another (both are named), a group that would change nothing. The thread rule of policies.
+sandlock_status sandlock_policy_allow_syscall(sandlock_policy *policy,
+                                              const char *name_or_group,
+                                              sandlock_error **error);
+
+/// Denies a system call or a group: it fails with `errno_value`, 1 to 4095. ENOSYS is kinder than EPERM to programs that know
+/// another way. Otherwise as sandlock_policy_allow_syscall(). Denying execve is refused when the policy is checked or used:
+/// no program could be started.
+sandlock_status sandlock_policy_deny_syscall(sandlock_policy *policy,
+                                             const char *name_or_group,
+                                             int32_t errno_value,
+                                             sandlock_error **error);
+
+/// Sets a limit, SANDLOCK_LIMIT_*, in the unit stated there. Setting it again replaces the value. A value above what the host
+/// itself may use has the effect of the host's. Limits are hard: the program cannot raise them.
+///
+/// INVALID_ARGUMENT: NULL, an unknown limit. The thread rule of policies.
+sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
+                                          uint32_t limit,
+                                          uint64_t value,
+                                          sandlock_error **error);
+
+/// Sets a variable of the program's environment, or removes it if `value` is NULL. Without this and
+/// sandlock_policy_clear_env() the program has the host's environment as it is at spawn, secrets included.
+///
+/// INVALID_ARGUMENT: NULL, an empty name, a name with '='. The thread rule of policies.
+sandlock_status sandlock_policy_set_env(sandlock_policy *policy,
+                                        const char *name,
+                                        const char *value,
+                                        sandlock_error **error);
+
+/// Starts from a minimal environment instead of the host's (PATH=/usr/local/bin:/usr/bin:/bin, HOME=/, LANG=C.UTF-8), and
+/// forgets variables set so far. Recommended for programs that are not trusted.
+///
+/// INVALID_ARGUMENT: NULL. The thread rule of policies.
+sandlock_status sandlock_policy_clear_env(sandlock_policy *policy,
+                                          sandlock_error **error);
+
+/// Sets the working directory; without it the program starts in the host's. It is opened when the policy is next checked or
+/// used (NOT_FOUND if missing), and needs no path rule to be entered.
+///
+/// INVALID_ARGUMENT: NULL, an empty path. The thread rule of policies.
+sandlock_status sandlock_policy_set_cwd(sandlock_policy *policy,
+                                        const char *path,
+                                        sandlock_error **error);
+
+/// Sets the file mode creation mask, 0 to 0777; without it the program has the host's.
+///
+/// INVALID_ARGUMENT: NULL, a mask above 0777. The thread rule of policies.
+sandlock_status sandlock_policy_set_umask(sandlock_policy *policy, uint32_t mask, sandlock_error **error);
+
+/// Sets the nice value, -20 (most favoured) to 19; without it the program has the host's. Below the host's own it takes
+/// privileges, without which spawning fails (EACCES).
+///
+/// INVALID_ARGUMENT: NULL, a value out of range. The thread rule of policies.
+sandlock_status sandlock_policy_set_nice(sandlock_policy *policy, int32_t value, sandlock_error **error);
+
+/// Confines the program to `count` processors, numbered from 0 to 1023; without it the program has the host's. The program
+/// can change the set of its own threads within what sched_setaffinity(2) allows the user. If none of them exists, spawning
+/// fails (EINVAL).
+///
+/// INVALID_ARGUMENT: NULL, no processor, a number above 1023. The thread rule of policies.
+sandlock_status sandlock_policy_set_cpus(sandlock_policy *policy,
+                                         const uint32_t *cpus,
+                                         size_t count,
+                                         sandlock_error **error);
+
+/// Turns a flag, SANDLOCK_FLAG_*, on or off.
+///
+/// INVALID_ARGUMENT: NULL, an unknown flag. The thread rule of policies.
+sandlock_status sandlock_policy_set_flag(sandlock_policy *policy, uint32_t flag, bool on, sandlock_error **error);
+
+/// Sets how strictly a feature, SANDLOCK_FEATURE_*, or with SANDLOCK_FEATURE_ALL every feature, is asked for:
+/// SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT or SANDLOCK_DISABLE.
+///
+/// INVALID_ARGUMENT: NULL, an unknown feature or level. The thread rule of policies.
+sandlock_status sandlock_policy_set_strictness(sandlock_policy *policy,
+                                               uint32_t feature,
+                                               uint32_t level,
+                                               sandlock_error **error);
+
+/// Says whether sandlock_spawn() would accept the policy on this kernel, without spawning. On failure the message names
+/// every problem, not only the first; status, stage and errno are the first one's.
+///
+/// INVALID_ARGUMENT: NULL, contradicting or meaningless rules. NOT_FOUND, PERMISSION, SYSTEM: a path cannot be opened.
+/// UNSUPPORTED: the kernel lacks a required feature. LIMIT: the rules need a filter of more than 4096 instructions. STATE:
+/// the policy was made before this process was forked. The thread rule of policies.
+sandlock_status sandlock_policy_check(const sandlock_policy *policy,
+                                      sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: starting programs
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Sets `options` to SANDLOCK_SPAWN_OPTIONS_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_spawn_options_init(sandlock_spawn_options *options);
+
+/// Starts a program under `policy` and returns when it has been executed, fully confined, or has failed to be.
+///
+/// `argv` is a NULL-terminated array. argv[0] is looked up in the PATH that the program will have, as execvp(3) does; the
+/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` must be NULL in this
+/// version. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
+///
+/// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and
+/// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the
+/// program ends, everything else in the sandbox is killed.
+///
+/// If this fails, no process, thread or descriptor is left behind, and the program has not run. INVALID_ARGUMENT: NULL,
+/// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
+/// UNSUPPORTED, NOT_FOUND, PERMISSION, LIMIT: as sandlock_policy_check(). SYSTEM: the host is out of descriptors, threads or
+/// processes. CHILD_SETUP: a required step failed in the child; the stage and errno tell which and why. EXEC: the program
+/// cannot be executed. STATE: the policy was made before this process was forked. Any thread; the policy is read.
+sandlock_status sandlock_spawn(const sandlock_policy *policy,
+                               sandlock_supervisor *supervisor,
+                               const char *const *argv,
+                               const sandlock_spawn_options *options,
+                               sandlock_process **out,
+                               sandlock_error **error);
+
+/// Runs a program to its end: standard input is empty, standard output and error are captured, 16 MiB of each at most. If
+/// `timeout_ms` is not negative and passes, the whole sandbox is killed and the result says TIMEOUT; that is a success of
+/// this function. On success the caller owns `*out`.
+///
+/// Failures are those of sandlock_spawn(). Any thread; the policy is read.
+sandlock_status sandlock_run(const sandlock_policy *policy,
+                             sandlock_supervisor *supervisor,
+                             const char *const *argv,
+                             int32_t timeout_ms,
+                             sandlock_result **out,
+                             sandlock_error **error);
+
+/// Confines the calling thread itself, for good: capabilities, no_new_privs, Landlock and the system call filter, and limits,
+/// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
+/// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
+/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. The path on ABI 8
+/// has not been tried on such a kernel yet. Features that need a new process (descriptors, session, parent death, kill-all) do not
+/// apply.
+///
+/// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
+///
+/// INVALID_ARGUMENT: the policy sets something that is for starting a program (environment, working directory, umask, nice
+/// value, processors, NO_ASLR), and what sandlock_policy_check() says. CHILD_SETUP: a required step failed. UNSUPPORTED and
+/// others: as sandlock_policy_check(). The thread that is to be confined; the policy is read.
+sandlock_status sandlock_confine_self(const sandlock_policy *policy,
+                                      sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: process
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The process id of the program, as the host sees it; -1 if `process` is NULL or from before a fork. The library reaps the
+/// program when it ends, after which the number may come to mean another process: to signal it, use
+/// sandlock_process_signal() or the pidfd. Any thread.
+int32_t sandlock_process_pid(const sandlock_process *process);
+
+/// A descriptor for the program (pidfd_open(2)): readable when it has ended. Borrowed: it belongs to `process` and must not be
+/// closed. -1 if `process` is NULL or from before a fork. Any thread.
+int sandlock_process_pidfd(const sandlock_process *process);
+
+/// The host's end of a stream that was spawned with SANDLOCK_STDIO_PIPE: `which` is 0, 1 or 2. The caller owns it and closes
+/// it; it blocks and is close-on-exec. -1 if there is none, if it was taken before, or if `process` is NULL or from before a
+/// fork. What is not taken is closed with the process. Writing to a program that has ended raises SIGPIPE in the host, as for
+/// any pipe. Any thread.
+int sandlock_process_take_stdio(sandlock_process *process,
+                                int which);
+
+/// Waits until the sandbox has ended, for at most `timeout_ms` (negative: without limit). On success the caller owns `*out`;
+/// waiting again gives another result of the same content.
+///
+/// TIMEOUT: the time passed and the program runs on. INVALID_ARGUMENT: NULL. STATE: the process handle was made before this process was
+/// forked. Any thread, several at a time.
+sandlock_status sandlock_process_wait(sandlock_process *process,
+                                      int32_t timeout_ms,
+                                      sandlock_result **out,
+                                      sandlock_error **error);
+
+/// Kills every process of the sandbox, daemons too, and returns when the program has been reaped: nothing in the sandbox runs
+/// any code of its own after. No error if it has ended already.
+///
+/// INVALID_ARGUMENT: NULL. STATE: the process handle was made before this process was forked. Any thread.
+sandlock_status sandlock_process_kill(sandlock_process *process,
+                                      sandlock_error **error);
+
+/// Sends a signal to the program, not to its descendants. Cannot reach another process, even if the program has ended and its
+/// number was given away. 0 only asks whether it could be sent.
+///
+/// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL, no such
+/// signal. Any thread.
+sandlock_status sandlock_process_signal(sandlock_process *process,
+                                        int32_t signal,
+                                        sandlock_error **error);
+
+/// What the kernel was found to enforce on the program. The caller owns it. NULL if `process` is NULL or from before a fork.
+/// Any thread.
+sandlock_report *sandlock_process_report(const sandlock_process *process);
+
+/// Frees a process. A sandbox that still runs is killed and reaped first. NULL is allowed. In a fork of the host it frees
+/// memory and leaves the sandbox alone. Any thread, when no other uses it any more.
+void sandlock_process_free(sandlock_process *process);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: result
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Why the sandbox ended: SANDLOCK_REASON_*. SANDLOCK_REASON_LOST if `result` is NULL. Any thread.
+uint32_t sandlock_result_reason(const sandlock_result *result);
+
+/// The exit code, 0 to 255, if the program exited by itself (reason EXITED, or LIMIT for too much output); else -1. Any thread.
+int32_t sandlock_result_exit_code(const sandlock_result *result);
+
+/// The signal that ended the program, the library's own SIGKILL included; 0 if none did. Any thread.
+int32_t sandlock_result_signal(const sandlock_result *result);
+
+/// Captured standard output. The bytes belong to `result`; they are followed by a NUL that `*length_out` does not count, and
+/// may contain others. Never NULL; empty if nothing was captured or `result` is NULL. `length_out` may be NULL. Any thread.
+const uint8_t *sandlock_result_stdout(const sandlock_result *result,
+                                      size_t *length_out);
+
+/// Captured standard error; otherwise as sandlock_result_stdout().
+const uint8_t *sandlock_result_stderr(const sandlock_result *result, size_t *length_out);
+
+/// How many bytes of a captured stream, 1 (output) or 2 (error), came beyond its cap and were dropped; 0 for any other
+/// number, or if `result` is NULL. Any thread.
+uint64_t sandlock_result_truncated(const sandlock_result *result, int which);
+
+/// Sets `usage` to SANDLOCK_USAGE_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_usage_init(sandlock_usage *usage);
+
+/// What the run used. Processor times and memory are 0 if somebody else in the host reaped the program.
+///
+/// INVALID_ARGUMENT: NULL, a size that is not set. Any thread.
+sandlock_status sandlock_result_usage(const sandlock_result *result, sandlock_usage *out, sandlock_error **error);
+
+/// Frees a result. NULL is allowed. Any thread, when no other uses it any more.
+void sandlock_result_free(sandlock_result *result);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: report
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The report in one word: SANDLOCK_LEVEL_*. SANDLOCK_LEVEL_NONE if `report` is NULL. Any thread.
+uint32_t sandlock_report_level(const sandlock_report *report);
+
+/// How many rows there are: one per feature that this version knows. 0 if `report` is NULL. Any thread.
+size_t sandlock_report_count(const sandlock_report *report);
+
+/// Sets `entry` to SANDLOCK_REPORT_ENTRY_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_report_entry_init(sandlock_report_entry *entry);
+
+/// Row `index`, from 0; rows are in the order of SANDLOCK_FEATURE_*. The strings in `*out` live as long as `report`.
+///
+/// INVALID_ARGUMENT: NULL, an index past the last row, a size that is not set. Any thread.
+sandlock_status sandlock_report_row(const sandlock_report *report,
+                                    size_t index,
+                                    sandlock_report_entry *out,
+                                    sandlock_error **error);
+
+/// The report as one line of JSON: {"level": "full", "features": [{"feature", "requested", "state", "mechanism", "detail",
+/// "errno"}, ...]}, names in lower case. The string belongs to `report`. Never NULL; "null" if `report` is NULL. Any thread.
+const char *sandlock_report_json(const sandlock_report *report);
+
+/// Frees a report. NULL is allowed. Any thread, when no other uses it any more.
+void sandlock_report_free(sandlock_report *report);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SANDLOCK_H */

@@ -1,0 +1,346 @@
+//! Constants of the header. Each group is tested equal to the enum that it stands for.
+#![allow(dead_code)] // the header is made of them
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Version
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The version of this header as a number: major * 1000000 + minor * 1000 + patch. The library that is running has
+/// sandlock_version_number(). SANDLOCK_VERSION_STRING is the same as text.
+pub const SANDLOCK_VERSION_NUMBER: u32 = 1000;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Status
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// What a function returns: SANDLOCK_OK or one of SANDLOCK_ERROR_*, all negative. Numbers are never reused; later releases
+/// may add some, so treat an unknown negative status as a failure.
+pub type sandlock_status = i32;
+
+/// Success. The only status that is not negative.
+pub const SANDLOCK_OK: sandlock_status = 0;
+/// An argument is NULL, unknown, out of range, or contradicts another.
+pub const SANDLOCK_ERROR_INVALID_ARGUMENT: sandlock_status = -1;
+/// The call does not fit the state of its object: a program that has ended, a handle from before a fork.
+pub const SANDLOCK_ERROR_STATE: sandlock_status = -2;
+/// The kernel, or this version of the library, lacks something that is required.
+pub const SANDLOCK_ERROR_UNSUPPORTED: sandlock_status = -3;
+/// The kernel refuses the host.
+pub const SANDLOCK_ERROR_PERMISSION: sandlock_status = -4;
+/// A file that the policy names does not exist.
+pub const SANDLOCK_ERROR_NOT_FOUND: sandlock_status = -5;
+/// Any other failure of a system call in the host; sandlock_error_errno() tells which.
+pub const SANDLOCK_ERROR_SYSTEM: sandlock_status = -6;
+/// The child process could not be set up or confined. Its program has not run.
+pub const SANDLOCK_ERROR_CHILD_SETUP: sandlock_status = -7;
+/// The program could not be executed; sandlock_error_errno() is execve(2)'s.
+pub const SANDLOCK_ERROR_EXEC: sandlock_status = -8;
+/// Time is up and what was waited for has not happened.
+pub const SANDLOCK_ERROR_TIMEOUT: sandlock_status = -9;
+/// What was meant is gone. Not returned yet.
+pub const SANDLOCK_ERROR_STALE: sandlock_status = -10;
+/// A buffer of the caller is too small. Not returned yet.
+pub const SANDLOCK_ERROR_BUFFER_TOO_SMALL: sandlock_status = -11;
+/// Waiting here would wait forever. Not returned yet.
+pub const SANDLOCK_ERROR_WOULD_DEADLOCK: sandlock_status = -12;
+/// A callback of the host failed. Not returned yet.
+pub const SANDLOCK_ERROR_CALLBACK: sandlock_status = -13;
+/// A limit of the kernel is exceeded: a filter of more than 4096 instructions.
+pub const SANDLOCK_ERROR_LIMIT: sandlock_status = -14;
+/// A bug in the library. Please report the message.
+pub const SANDLOCK_ERROR_INTERNAL: sandlock_status = -15;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Stage: the step in which a call failed (sandlock_error_stage)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Reading the arguments of the call.
+pub const SANDLOCK_STAGE_ARGUMENTS: u32 = 1;
+/// Checking the policy.
+pub const SANDLOCK_STAGE_POLICY: u32 = 2;
+/// Building or entering the Landlock domain.
+pub const SANDLOCK_STAGE_LANDLOCK: u32 = 3;
+/// Building or installing the system call filter.
+pub const SANDLOCK_STAGE_SECCOMP: u32 = 4;
+/// Preparing standard streams and other descriptors.
+pub const SANDLOCK_STAGE_DESCRIPTORS: u32 = 5;
+/// Starting the sandbox's thread or its process.
+pub const SANDLOCK_STAGE_SPAWN: u32 = 6;
+/// Setting up the process: session, signals, priority and the like.
+pub const SANDLOCK_STAGE_PROCESS: u32 = 7;
+/// Entering the working directory.
+pub const SANDLOCK_STAGE_CWD: u32 = 8;
+/// Setting resource limits.
+pub const SANDLOCK_STAGE_LIMITS: u32 = 9;
+/// Giving up privileges.
+pub const SANDLOCK_STAGE_PRIVILEGES: u32 = 10;
+/// Executing the program.
+pub const SANDLOCK_STAGE_EXEC: u32 = 11;
+/// Waiting for the process, or signalling it.
+pub const SANDLOCK_STAGE_WAIT: u32 = 12;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Access: what a path rule grants (sandlock_policy_allow_path)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Read files, list directories.
+pub const SANDLOCK_ACCESS_READ: u64 = 1;
+/// Execute files. A dynamic program also needs READ on itself, its libraries and its loader.
+pub const SANDLOCK_ACCESS_EXECUTE: u64 = 2;
+/// Everything that changes: write, create, remove, rename, link, truncate, make sockets and FIFOs, ioctl(2) on devices.
+/// Does not include reading, and never making device nodes.
+pub const SANDLOCK_ACCESS_WRITE: u64 = 4;
+/// SANDLOCK_ACCESS_READ and SANDLOCK_ACCESS_EXECUTE.
+pub const SANDLOCK_ACCESS_READ_EXECUTE: u64 = 3;
+/// SANDLOCK_ACCESS_READ, SANDLOCK_ACCESS_EXECUTE and SANDLOCK_ACCESS_WRITE.
+pub const SANDLOCK_ACCESS_ALL: u64 = 7;
+/// To be or-ed with others: the path may be missing, and then grants nothing.
+pub const SANDLOCK_ACCESS_OPTIONAL: u64 = 256;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Syscalls: what happens to a call that no rule names (sandlock_policy_set_syscall_default)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// It is allowed, unless the default denylist refuses it. The default. SECURITY.md lists the denylist.
+pub const SANDLOCK_SYSCALLS_DENYLIST: u32 = 1;
+/// It fails with EPERM, unless it is needed to execute, load and end a program.
+pub const SANDLOCK_SYSCALLS_ALLOWLIST: u32 = 2;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Limits, each per process, as setrlimit(2) has them (sandlock_policy_set_limit)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Processor time in seconds: SIGXCPU at the limit, SIGKILL a second later.
+pub const SANDLOCK_LIMIT_CPU: u32 = 1;
+/// Open descriptors; the highest number a program can get is one less.
+pub const SANDLOCK_LIMIT_NOFILE: u32 = 2;
+/// Size in bytes to which a file can be written: SIGXFSZ, or EFBIG if that is ignored.
+pub const SANDLOCK_LIMIT_FSIZE: u32 = 3;
+/// Size of a core dump in bytes. To have none, use SANDLOCK_FLAG_NO_COREDUMP.
+pub const SANDLOCK_LIMIT_CORE: u32 = 4;
+/// Private writable memory in bytes (heap, data, anonymous mappings): ENOMEM beyond.
+pub const SANDLOCK_LIMIT_DATA: u32 = 5;
+/// Address space in bytes, reserved or used: ENOMEM beyond. Runtimes that reserve much (JVM, Go, V8) need much.
+pub const SANDLOCK_LIMIT_AS: u32 = 6;
+/// Stack of the main thread in bytes: SIGSEGV beyond.
+pub const SANDLOCK_LIMIT_STACK: u32 = 7;
+/// Processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
+/// EAGAIN beyond. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
+pub const SANDLOCK_LIMIT_NPROC: u32 = 8;
+/// Locked memory in bytes.
+pub const SANDLOCK_LIMIT_MEMLOCK: u32 = 9;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Flags (sandlock_policy_set_flag), all off in a new policy
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// A fixed address space layout, for runs that must repeat exactly. Weakens the program against its own bugs.
+pub const SANDLOCK_FLAG_NO_ASLR: u32 = 1;
+/// No core dumps: neither files nor those that the host's core handler would collect.
+pub const SANDLOCK_FLAG_NO_COREDUMP: u32 = 2;
+/// No transparent huge pages. Starting then copies the host's page tables, so that it takes longer in a large host.
+pub const SANDLOCK_FLAG_NO_HUGE_PAGES: u32 = 3;
+/// For sandlock_confine_self() alone: reach every thread of the process, or fail.
+pub const SANDLOCK_FLAG_ALL_THREADS: u32 = 4;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Spawning fails. The default for every feature.
+pub const SANDLOCK_REQUIRE: u32 = 1;
+/// The program runs without it, and the report says so.
+pub const SANDLOCK_BEST_EFFORT: u32 = 2;
+/// It is not asked for.
+pub const SANDLOCK_DISABLE: u32 = 3;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Features: what can be required, and what the report has rows for
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Stands for every feature in sandlock_policy_set_strictness().
+pub const SANDLOCK_FEATURE_ALL: u32 = 0;
+/// File access by path rules. Landlock ABI 1, Linux 5.13. Disabling it disables the three that follow.
+pub const SANDLOCK_FEATURE_FILES: u32 = 1;
+/// Moving and linking files between directories is decided by the rules; without it the kernel refuses all of it. Landlock
+/// ABI 2, Linux 5.19.
+pub const SANDLOCK_FEATURE_FILES_REFER: u32 = 2;
+/// truncate(2) is decided by the rules. Landlock ABI 3, Linux 6.2.
+pub const SANDLOCK_FEATURE_FILES_TRUNCATE: u32 = 3;
+/// ioctl(2) on device files is decided by the rules. Landlock ABI 5, Linux 6.10.
+pub const SANDLOCK_FEATURE_FILES_IOCTL_DEV: u32 = 4;
+/// Modes, owners, times, extended attributes and flags of files cannot be changed (EPERM), since Landlock does not govern
+/// them; unless "/" is writable by a rule. seccomp. Disabling SANDLOCK_FEATURE_SYSCALLS disables it.
+pub const SANDLOCK_FEATURE_FILES_METADATA: u32 = 5;
+/// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
+pub const SANDLOCK_FEATURE_NETWORK: u32 = 6;
+/// No signals to processes outside the sandbox. Landlock ABI 6, Linux 6.12.
+pub const SANDLOCK_FEATURE_SIGNAL_SCOPE: u32 = 7;
+/// No connection to abstract Unix sockets made outside the sandbox. Landlock ABI 6, Linux 6.12.
+pub const SANDLOCK_FEATURE_ABSTRACT_UNIX_SCOPE: u32 = 8;
+/// The system call filter. seccomp, Linux 4.14.
+pub const SANDLOCK_FEATURE_SYSCALLS: u32 = 9;
+/// Set-user-ID programs and file capabilities grant nothing. A host without CAP_SYS_ADMIN cannot do without it: the kernel
+/// lets it confine nothing else then.
+pub const SANDLOCK_FEATURE_NO_NEW_PRIVS: u32 = 10;
+/// The program has no capabilities, whatever the host has.
+pub const SANDLOCK_FEATURE_CAPABILITIES: u32 = 11;
+/// The program has the descriptors that the options name and no others. Linux 5.11.
+pub const SANDLOCK_FEATURE_DESCRIPTORS: u32 = 12;
+/// A session of its own; a process group of its own if the program inherits the host's controlling terminal.
+pub const SANDLOCK_FEATURE_SESSION: u32 = 13;
+/// The program is killed when the host dies. A hostile program can switch it off for itself (see SECURITY.md).
+pub const SANDLOCK_FEATURE_PARENT_DEATH: u32 = 14;
+/// Ending the sandbox reaches all its processes, daemons too. Landlock ABI 6, Linux 6.12; below, its process group.
+pub const SANDLOCK_FEATURE_KILL_ALL: u32 = 15;
+/// The limits of the policy.
+pub const SANDLOCK_FEATURE_LIMITS: u32 = 16;
+/// SANDLOCK_FLAG_NO_COREDUMP.
+pub const SANDLOCK_FEATURE_NO_COREDUMP: u32 = 17;
+/// SANDLOCK_FLAG_NO_ASLR.
+pub const SANDLOCK_FEATURE_NO_ASLR: u32 = 18;
+/// SANDLOCK_FLAG_NO_HUGE_PAGES.
+pub const SANDLOCK_FEATURE_NO_HUGE_PAGES: u32 = 19;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// State: what became of a feature (sandlock_report_entry)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The kernel enforces it.
+pub const SANDLOCK_STATE_ENFORCED: u32 = 1;
+/// The kernel enforces part of it, or does so by a lesser mechanism.
+pub const SANDLOCK_STATE_DEGRADED: u32 = 2;
+/// The policy disables it.
+pub const SANDLOCK_STATE_WAIVED: u32 = 3;
+/// It was asked for as best effort and cannot be had.
+pub const SANDLOCK_STATE_UNAVAILABLE: u32 = 4;
+/// Nothing in the policy asks for it.
+pub const SANDLOCK_STATE_NOT_REQUESTED: u32 = 5;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Level: the report in one word (sandlock_report_level)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Every feature is ENFORCED or NOT_REQUESTED.
+pub const SANDLOCK_LEVEL_FULL: u32 = 1;
+/// Some feature is DEGRADED, WAIVED or UNAVAILABLE.
+pub const SANDLOCK_LEVEL_PARTIAL: u32 = 2;
+/// No feature is ENFORCED or DEGRADED.
+pub const SANDLOCK_LEVEL_NONE: u32 = 3;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Stdio: where a standard stream comes from or goes to (sandlock_spawn_options)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The host's own. If the host has closed it, /dev/null.
+pub const SANDLOCK_STDIO_INHERIT: u32 = 0;
+/// /dev/null.
+pub const SANDLOCK_STDIO_NULL: u32 = 1;
+/// A pipe, whose other end sandlock_process_take_stdio() gives.
+pub const SANDLOCK_STDIO_PIPE: u32 = 2;
+/// Memory; the result holds it. For stdout and stderr.
+pub const SANDLOCK_STDIO_CAPTURE: u32 = 3;
+/// The descriptor named beside the mode.
+pub const SANDLOCK_STDIO_FD: u32 = 4;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Reason: why a sandbox ended (sandlock_result_reason)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The program exited.
+pub const SANDLOCK_REASON_EXITED: u32 = 1;
+/// A signal that the library did not send ended the program.
+pub const SANDLOCK_REASON_SIGNALED: u32 = 2;
+/// The time given to sandlock_run() passed, and the sandbox was killed.
+pub const SANDLOCK_REASON_TIMEOUT: u32 = 3;
+/// A limit that the library watches was exceeded: captured output beyond its cap. The program may have exited by itself.
+pub const SANDLOCK_REASON_LIMIT: u32 = 4;
+/// sandlock_process_kill() ended it.
+pub const SANDLOCK_REASON_KILLED: u32 = 5;
+/// It ended, but somebody else in the host took the exit status (waitpid(-1), ignored SIGCHLD) and the kernel no longer
+/// knows it. From Linux 6.15 on the kernel does.
+pub const SANDLOCK_REASON_LOST: u32 = 6;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Usage flags (sandlock_usage)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// peak_rss is an upper bound only: a program starts in the host's memory, whose size the kernel counts as its own, and it
+/// never used more than the host.
+pub const SANDLOCK_USAGE_PEAK_RSS_IS_BOUND: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{ErrorKind, Stage};
+    use crate::feature::{Feature, State, Strictness};
+    use crate::policy::{Access, Flag, Limit, SyscallMode};
+    use crate::process::Reason;
+    use crate::report::Level;
+
+    /// Asserts that the constants are all values of the enum, in order.
+    macro_rules! assert_numbers {
+        ($type:ty: $($constant:expr),* $(,)?) => {
+            let constants = vec![$($constant),*];
+            let numbers: Vec<u32> = <$type>::ALL.iter().map(|value| value.number()).collect();
+            assert_eq!(constants, numbers, stringify!($type));
+        };
+    }
+
+    #[test]
+    fn status_constants_are_the_negated_kinds() {
+        let constants = [
+            SANDLOCK_ERROR_INVALID_ARGUMENT,
+            SANDLOCK_ERROR_STATE,
+            SANDLOCK_ERROR_UNSUPPORTED,
+            SANDLOCK_ERROR_PERMISSION,
+            SANDLOCK_ERROR_NOT_FOUND,
+            SANDLOCK_ERROR_SYSTEM,
+            SANDLOCK_ERROR_CHILD_SETUP,
+            SANDLOCK_ERROR_EXEC,
+            SANDLOCK_ERROR_TIMEOUT,
+            SANDLOCK_ERROR_STALE,
+            SANDLOCK_ERROR_BUFFER_TOO_SMALL,
+            SANDLOCK_ERROR_WOULD_DEADLOCK,
+            SANDLOCK_ERROR_CALLBACK,
+            SANDLOCK_ERROR_LIMIT,
+            SANDLOCK_ERROR_INTERNAL,
+        ];
+        let numbers: Vec<i32> = ErrorKind::ALL.iter().map(|&kind| super::super::error::status_of(kind)).collect();
+        assert_eq!(constants.as_slice(), numbers);
+    }
+
+    #[test]
+    fn constants_are_the_numbers_of_their_enums() {
+        assert_numbers!(Stage:
+            SANDLOCK_STAGE_ARGUMENTS, SANDLOCK_STAGE_POLICY, SANDLOCK_STAGE_LANDLOCK, SANDLOCK_STAGE_SECCOMP,
+            SANDLOCK_STAGE_DESCRIPTORS, SANDLOCK_STAGE_SPAWN, SANDLOCK_STAGE_PROCESS, SANDLOCK_STAGE_CWD,
+            SANDLOCK_STAGE_LIMITS, SANDLOCK_STAGE_PRIVILEGES, SANDLOCK_STAGE_EXEC, SANDLOCK_STAGE_WAIT);
+        assert_numbers!(SyscallMode: SANDLOCK_SYSCALLS_DENYLIST, SANDLOCK_SYSCALLS_ALLOWLIST);
+        assert_numbers!(Limit:
+            SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
+            SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK);
+        assert_numbers!(Flag:
+            SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS);
+        assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
+        assert_numbers!(Feature:
+            SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,
+            SANDLOCK_FEATURE_FILES_IOCTL_DEV, SANDLOCK_FEATURE_FILES_METADATA, SANDLOCK_FEATURE_NETWORK,
+            SANDLOCK_FEATURE_SIGNAL_SCOPE, SANDLOCK_FEATURE_ABSTRACT_UNIX_SCOPE, SANDLOCK_FEATURE_SYSCALLS,
+            SANDLOCK_FEATURE_NO_NEW_PRIVS, SANDLOCK_FEATURE_CAPABILITIES, SANDLOCK_FEATURE_DESCRIPTORS,
+            SANDLOCK_FEATURE_SESSION, SANDLOCK_FEATURE_PARENT_DEATH, SANDLOCK_FEATURE_KILL_ALL,
+            SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
+            SANDLOCK_FEATURE_NO_HUGE_PAGES);
+        assert_numbers!(State:
+            SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,
+            SANDLOCK_STATE_NOT_REQUESTED);
+        assert_numbers!(Level: SANDLOCK_LEVEL_FULL, SANDLOCK_LEVEL_PARTIAL, SANDLOCK_LEVEL_NONE);
+        assert_numbers!(Reason:
+            SANDLOCK_REASON_EXITED, SANDLOCK_REASON_SIGNALED, SANDLOCK_REASON_TIMEOUT, SANDLOCK_REASON_LIMIT,
+            SANDLOCK_REASON_KILLED, SANDLOCK_REASON_LOST);
+        let access = [SANDLOCK_ACCESS_READ, SANDLOCK_ACCESS_EXECUTE, SANDLOCK_ACCESS_WRITE, SANDLOCK_ACCESS_OPTIONAL];
+        assert_eq!(access, [Access::READ, Access::EXECUTE, Access::WRITE, Access::OPTIONAL]);
+        assert_eq!(SANDLOCK_ACCESS_READ_EXECUTE, Access::READ | Access::EXECUTE);
+        assert_eq!(SANDLOCK_ACCESS_ALL, Access::READ | Access::EXECUTE | Access::WRITE);
+    }
+}

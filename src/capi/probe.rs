@@ -1,0 +1,78 @@
+//! What the host's kernel offers.
+
+use crate::probe::Capabilities;
+
+use super::boundary::{status, value};
+use super::constants::sandlock_status;
+use super::error::sandlock_error;
+use super::structs::{Extensible, init, write};
+
+/// What the kernel offers to the calling thread. Start from SANDLOCK_CAPABILITIES_INIT or sandlock_capabilities_init().
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct sandlock_capabilities {
+    /// sizeof(sandlock_capabilities), set by the caller.
+    pub size: usize,
+    /// Landlock ABI; 0 if Landlock is not to be had.
+    pub landlock_abi: u32,
+    /// Why it is not: ENOSYS (not in this kernel), EOPNOTSUPP (not enabled at boot: add "landlock" to the kernel's lsm=
+    /// parameter), or another errno. 0 if it is.
+    pub landlock_errno: i32,
+    /// 1 if system call filters can be installed.
+    pub seccomp_filter: u32,
+    /// 1 if filters can ask a listener.
+    pub seccomp_notify: u32,
+    /// 1 if close_range(2) can mark close-on-exec.
+    pub close_range: u32,
+    /// 1 if RLIMIT_NPROC binds the programs that this user starts.
+    pub process_limit: u32,
+}
+
+// SAFETY: plain data that starts with its size.
+unsafe impl Extensible for sandlock_capabilities {
+    const NAME: &'static str = "sandlock_capabilities";
+    const FIRST_SIZE: usize = 32;
+}
+
+const EMPTY: sandlock_capabilities = sandlock_capabilities {
+    size: size_of::<sandlock_capabilities>(),
+    landlock_abi: 0,
+    landlock_errno: 0,
+    seccomp_filter: 0,
+    seccomp_notify: 0,
+    close_range: 0,
+    process_limit: 0,
+};
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: the kernel
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Sets `capabilities` to SANDLOCK_CAPABILITIES_INIT, for languages without macros. NULL does nothing. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabilities) {
+    value((), || init(capabilities, EMPTY));
+}
+
+/// Asks the kernel what it offers; never guesses from its version. Changes nothing. A thread that is confined itself may be
+/// offered less than others.
+///
+/// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *mut sandlock_error) -> sandlock_status {
+    status(error, || {
+        let found = Capabilities::probe();
+        write(
+            out,
+            &sandlock_capabilities {
+                landlock_abi: found.landlock_abi,
+                landlock_errno: found.landlock_errno,
+                seccomp_filter: found.seccomp_filter.into(),
+                seccomp_notify: found.seccomp_notify.into(),
+                close_range: found.close_range.into(),
+                process_limit: (!found.unlimited_processes).into(),
+                ..EMPTY
+            },
+        )
+    })
+}

@@ -1,0 +1,222 @@
+//! Starting programs.
+
+use std::ffi::{CString, c_char};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::sandbox::{Passed, SpawnOptions, Stdio};
+
+use super::boundary::{into_handle, null, optional_string, required, slice, status, string_array, timeout, value};
+use super::constants::{
+    SANDLOCK_STDIO_CAPTURE, SANDLOCK_STDIO_FD, SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_NULL, SANDLOCK_STDIO_PIPE,
+    sandlock_status,
+};
+use super::error::sandlock_error;
+use super::policy::sandlock_policy;
+use super::process::sandlock_process;
+use super::result::sandlock_result;
+use super::structs::{Extensible, init, read};
+
+/// Who answers a program's system calls. This version has none: pass NULL.
+pub struct sandlock_supervisor {
+    _private: (),
+}
+
+/// How to start a program. Start from SANDLOCK_SPAWN_OPTIONS_INIT or sandlock_spawn_options_init() and set what differs. All
+/// pointers are borrowed for the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct sandlock_spawn_options {
+    /// sizeof(sandlock_spawn_options), set by the caller.
+    pub size: usize,
+    /// Standard input: SANDLOCK_STDIO_*.
+    pub stdin_mode: u32,
+    /// Standard output: SANDLOCK_STDIO_*.
+    pub stdout_mode: u32,
+    /// Standard error: SANDLOCK_STDIO_*.
+    pub stderr_mode: u32,
+    /// With SANDLOCK_STDIO_FD: the host's descriptor for it. Stays the caller's.
+    pub stdin_fd: i32,
+    /// Likewise for standard output.
+    pub stdout_fd: i32,
+    /// Likewise for standard error.
+    pub stderr_fd: i32,
+    /// Most bytes kept of each captured stream; what comes after is read, dropped and counted
+    /// (sandlock_result_truncated). 0 is 16 MiB.
+    pub capture_limit: u64,
+    /// Descriptors to pass besides the standard streams, `pass_fd_count` of them. They stay the caller's.
+    pub pass_fds: *const i32,
+    /// The numbers that they get in the program, 3 or above, each once; NULL: the same as in the host.
+    pub pass_fds_as: *const i32,
+    /// Length of both arrays.
+    pub pass_fd_count: usize,
+    /// Name of the sandbox's thread in the host, as ps(1) shows it, cut to 15 bytes; NULL is "sandlock".
+    pub name: *const c_char,
+}
+
+// SAFETY: plain data that starts with its size.
+unsafe impl Extensible for sandlock_spawn_options {
+    const NAME: &'static str = "sandlock_spawn_options";
+    const FIRST_SIZE: usize = 72;
+}
+
+const DEFAULTS: sandlock_spawn_options = sandlock_spawn_options {
+    size: size_of::<sandlock_spawn_options>(),
+    stdin_mode: SANDLOCK_STDIO_INHERIT,
+    stdout_mode: SANDLOCK_STDIO_INHERIT,
+    stderr_mode: SANDLOCK_STDIO_INHERIT,
+    stdin_fd: -1,
+    stdout_fd: -1,
+    stderr_fd: -1,
+    capture_limit: 0,
+    pass_fds: std::ptr::null(),
+    pass_fds_as: std::ptr::null(),
+    pass_fd_count: 0,
+    name: std::ptr::null(),
+};
+
+fn stdio(mode: u32, fd: i32, what: &str) -> Result<Stdio> {
+    match mode {
+        SANDLOCK_STDIO_INHERIT => Ok(Stdio::Inherit),
+        SANDLOCK_STDIO_NULL => Ok(Stdio::Null),
+        SANDLOCK_STDIO_PIPE => Ok(Stdio::Pipe),
+        SANDLOCK_STDIO_CAPTURE => Ok(Stdio::Capture),
+        SANDLOCK_STDIO_FD => Ok(Stdio::Fd(fd)),
+        unknown => Err(Error::argument(format_args!("unknown {what} {unknown}"))),
+    }
+}
+
+fn options(from: *const sandlock_spawn_options) -> Result<SpawnOptions> {
+    if from.is_null() {
+        return Ok(SpawnOptions::default());
+    }
+    let from = read(from, DEFAULTS)?;
+    let sources = slice(from.pass_fds, from.pass_fd_count, "pass_fds")?;
+    let targets = if from.pass_fds_as.is_null() {
+        sources
+    } else {
+        slice(from.pass_fds_as, from.pass_fd_count, "pass_fds_as")?
+    };
+    let mut options = SpawnOptions {
+        stdio: [
+            stdio(from.stdin_mode, from.stdin_fd, "stdin_mode")?,
+            stdio(from.stdout_mode, from.stdout_fd, "stdout_mode")?,
+            stdio(from.stderr_mode, from.stderr_fd, "stderr_mode")?,
+        ],
+        passed: sources.iter().zip(targets).map(|(&source, &target)| Passed { source, target }).collect(),
+        name: optional_string(from.name),
+        ..SpawnOptions::default()
+    };
+    if from.capture_limit != 0 {
+        options.capture_limit = from.capture_limit;
+    }
+    Ok(options)
+}
+
+fn arguments(
+    policy: *const sandlock_policy,
+    supervisor: *mut sandlock_supervisor,
+    argv: *const *const c_char,
+) -> Result<(&'static sandlock_policy, Vec<CString>)> {
+    let policy = required(policy, "policy")?;
+    if !supervisor.is_null() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            Stage::Arguments,
+            "this version has no supervisors: pass NULL",
+        ));
+    }
+    Ok((policy, string_array(argv, "argv")?))
+}
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: starting programs
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Sets `options` to SANDLOCK_SPAWN_OPTIONS_INIT, for languages without macros. NULL does nothing. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_options) {
+    value((), || init(options, DEFAULTS));
+}
+
+/// Starts a program under `policy` and returns when it has been executed, fully confined, or has failed to be.
+///
+/// `argv` is a NULL-terminated array. argv[0] is looked up in the PATH that the program will have, as execvp(3) does; the
+/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` must be NULL in this
+/// version. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
+///
+/// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and
+/// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the
+/// program ends, everything else in the sandbox is killed.
+///
+/// If this fails, no process, thread or descriptor is left behind, and the program has not run. INVALID_ARGUMENT: NULL,
+/// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
+/// UNSUPPORTED, NOT_FOUND, PERMISSION, LIMIT: as sandlock_policy_check(). SYSTEM: the host is out of descriptors, threads or
+/// processes. CHILD_SETUP: a required step failed in the child; the stage and errno tell which and why. EXEC: the program
+/// cannot be executed. STATE: the policy was made before this process was forked. Any thread; the policy is read.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_spawn(
+    policy: *const sandlock_policy,
+    supervisor: *mut sandlock_supervisor,
+    argv: *const *const c_char,
+    options: *const sandlock_spawn_options,
+    out: *mut *mut sandlock_process,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || {
+        let (policy, argv) = arguments(policy, supervisor, argv)?;
+        let options = self::options(options)?;
+        if out.is_null() {
+            return Err(null("out"));
+        }
+        let process = policy.sandbox()?.spawn(argv, options)?;
+        // SAFETY: not NULL, and writable as the header asks.
+        unsafe { out.write(into_handle(sandlock_process::new(process))) };
+        Ok(())
+    })
+}
+
+/// Runs a program to its end: standard input is empty, standard output and error are captured, 16 MiB of each at most. If
+/// `timeout_ms` is not negative and passes, the whole sandbox is killed and the result says TIMEOUT; that is a success of
+/// this function. On success the caller owns `*out`.
+///
+/// Failures are those of sandlock_spawn(). Any thread; the policy is read.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_run(
+    policy: *const sandlock_policy,
+    supervisor: *mut sandlock_supervisor,
+    argv: *const *const c_char,
+    timeout_ms: i32,
+    out: *mut *mut sandlock_result,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || {
+        let (policy, argv) = arguments(policy, supervisor, argv)?;
+        if out.is_null() {
+            return Err(null("out"));
+        }
+        let outcome = policy.sandbox()?.run(argv, timeout(timeout_ms))?;
+        // SAFETY: not NULL, and writable as the header asks.
+        unsafe { out.write(into_handle(sandlock_result::new(outcome))) };
+        Ok(())
+    })
+}
+
+/// Confines the calling thread itself, for good: capabilities, no_new_privs, Landlock and the system call filter, and limits,
+/// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
+/// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
+/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. The path on ABI 8
+/// has not been tried on such a kernel yet. Features that need a new process (descriptors, session, parent death, kill-all) do not
+/// apply.
+///
+/// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
+///
+/// INVALID_ARGUMENT: the policy sets something that is for starting a program (environment, working directory, umask, nice
+/// value, processors, NO_ASLR), and what sandlock_policy_check() says. CHILD_SETUP: a required step failed. UNSUPPORTED and
+/// others: as sandlock_policy_check(). The thread that is to be confined; the policy is read.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_confine_self(
+    policy: *const sandlock_policy,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || required(policy, "policy")?.sandbox()?.confine_self())
+}
