@@ -78,9 +78,14 @@ impl RulesetSpec {
         Some(Self { files, network, scopes, rules })
     }
 
-    /// A ruleset that scopes signals and does nothing else: the warden's own domain.
+    /// A ruleset that scopes signals and leaves everything else to the program's own: the warden's domain.
+    ///
+    /// Every domain denies moving and linking files between directories, even one that does not handle files, unless a
+    /// rule of it grants REFER; so it is granted beneath the root.
     pub fn signal_scope_only() -> Self {
-        Self { files: BitFlags::EMPTY, network: BitFlags::EMPTY, scopes: Scope::Signal.into(), rules: Vec::new() }
+        let refer = BitFlags::from(AccessFs::Refer);
+        let root = PathGrant { path: c"/".into(), directory: refer, file: BitFlags::EMPTY, optional: false };
+        Self { files: refer, network: BitFlags::EMPTY, scopes: Scope::Signal.into(), rules: vec![root] }
     }
 }
 

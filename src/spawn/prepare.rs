@@ -61,9 +61,12 @@ impl Prepared {
         let build = |spec: &Option<_>, paths: &[Option<OpenPath>]| {
             spec.as_ref().map(|spec| ruleset::build(spec, paths)).transpose().map_err(|error| vec![error])
         };
+        let root = open(c"/", libc::O_PATH).map_err(|errno| {
+            vec![Error::system(path_error_kind(errno.0), Stage::Landlock, "cannot open \"/\"", errno.0)]
+        })?;
         Ok(Self {
             ruleset: build(&compiled.ruleset, &paths)?,
-            domain: build(&compiled.domain, &[])?,
+            domain: build(&compiled.domain, &[Some(root)])?,
             cwd: cwd.map(|opened| opened.fd),
             settings: policy.process.clone(),
             policy: policy.clone(),

@@ -164,10 +164,17 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// The report: what was decided, corrected by what the steps in `record` came to.
-    pub(super) fn report(&self, record: &Record, terminal: bool) -> Report {
+    /// The report: what was decided, corrected by what the steps in `record` came to, and by the errno that kept the
+    /// warden from a domain of its own, if one did.
+    pub(super) fn report(&self, record: &Record, terminal: bool, no_domain: i32) -> Report {
         let mut rows = self.prepared.compiled.decisions.rows().to_vec();
         for row in &mut rows {
+            if row.feature == Feature::KillAll && no_domain != 0 {
+                row.state = State::Degraded;
+                "process group".clone_into(&mut row.mechanism);
+                "the warden's domain: failed at start".clone_into(&mut row.detail);
+                row.errno = no_domain;
+            }
             if row.feature == Feature::Session && terminal && row.state == State::Enforced {
                 "process group".clone_into(&mut row.mechanism);
                 "in the foreground of the inherited terminal".clone_into(&mut row.detail);

@@ -128,7 +128,7 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
         wait_for_end(&launched);
         return Err(error);
     }
-    let report = steps.report(record, terminal.is_some());
+    let report = steps.report(record, terminal.is_some(), domain.lack());
     drop(std::mem::take(&mut job.streams.child_ends));
     let pidfd = launched.pidfd.try_clone().map_err(|error| {
         // Nobody could be told of the program: end it.
@@ -165,20 +165,26 @@ fn wait_for_end(launched: &Launched) {
 enum Domain {
     /// A Landlock domain that scopes signals.
     Scoped,
-    /// None: the program's process group is the best that can be had.
-    Open,
+    /// None: the program's process group is the best that can be had. With the errno if one was asked for.
+    Open(i32),
 }
 
 /// Enters the warden's own domain.
 fn enter_domain(prepared: &Prepared) -> Result<Domain> {
-    let Some(ruleset) = &prepared.domain else { return Ok(Domain::Open) };
+    let Some(ruleset) = &prepared.domain else { return Ok(Domain::Open(0)) };
     let entered = no_new_privs(prepared)
         .and_then(|()| sys::landlock::restrict_self(ruleset.as_raw_fd(), 0))
-        .map_err(|errno| Error::system(ErrorKind::System, Stage::Landlock, "enter the warden's domain", errno.0));
+        .map_err(|errno| {
+            let what = match errno.0 {
+                libc::E2BIG => "enter the warden's domain (16 nested domains are the most)",
+                _ => "enter the warden's domain",
+            };
+            Error::system(ErrorKind::System, Stage::Landlock, what, errno.0)
+        });
     match entered.and_then(|()| check_scope()) {
         Ok(()) => Ok(Domain::Scoped),
         Err(error) if prepared.policy.strictness(Feature::KillAll) == Strictness::Require => Err(error),
-        Err(_) => Ok(Domain::Open),
+        Err(error) => Ok(Domain::Open(error.errno())),
     }
 }
 
@@ -208,6 +214,14 @@ fn check_scope() -> Result<()> {
 }
 
 impl Domain {
+    /// Why it is not scoped although it was to be: an errno, or 0.
+    fn lack(self) -> i32 {
+        match self {
+            Self::Scoped => 0,
+            Self::Open(errno) => errno,
+        }
+    }
+
     /// Sends SIGKILL to everything in the sandbox. In a scoped domain that is one atomic step: a process that is
     /// forking at the time is reached with its child or not at all able to finish the fork.
     fn kill_all(self, launched: &Launched) {
@@ -216,7 +230,7 @@ impl Domain {
             Self::Scoped => {
                 let _ = sys::signal::kill(-1, libc::SIGKILL);
             }
-            Self::Open => {
+            Self::Open(_) => {
                 let _ = sys::signal::send_to(launched.pidfd.as_raw_fd(), libc::SIGKILL);
                 let _ = sys::signal::kill(-launched.pid, libc::SIGKILL);
             }

@@ -36,7 +36,7 @@ pub unsafe fn start_sharing_memory(
     // SAFETY: the child uses entry, stack and argument, which the caller vouches for, until it has left this memory,
     // which is when the call returns.
     let pid = check(unsafe { libc::clone(entry, stack_top, flags, argument, &raw mut pidfd) })?;
-    Ok(Child { pid, pidfd })
+    Ok(Child { pid, pidfd: high_or_as_is(pidfd) })
 }
 
 /// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers).
@@ -58,7 +58,7 @@ pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Resul
     let pid = i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))?;
     // The child is ours and not reaped, so its pid cannot be anyone else's.
     match open_pidfd(pid) {
-        Ok(pidfd) => Ok(Child { pid, pidfd }),
+        Ok(pidfd) => Ok(Child { pid, pidfd: high_or_as_is(pidfd) }),
         Err(errno) => {
             let _ = super::signal::kill(pid, libc::SIGKILL);
             // SAFETY: a null status is allowed.
@@ -66,6 +66,17 @@ pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Resul
             Err(errno)
         }
     }
+}
+
+/// Moves the descriptor of a process away from the numbers of the standard streams. If the table is full it stays where it
+/// is: a process that runs must not become one that nobody can wait for.
+fn high_or_as_is(pidfd: i32) -> i32 {
+    if pidfd > 2 {
+        return pidfd;
+    }
+    let Ok(moved) = super::fd::duplicate_above(pidfd, 3) else { return pidfd };
+    super::fd::close(pidfd);
+    moved
 }
 
 fn open_pidfd(pid: i32) -> Result<i32> {

@@ -1,0 +1,204 @@
+/* A program that says what it finds itself in: PROBE TOPIC [ARGUMENT...], one line each. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void print_descriptors(void)
+{
+    int fd;
+
+    for (fd = 0; fd < 1024; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            printf("%d ", fd);
+    printf("\n");
+}
+
+static void print_signals(void)
+{
+    sigset_t blocked;
+    struct sigaction action;
+    int number, changed = 0, masked = 0;
+
+    sigprocmask(SIG_BLOCK, NULL, &blocked);
+    for (number = 1; number < 65; number++) {
+        masked += sigismember(&blocked, number) == 1;
+        changed += sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL;
+    }
+    printf("blocked %d changed %d\n", masked, changed);
+}
+
+static void print_limits(char **names)
+{
+    static const struct {
+        const char *name;
+        int resource;
+    } limits[] = {{"CPU", RLIMIT_CPU},     {"NOFILE", RLIMIT_NOFILE}, {"FSIZE", RLIMIT_FSIZE},
+                  {"CORE", RLIMIT_CORE},   {"DATA", RLIMIT_DATA},     {"AS", RLIMIT_AS},
+                  {"STACK", RLIMIT_STACK}, {"NPROC", RLIMIT_NPROC},   {"MEMLOCK", RLIMIT_MEMLOCK}};
+    struct rlimit limit;
+    size_t i;
+
+    for (; *names; names++)
+        for (i = 0; i < sizeof limits / sizeof *limits; i++)
+            if (!strcmp(*names, limits[i].name) && getrlimit(limits[i].resource, &limit) == 0)
+                printf("%s=%llu/%llu ", *names, (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_max);
+    printf("\n");
+}
+
+static void print_cpus(void)
+{
+    cpu_set_t set;
+    int cpu;
+
+    sched_getaffinity(0, sizeof set, &set);
+    for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &set))
+            printf("%d ", cpu);
+    printf("\n");
+}
+
+static void print_status_line(const char *key)
+{
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, key, strlen(key)))
+            fputs(line, stdout);
+}
+
+/* Writes as many bytes to each stream, by turns. */
+static void flood(long bytes)
+{
+    char block[4096];
+
+    memset(block, 'x', sizeof block);
+    for (; bytes > 0; bytes -= (long)sizeof block) {
+        size_t length = bytes < (long)sizeof block ? (size_t)bytes : sizeof block;
+        if (write(1, block, length) < 0 || write(2, block, length) < 0)
+            exit(3);
+    }
+}
+
+static void use_memory(size_t length)
+{
+    volatile char *memory = malloc(length);
+    size_t i;
+
+    for (i = 0; memory && i < length; i += 4096)
+        memory[i] = 1;
+}
+
+/* Nanoseconds for one call, the smallest of several rounds. */
+static double time_calls(long (*call)(const char *), const char *argument, long count)
+{
+    double best = 1e9;
+    int round;
+    long i;
+
+    for (round = 0; round < 5; round++) {
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        for (i = 0; i < count; i++)
+            if (call(argument) < 0)
+                exit(4);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        double each = ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / (double)count;
+        if (each < best)
+            best = each;
+    }
+    return best;
+}
+
+static long call_getppid(const char *unused)
+{
+    (void)unused;
+    return syscall(SYS_getppid);
+}
+
+static long call_openat(const char *path)
+{
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    const char *topic = argc > 1 ? argv[1] : "";
+    int i;
+
+    if (!strcmp(topic, "arguments"))
+        for (i = 2; i < argc; i++)
+            printf("[%s]", argv[i]);
+    else if (!strcmp(topic, "environment"))
+        for (i = 0; environ[i]; i++)
+            puts(environ[i]);
+    else if (!strcmp(topic, "variable"))
+        puts(getenv(argv[2]) ? getenv(argv[2]) : "(unset)");
+    else if (!strcmp(topic, "directory"))
+        puts(getcwd((char[4096]){0}, 4096));
+    else if (!strcmp(topic, "umask"))
+        printf("%o\n", umask(0));
+    else if (!strcmp(topic, "nice"))
+        printf("%d\n", getpriority(PRIO_PROCESS, 0));
+    else if (!strcmp(topic, "cpus"))
+        print_cpus();
+    else if (!strcmp(topic, "descriptors"))
+        print_descriptors();
+    else if (!strcmp(topic, "signals"))
+        print_signals();
+    else if (!strcmp(topic, "limits"))
+        print_limits(argv + 2);
+    else if (!strcmp(topic, "personality"))
+        printf("%x\n", personality(0xffffffff));
+    else if (!strcmp(topic, "huge-pages"))
+        printf("disabled %d\n", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+    else if (!strcmp(topic, "stack"))
+        printf("%p\n", (void *)&argc);
+    else if (!strcmp(topic, "status"))
+        print_status_line(argv[2]);
+    else if (!strcmp(topic, "session"))
+        printf("pid %d session %d group %d\n", getpid(), getsid(0), getpgrp());
+    else if (!strcmp(topic, "foreground"))
+        printf("group %d foreground %d\n", getpgrp(), tcgetpgrp(0));
+    else if (!strcmp(topic, "flood"))
+        flood(atol(argv[2]));
+    else if (!strcmp(topic, "write"))
+        return write(atoi(argv[2]), argv[3], strlen(argv[3])) < 0 ? errno : 0;
+    else if (!strcmp(topic, "signal"))
+        kill(getpid(), atoi(argv[2]));
+    else if (!strcmp(topic, "sleep"))
+        for (;;)
+            pause();
+    else if (!strcmp(topic, "spin"))
+        for (;;)
+            ;
+    else if (!strcmp(topic, "memory"))
+        use_memory((size_t)atol(argv[2]) << 20);
+    else if (!strcmp(topic, "time-getppid"))
+        printf("%.2f\n", time_calls(call_getppid, NULL, atol(argv[2])));
+    else if (!strcmp(topic, "time-openat"))
+        printf("%.2f\n", time_calls(call_openat, argv[3], atol(argv[2])));
+    else if (!strcmp(topic, "exit"))
+        return atoi(argv[2]);
+    else
+        return 2;
+    return 0;
+}
