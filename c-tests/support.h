@@ -208,7 +208,7 @@ static inline void remove_tree(const char *path)
 
 static inline const char *in_tree(const char *tree, const char *name)
 {
-    static char paths[8][PATH_MAX];
+    static char paths[8][PATH_MAX * 2];
     static unsigned next;
     char *path = paths[next++ % 8];
 

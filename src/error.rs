@@ -85,13 +85,23 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error that no system call reported: "stage: what".
     pub fn new(kind: ErrorKind, stage: Stage, what: impl fmt::Display) -> Self {
-        Self { kind, stage, errno: 0, message: format!("{}: {what}", stage.name()) }
+        Self {
+            kind,
+            stage,
+            errno: 0,
+            message: format!("{}: {what}", stage.name()),
+        }
     }
 
     /// An error that a system call reported: "stage: what: reason".
     pub fn system(kind: ErrorKind, stage: Stage, what: impl fmt::Display, errno: i32) -> Self {
         let message = format!("{}: {what}: {}", stage.name(), describe_errno(errno));
-        Self { kind, stage, errno, message }
+        Self {
+            kind,
+            stage,
+            errno,
+            message,
+        }
     }
 
     /// Shorthand for an [`ErrorKind::InvalidArgument`] in the arguments of a call.

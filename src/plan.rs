@@ -171,13 +171,16 @@ impl Record {
 
     /// Errno of step `index`, 0 for success.
     pub fn outcome(&self, index: usize) -> i32 {
-        self.outcomes.get(index).map_or(0, |outcome| outcome.load(Ordering::Relaxed))
+        self.outcomes
+            .get(index)
+            .map_or(0, |outcome| outcome.load(Ordering::Relaxed))
     }
 
     /// Notes that a required step failed.
     pub fn fail_step(&self, index: usize, errno: i32) {
         self.errno.store(errno, Ordering::Relaxed);
-        self.failed.store(u32::try_from(index).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.failed
+            .store(u32::try_from(index).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.phase.store(STEP_FAILED, Ordering::Relaxed);
     }
 

@@ -31,7 +31,10 @@ pub struct Privileges {
 impl Privileges {
     /// Those of the calling thread: two system calls.
     pub fn probe() -> Self {
-        Self { user: sys::credentials::user_id(), capabilities: sys::credentials::has_capabilities() }
+        Self {
+            user: sys::credentials::user_id(),
+            capabilities: sys::credentials::has_capabilities(),
+        }
     }
 }
 
@@ -58,7 +61,9 @@ fn is_initial_root() -> bool {
         return false;
     }
     // Without /proc nothing says that the namespace is another one, so the limit cannot be promised.
-    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return true };
+    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else {
+        return true;
+    };
     let mut words = map.split_ascii_whitespace();
     words.next() == Some("0") && words.next() == Some("0")
 }

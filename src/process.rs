@@ -108,8 +108,16 @@ impl Shared {
             .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create an eventfd", errno.0))?;
         // SAFETY: the descriptor was just made and nobody else has it.
         let wake = unsafe { OwnedFd::from_raw_fd(wake) };
-        let state = State { phase: Phase::Starting, started: None, kill: None };
-        Ok(Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), wake }))
+        let state = State {
+            phase: Phase::Starting,
+            started: None,
+            kill: None,
+        };
+        Ok(Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            wake,
+        }))
     }
 
     /// Readable when the owner wants something.
@@ -172,7 +180,13 @@ impl Process {
         stdio: [Option<OwnedFd>; 3],
         warden: JoinHandle<()>,
     ) -> Self {
-        Self { shared, started, stdio: Mutex::new(stdio), warden: Some(warden), owner: sys::process::id() }
+        Self {
+            shared,
+            started,
+            stdio: Mutex::new(stdio),
+            warden: Some(warden),
+            owner: sys::process::id(),
+        }
     }
 
     /// Process id of the program. Stays reserved until the program has ended.
@@ -236,7 +250,12 @@ impl Process {
         sys::signal::send_to(self.pidfd(), signal).map_err(|errno| match errno.0 {
             libc::ESRCH => Error::system(ErrorKind::State, Stage::Wait, "the program has ended", errno.0),
             libc::EINVAL => Error::argument(format_args!("unknown signal {signal}")),
-            code => Error::system(ErrorKind::System, Stage::Wait, format_args!("cannot send signal {signal}"), code),
+            code => Error::system(
+                ErrorKind::System,
+                Stage::Wait,
+                format_args!("cannot send signal {signal}"),
+                code,
+            ),
         })
     }
 
@@ -244,7 +263,11 @@ impl Process {
         if self.owner == sys::process::id() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::State, Stage::Arguments, "the process handle was made before this process was forked"))
+        Err(Error::new(
+            ErrorKind::State,
+            Stage::Arguments,
+            "the process handle was made before this process was forked",
+        ))
     }
 }
 

@@ -134,9 +134,8 @@ mod tests {
 
     #[test]
     fn level_is_full_only_if_nothing_asked_for_is_missing() {
-        let level = |states: &[State]| {
-            Report::new(states.iter().map(|&state| row(Feature::Files, state)).collect()).level()
-        };
+        let level =
+            |states: &[State]| Report::new(states.iter().map(|&state| row(Feature::Files, state)).collect()).level();
         assert_eq!(level(&[State::Enforced, State::NotRequested]), Level::Full);
         assert_eq!(level(&[State::Enforced, State::Waived]), Level::Partial);
         assert_eq!(level(&[State::Enforced, State::Unavailable]), Level::Partial);

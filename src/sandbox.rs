@@ -41,7 +41,10 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox under `policy`.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, prepared: Mutex::new(None) }
+        Self {
+            policy,
+            prepared: Mutex::new(None),
+        }
     }
 
     /// The policy.
@@ -58,7 +61,10 @@ impl Sandbox {
     /// Adds a rule about a system call or group, whose name must be known.
     pub fn add_syscall_rule(&mut self, name: &str, verdict: Verdict) -> Result<()> {
         compile::syscalls::check_name(name)?;
-        self.policy_mut().syscalls.rules.push(SyscallRule { name: name.to_owned(), verdict });
+        self.policy_mut().syscalls.rules.push(SyscallRule {
+            name: name.to_owned(),
+            verdict,
+        });
         Ok(())
     }
 
@@ -109,6 +115,9 @@ impl Sandbox {
 
 impl Clone for Sandbox {
     fn clone(&self) -> Self {
-        Self { policy: self.policy.clone(), prepared: Mutex::new(self.prepared.lock().clone()) }
+        Self {
+            policy: self.policy.clone(),
+            prepared: Mutex::new(self.prepared.lock().clone()),
+        }
     }
 }

@@ -7,9 +7,17 @@ fn generate() -> String {
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
     let mut builder = cbindgen::Builder::new().with_config(config);
     // One file per C type, in the order in which the manual explains them.
-    for file in
-        ["constants", "version", "error", "probe", "policy", "spawn", "process", "result", "report"]
-    {
+    for file in [
+        "constants",
+        "version",
+        "error",
+        "probe",
+        "policy",
+        "spawn",
+        "process",
+        "result",
+        "report",
+    ] {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
     }
     let mut text = Vec::new();
@@ -25,7 +33,10 @@ fn committed_header_is_what_the_source_says() {
         std::fs::write(&path, &generated).expect("the header is writable");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == generated, "include/sandlock.h is out of date: run `make header`");
+    assert!(
+        committed == generated,
+        "include/sandlock.h is out of date: run `make header`"
+    );
 }
 
 #[test]
@@ -55,7 +66,10 @@ fn header_declares_every_exported_function_and_no_other() {
 fn header_is_mostly_prose() {
     let header = generate();
     let lines: Vec<&str> = header.lines().filter(|line| !line.trim().is_empty()).collect();
-    let prose = lines.iter().filter(|line| line.trim_start().starts_with(['*', '/'])).count();
+    let prose = lines
+        .iter()
+        .filter(|line| line.trim_start().starts_with(['*', '/']))
+        .count();
     let percent = prose * 100 / lines.len();
     assert!((60..=85).contains(&percent), "{percent} %");
 }

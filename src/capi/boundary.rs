@@ -41,7 +41,11 @@ fn caught(body: impl FnOnce() -> Result<()>) -> Result<()> {
     // What a panic leaves half-done stays inside handles guarded by locks that do not poison; the error says INTERNAL.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
         let message = LAST_PANIC.with_borrow_mut(std::mem::take);
-        Err(Error::new(ErrorKind::Internal, Stage::Arguments, format_args!("a bug in libsandlock: {message}")))
+        Err(Error::new(
+            ErrorKind::Internal,
+            Stage::Arguments,
+            format_args!("a bug in libsandlock: {message}"),
+        ))
     })
 }
 
@@ -103,7 +107,9 @@ pub(super) fn string_array(array: *const *const c_char, what: &str) -> Result<Ve
     loop {
         // SAFETY: the array ends with NULL, which was not reached yet.
         let entry = unsafe { *next };
-        let Some(entry) = optional_string(entry) else { return Ok(strings) };
+        let Some(entry) = optional_string(entry) else {
+            return Ok(strings);
+        };
         strings.push(entry);
         // SAFETY: the entry was not NULL, so another follows.
         next = unsafe { next.add(1) };
@@ -119,7 +125,9 @@ pub(super) fn slice<'a, T>(pointer: *const T, length: usize, what: &str) -> Resu
         return Err(null(what));
     }
     if length > isize::MAX.unsigned_abs() / size_of::<T>().max(1) {
-        return Err(Error::argument(format_args!("{what} has {length} elements, more than memory can hold")));
+        return Err(Error::argument(format_args!(
+            "{what} has {length} elements, more than memory can hold"
+        )));
     }
     // SAFETY: not NULL, and holds `length` elements as the header asks.
     Ok(unsafe { std::slice::from_raw_parts(pointer, length) })

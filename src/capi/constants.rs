@@ -306,7 +306,10 @@ mod tests {
             SANDLOCK_ERROR_LIMIT,
             SANDLOCK_ERROR_INTERNAL,
         ];
-        let numbers: Vec<i32> = ErrorKind::ALL.iter().map(|&kind| super::super::error::status_of(kind)).collect();
+        let numbers: Vec<i32> = ErrorKind::ALL
+            .iter()
+            .map(|&kind| super::super::error::status_of(kind))
+            .collect();
         assert_eq!(constants.as_slice(), numbers);
     }
 
@@ -338,7 +341,12 @@ mod tests {
         assert_numbers!(Reason:
             SANDLOCK_REASON_EXITED, SANDLOCK_REASON_SIGNALED, SANDLOCK_REASON_TIMEOUT, SANDLOCK_REASON_LIMIT,
             SANDLOCK_REASON_KILLED, SANDLOCK_REASON_LOST);
-        let access = [SANDLOCK_ACCESS_READ, SANDLOCK_ACCESS_EXECUTE, SANDLOCK_ACCESS_WRITE, SANDLOCK_ACCESS_OPTIONAL];
+        let access = [
+            SANDLOCK_ACCESS_READ,
+            SANDLOCK_ACCESS_EXECUTE,
+            SANDLOCK_ACCESS_WRITE,
+            SANDLOCK_ACCESS_OPTIONAL,
+        ];
         assert_eq!(access, [Access::READ, Access::EXECUTE, Access::WRITE, Access::OPTIONAL]);
         assert_eq!(SANDLOCK_ACCESS_READ_EXECUTE, Access::READ | Access::EXECUTE);
         assert_eq!(SANDLOCK_ACCESS_ALL, Access::READ | Access::EXECUTE | Access::WRITE);

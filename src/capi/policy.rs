@@ -7,7 +7,9 @@ use crate::feature::{Feature, Strictness};
 use crate::policy::{Access, Flag, Limit, PathRule, Policy, SyscallMode, Verdict, check};
 use crate::sandbox::Sandbox;
 
-use super::boundary::{free, into_handle, known, optional_string, required, required_mut, slice, status, string, utf8, value};
+use super::boundary::{
+    free, into_handle, known, optional_string, required, required_mut, slice, status, string, utf8, value,
+};
 use super::constants::{SANDLOCK_FEATURE_ALL, sandlock_status};
 use super::error::sandlock_error;
 
@@ -56,7 +58,9 @@ fn change(
     error: *mut *mut sandlock_error,
     body: impl FnOnce(&mut Policy) -> Result<()>,
 ) -> sandlock_status {
-    status(error, || body(required_mut(policy, "policy")?.sandbox_mut()?.policy_mut()))
+    status(error, || {
+        body(required_mut(policy, "policy")?.sandbox_mut()?.policy_mut())
+    })
 }
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -68,7 +72,10 @@ fn change(
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_policy_new() -> *mut sandlock_policy {
     value(std::ptr::null_mut(), || {
-        into_handle(sandlock_policy { sandbox: Sandbox::new(Policy::new()), owner: process_id() })
+        into_handle(sandlock_policy {
+            sandbox: Sandbox::new(Policy::new()),
+            owner: process_id(),
+        })
     })
 }
 
@@ -78,9 +85,14 @@ pub extern "C" fn sandlock_policy_new() -> *mut sandlock_policy {
 pub extern "C" fn sandlock_policy_clone(policy: *const sandlock_policy) -> *mut sandlock_policy {
     value(std::ptr::null_mut(), || {
         let copy = |policy: &sandlock_policy| -> Result<sandlock_policy> {
-            Ok(sandlock_policy { sandbox: policy.sandbox()?.clone(), owner: policy.owner })
+            Ok(sandlock_policy {
+                sandbox: policy.sandbox()?.clone(),
+                owner: policy.owner,
+            })
         };
-        required(policy, "policy").and_then(copy).map_or(std::ptr::null_mut(), into_handle)
+        required(policy, "policy")
+            .and_then(copy)
+            .map_or(std::ptr::null_mut(), into_handle)
     })
 }
 
@@ -164,7 +176,9 @@ pub extern "C" fn sandlock_policy_deny_syscall(
     errno_value: i32,
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
-    status(error, || add_rule(policy, name_or_group, Verdict::Deny(check::denial_errno(errno_value)?)))
+    status(error, || {
+        add_rule(policy, name_or_group, Verdict::Deny(check::denial_errno(errno_value)?))
+    })
 }
 
 fn add_rule(policy: *mut sandlock_policy, name: *const c_char, verdict: Verdict) -> Result<()> {
@@ -185,7 +199,9 @@ pub extern "C" fn sandlock_policy_set_limit(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     change(policy, error, |policy| {
-        policy.limits.insert(known(Limit::from_number(limit), "limit", limit)?, value);
+        policy
+            .limits
+            .insert(known(Limit::from_number(limit), "limit", limit)?, value);
         Ok(())
     })
 }
@@ -202,7 +218,9 @@ pub extern "C" fn sandlock_policy_set_env(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     change(policy, error, |policy| {
-        policy.process.set_variable(string(name, "name")?.to_owned(), optional_string(value))
+        policy
+            .process
+            .set_variable(string(name, "name")?.to_owned(), optional_string(value))
     })
 }
 
@@ -231,7 +249,9 @@ pub extern "C" fn sandlock_policy_set_cwd(
     path: *const c_char,
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
-    change(policy, error, |policy| policy.process.set_cwd(string(path, "path")?.to_owned()))
+    change(policy, error, |policy| {
+        policy.process.set_cwd(string(path, "path")?.to_owned())
+    })
 }
 
 /// Sets the file mode creation mask, 0 to 0777; without it the program has the host's.
@@ -271,7 +291,9 @@ pub extern "C" fn sandlock_policy_set_cpus(
     count: usize,
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
-    change(policy, error, |policy| policy.process.set_cpus(slice(cpus, count, "cpus")?))
+    change(policy, error, |policy| {
+        policy.process.set_cpus(slice(cpus, count, "cpus")?)
+    })
 }
 
 /// Turns a flag, SANDLOCK_FLAG_*, on or off.
@@ -285,7 +307,9 @@ pub extern "C" fn sandlock_policy_set_flag(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     change(policy, error, |policy| {
-        policy.process.set_flag(known(Flag::from_number(flag), "flag", flag)?, on);
+        policy
+            .process
+            .set_flag(known(Flag::from_number(flag), "flag", flag)?, on);
         Ok(())
     })
 }

@@ -22,7 +22,10 @@ pub struct sandlock_process {
 
 impl sandlock_process {
     pub(super) fn new(process: Process) -> Self {
-        Self { process, owner: process_id() }
+        Self {
+            process,
+            owner: process_id(),
+        }
     }
 
     fn process(&self) -> Result<&Process> {
@@ -61,7 +64,10 @@ pub extern "C" fn sandlock_process_pidfd(process: *const sandlock_process) -> c_
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_process_take_stdio(process: *mut sandlock_process, which: c_int) -> c_int {
     value(-1, || {
-        let taken = on(process).ok().zip(usize::try_from(which).ok()).and_then(|(process, which)| process.take_stdio(which));
+        let taken = on(process)
+            .ok()
+            .zip(usize::try_from(which).ok())
+            .and_then(|(process, which)| process.take_stdio(which));
         taken.map_or(-1, IntoRawFd::into_raw_fd)
     })
 }
@@ -127,7 +133,9 @@ pub extern "C" fn sandlock_process_signal(
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_process_report(process: *const sandlock_process) -> *mut sandlock_report {
     value(std::ptr::null_mut(), || {
-        on(process).map_or(std::ptr::null_mut(), |process| into_handle(sandlock_report::new(process.report())))
+        on(process).map_or(std::ptr::null_mut(), |process| {
+            into_handle(sandlock_report::new(process.report()))
+        })
     })
 }
 

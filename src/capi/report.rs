@@ -35,7 +35,11 @@ impl sandlock_report {
             detail: text(&row.detail),
             row: row.clone(),
         });
-        Self { level: report.level().number(), rows: rows.collect(), json: text(&report.to_json()) }
+        Self {
+            level: report.level().number(),
+            rows: rows.collect(),
+            json: text(&report.to_json()),
+        }
     }
 }
 
@@ -86,7 +90,9 @@ const EMPTY: sandlock_report_entry = sandlock_report_entry {
 /// The report in one word: SANDLOCK_LEVEL_*. SANDLOCK_LEVEL_NONE if `report` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_report_level(report: *const sandlock_report) -> u32 {
-    value(SANDLOCK_LEVEL_NONE, || required(report, "report").map_or(SANDLOCK_LEVEL_NONE, |report| report.level))
+    value(SANDLOCK_LEVEL_NONE, || {
+        required(report, "report").map_or(SANDLOCK_LEVEL_NONE, |report| report.level)
+    })
 }
 
 /// How many rows there are: one per feature that this version knows. 0 if `report` is NULL. Any thread.
@@ -113,9 +119,9 @@ pub extern "C" fn sandlock_report_row(
 ) -> sandlock_status {
     status(error, || {
         let rows = &required(report, "report")?.rows;
-        let found = rows.get(index).ok_or_else(|| {
-            Error::argument(format_args!("row {index} of a report that has {}", rows.len()))
-        })?;
+        let found = rows
+            .get(index)
+            .ok_or_else(|| Error::argument(format_args!("row {index} of a report that has {}", rows.len())))?;
         write(
             out,
             &sandlock_report_entry {
@@ -136,7 +142,9 @@ pub extern "C" fn sandlock_report_row(
 /// "errno"}, ...]}, names in lower case. The string belongs to `report`. Never NULL; "null" if `report` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_report_json(report: *const sandlock_report) -> *const c_char {
-    value(c"null".as_ptr(), || required(report, "report").map_or(c"null".as_ptr(), |report| report.json.as_ptr()))
+    value(c"null".as_ptr(), || {
+        required(report, "report").map_or(c"null".as_ptr(), |report| report.json.as_ptr())
+    })
 }
 
 /// Frees a report. NULL is allowed. Any thread, when no other uses it any more.

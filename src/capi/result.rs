@@ -32,7 +32,11 @@ impl Terminated {
 
 impl sandlock_result {
     pub(super) fn new(outcome: Arc<Outcome>) -> Self {
-        Self { stdout: Terminated::new(&outcome.stdout), stderr: Terminated::new(&outcome.stderr), outcome }
+        Self {
+            stdout: Terminated::new(&outcome.stdout),
+            stderr: Terminated::new(&outcome.stderr),
+            outcome,
+        }
     }
 }
 
@@ -60,8 +64,14 @@ unsafe impl Extensible for sandlock_usage {
     const FIRST_SIZE: usize = 48;
 }
 
-const EMPTY: sandlock_usage =
-    sandlock_usage { size: size_of::<sandlock_usage>(), flags: 0, wall_us: 0, user_us: 0, system_us: 0, peak_rss: 0 };
+const EMPTY: sandlock_usage = sandlock_usage {
+    size: size_of::<sandlock_usage>(),
+    flags: 0,
+    wall_us: 0,
+    user_us: 0,
+    system_us: 0,
+    peak_rss: 0,
+};
 
 fn on<T: Copy>(result: *const sandlock_result, fallback: T, read: impl FnOnce(&sandlock_result) -> T) -> T {
     value(fallback, || required(result, "result").map_or(fallback, read))
@@ -89,7 +99,11 @@ pub extern "C" fn sandlock_result_signal(result: *const sandlock_result) -> i32 
     on(result, 0, |result| result.outcome.signal.unwrap_or(0))
 }
 
-fn bytes(result: *const sandlock_result, length_out: *mut usize, which: fn(&sandlock_result) -> &Terminated) -> *const u8 {
+fn bytes(
+    result: *const sandlock_result,
+    length_out: *mut usize,
+    which: fn(&sandlock_result) -> &Terminated,
+) -> *const u8 {
     let (start, length) = on(result, (c"".as_ptr().cast(), 0), |result| {
         let bytes = &which(result).0;
         (bytes.as_ptr(), bytes.len() - 1)
@@ -145,7 +159,11 @@ pub extern "C" fn sandlock_result_usage(
         write(
             out,
             &sandlock_usage {
-                flags: if usage.peak_rss_is_bound { SANDLOCK_USAGE_PEAK_RSS_IS_BOUND } else { 0 },
+                flags: if usage.peak_rss_is_bound {
+                    SANDLOCK_USAGE_PEAK_RSS_IS_BOUND
+                } else {
+                    0
+                },
                 wall_us: usage.wall_us,
                 user_us: usage.user_us,
                 system_us: usage.system_us,

@@ -102,7 +102,11 @@ fn options(from: *const sandlock_spawn_options) -> Result<SpawnOptions> {
             stdio(from.stdout_mode, from.stdout_fd, "stdout_mode")?,
             stdio(from.stderr_mode, from.stderr_fd, "stderr_mode")?,
         ],
-        passed: sources.iter().zip(targets).map(|(&source, &target)| Passed { source, target }).collect(),
+        passed: sources
+            .iter()
+            .zip(targets)
+            .map(|(&source, &target)| Passed { source, target })
+            .collect(),
         name: optional_string(from.name),
         ..SpawnOptions::default()
     };

@@ -31,7 +31,11 @@ fn check_size<T: Extensible>(size: usize) -> Result<()> {
     }
     // Nothing grows that far; a size beyond is uninitialised memory.
     if size > 4096 {
-        return Err(Error::argument(format_args!("{}.size is {size}: use {}_init", T::NAME, T::NAME)));
+        return Err(Error::argument(format_args!(
+            "{}.size is {size}: use {}_init",
+            T::NAME,
+            T::NAME
+        )));
     }
     Ok(())
 }
@@ -46,12 +50,15 @@ pub(super) fn read<T: Extensible>(from: *const T, defaults: T) -> Result<T> {
     check_size::<T>(size)?;
     let known = size.min(size_of::<T>());
     // SAFETY: the caller says that `size` bytes are there, and known <= size.
-    let beyond = unsafe { std::slice::from_raw_parts(from.cast::<u8>().add(known), size - known) };
+    let beyond = unsafe { std::slice::from_raw_parts(from.cast::<u8>().wrapping_add(known), size - known) };
     if beyond.iter().any(|&byte| byte != 0) {
         return Err(Error::system(
             ErrorKind::Unsupported,
             Stage::Arguments,
-            format_args!("{} sets members that this version of the library does not know", T::NAME),
+            format_args!(
+                "{} sets members that this version of the library does not know",
+                T::NAME
+            ),
             libc::E2BIG,
         ));
     }
@@ -74,13 +81,13 @@ pub(super) fn write<T: Extensible>(to: *mut T, value: &T) -> Result<()> {
     // SAFETY: the caller says that `size` bytes are there; known <= both sizes, and they do not overlap.
     unsafe {
         std::ptr::copy_nonoverlapping(
-            (&raw const *value).cast::<u8>().add(start),
-            to.cast::<u8>().add(start),
+            (&raw const *value).cast::<u8>().wrapping_add(start),
+            to.cast::<u8>().wrapping_add(start),
             known - start,
         );
     }
     // SAFETY: as above.
-    unsafe { std::ptr::write_bytes(to.cast::<u8>().add(known), 0, size - known) };
+    unsafe { std::ptr::write_bytes(to.cast::<u8>().wrapping_add(known), 0, size - known) };
     Ok(())
 }
 
@@ -108,7 +115,11 @@ mod tests {
         const NAME: &'static str = "sample";
         const FIRST_SIZE: usize = 16;
     }
-    const DEFAULTS: Sample = Sample { size: size_of::<Sample>(), first: 1, second: 2 };
+    const DEFAULTS: Sample = Sample {
+        size: size_of::<Sample>(),
+        first: 1,
+        second: 2,
+    };
 
     #[repr(C)]
     struct Newer {
@@ -118,17 +129,46 @@ mod tests {
 
     #[test]
     fn older_structure_leaves_defaults_in_what_it_lacks() {
-        let old = Sample { size: 16, first: 7, second: 8 };
-        assert_eq!(read(&raw const old, DEFAULTS).unwrap(), Sample { size: 16, first: 7, second: 2 });
-        let mut out = Sample { size: 16, first: 0, second: 9 };
+        let old = Sample {
+            size: 16,
+            first: 7,
+            second: 8,
+        };
+        assert_eq!(
+            read(&raw const old, DEFAULTS).unwrap(),
+            Sample {
+                size: 16,
+                first: 7,
+                second: 2
+            }
+        );
+        let mut out = Sample {
+            size: 16,
+            first: 0,
+            second: 9,
+        };
         write(&raw mut out, &DEFAULTS).unwrap();
-        assert_eq!(out, Sample { size: 16, first: 1, second: 9 });
+        assert_eq!(
+            out,
+            Sample {
+                size: 16,
+                first: 1,
+                second: 9
+            }
+        );
     }
 
     #[test]
     fn newer_structure_must_be_zero_in_what_is_unknown() {
         let size = size_of::<Newer>();
-        let mut new = Newer { sample: Sample { size, first: 7, second: 8 }, third: 0 };
+        let mut new = Newer {
+            sample: Sample {
+                size,
+                first: 7,
+                second: 8,
+            },
+            third: 0,
+        };
         assert_eq!(read((&raw const new).cast(), DEFAULTS).unwrap().first, 7);
         new.third = 1;
         let error = read::<Sample>((&raw const new).cast(), DEFAULTS).unwrap_err();
@@ -140,7 +180,11 @@ mod tests {
     #[test]
     fn sizes_out_of_range_and_null_are_refused() {
         for size in [0, 15, 4097, usize::MAX] {
-            let mut bad = Sample { size, first: 0, second: 0 };
+            let mut bad = Sample {
+                size,
+                first: 0,
+                second: 0,
+            };
             assert!(read(&raw const bad, DEFAULTS).is_err());
             assert!(write(&raw mut bad, &DEFAULTS).is_err());
         }

@@ -12,9 +12,9 @@ pub(super) fn execute(exec: &Exec<'_>) -> Errno {
     for &path in exec.candidates {
         match try_one(exec, path) {
             // Not here: look further.
-            missing @ Errno(
-                libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT,
-            ) => last = missing,
+            missing @ Errno(libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT) => {
+                last = missing
+            }
             // Here, but not for us. Look further, and say this rather than "not found" in the end.
             denied @ Errno(libc::EACCES) => refused = Some(denied),
             other => return other,

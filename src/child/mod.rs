@@ -27,7 +27,7 @@ mod setup;
 
 use core::ffi::{c_int, c_void};
 
-use crate::plan::{ChildPlan, Record, PlannedStep, Step};
+use crate::plan::{ChildPlan, PlannedStep, Record, Step};
 use crate::sys::{self, Errno};
 
 /// Exit status of a child that could not execute its program; nobody outside the library sees it.
@@ -51,7 +51,9 @@ pub extern "C" fn entry(plan: *mut c_void) -> c_int {
 /// Takes `steps` in order and records each outcome; false if a required one failed.
 pub fn run_steps(steps: &[PlannedStep<'_>], record: &Record) -> bool {
     for (index, planned) in steps.iter().enumerate() {
-        let Err(Errno(errno)) = take(planned.step) else { continue };
+        let Err(Errno(errno)) = take(planned.step) else {
+            continue;
+        };
         record.set_outcome(index, errno);
         if planned.required {
             record.fail_step(index, errno);

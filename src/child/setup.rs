@@ -29,7 +29,9 @@ pub(super) fn place_descriptors(moves: &[FdMove]) -> sys::Result<()> {
     let highest = moves.iter().map(|entry| entry.target).max().unwrap_or(0);
     let floor = highest.max(2).saturating_add(1);
     for entry in moves {
-        entry.parked.store(sys::fd::duplicate_above(entry.source, floor)?, Ordering::Relaxed);
+        entry
+            .parked
+            .store(sys::fd::duplicate_above(entry.source, floor)?, Ordering::Relaxed);
     }
     for entry in moves {
         sys::fd::duplicate_onto(entry.parked.load(Ordering::Relaxed), entry.target)?;

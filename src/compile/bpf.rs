@@ -22,7 +22,12 @@ pub(super) enum Condition {
 enum Op {
     Load(u32),
     And(u32),
-    Branch { condition: Condition, value: u32, yes: Label, no: Label },
+    Branch {
+        condition: Condition,
+        value: u32,
+        yes: Label,
+        no: Label,
+    },
     Goto(Label),
     Return(u32),
 }
@@ -76,7 +81,12 @@ impl Assembler {
 
     /// Goes to `yes` or `no`, as the accumulator compares to `value`.
     pub(super) fn branch(&mut self, condition: Condition, value: u32, yes: Label, no: Label) {
-        self.ops.push(Op::Branch { condition, value, yes, no });
+        self.ops.push(Op::Branch {
+            condition,
+            value,
+            yes,
+            no,
+        });
     }
 
     /// Goes to `target`.
@@ -121,7 +131,10 @@ impl Assembler {
                 let Op::Branch { yes, no, .. } = *op else { continue };
                 let after = starts[index] + 1;
                 let far = |label| Ok(self.distance(label, after, &starts)? > usize::from(u8::MAX));
-                let wanted = Form { far_yes: forms[index].far_yes || far(yes)?, far_no: forms[index].far_no || far(no)? };
+                let wanted = Form {
+                    far_yes: forms[index].far_yes || far(yes)?,
+                    far_no: forms[index].far_no || far(no)?,
+                };
                 changed |= wanted != forms[index];
                 forms[index] = wanted;
             }
@@ -136,11 +149,20 @@ impl Assembler {
         starts[op].checked_sub(from).ok_or(AssemblyError::BadJump)
     }
 
-    fn encode(&self, op: Op, form: Form, starts: &[usize], program: &mut Vec<Instruction>) -> Result<(), AssemblyError> {
+    fn encode(
+        &self,
+        op: Op,
+        form: Form,
+        starts: &[usize],
+        program: &mut Vec<Instruction>,
+    ) -> Result<(), AssemblyError> {
         let plain = |code, k| Instruction { code, jt: 0, jf: 0, k };
         let jump = |label, at: usize| -> Result<Instruction, AssemblyError> {
             let distance = self.distance(label, at + 1, starts)?;
-            Ok(plain(JMP_JA, u32::try_from(distance).map_err(|_| AssemblyError::BadJump)?))
+            Ok(plain(
+                JMP_JA,
+                u32::try_from(distance).map_err(|_| AssemblyError::BadJump)?,
+            ))
         };
         let at = program.len();
         match op {
@@ -148,7 +170,12 @@ impl Assembler {
             Op::And(mask) => program.push(plain(ALU_AND_K, mask)),
             Op::Return(value) => program.push(plain(RET_K, value)),
             Op::Goto(label) => program.push(jump(label, at)?),
-            Op::Branch { condition, value, yes, no } => {
+            Op::Branch {
+                condition,
+                value,
+                yes,
+                no,
+            } => {
                 let near = |label| -> Result<u8, AssemblyError> {
                     u8::try_from(self.distance(label, at + 1, starts)?).map_err(|_| AssemblyError::BadJump)
                 };
@@ -213,7 +240,15 @@ mod tests {
         for padding in [0, 1, 253, 254, 255, 256, 257, 1000, 4000] {
             let program = branch_over(padding);
             assert_eq!(program.len(), padding + 4 + usize::from(padding > 254), "{padding}");
-            let answer = |number| run(&program, &CallData { number, ..CallData::default() });
+            let answer = |number| {
+                run(
+                    &program,
+                    &CallData {
+                        number,
+                        ..CallData::default()
+                    },
+                )
+            };
             assert_eq!(answer(7), Some(2), "{padding}");
             assert_eq!(answer(8), Some(1), "{padding}");
         }

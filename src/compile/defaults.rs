@@ -5,46 +5,126 @@
 
 use super::filter::{Action, ArgumentTest, Clause, Compare, Rule, Width};
 
-const EPERM: Action = Action::Errno(libc::EPERM as u16);
-const ENOSYS: Action = Action::Errno(libc::ENOSYS as u16);
+const EPERM: Action = Action::fail(libc::EPERM);
+const ENOSYS: Action = Action::fail(libc::ENOSYS);
 
 /// Calls refused whole with EPERM.
 const REFUSED: &[&str] = &[
     // Mounts, old and new interface, and the root directory.
-    "mount", "umount2", "pivot_root", "move_mount", "open_tree", "open_tree_attr", "fsopen", "fsconfig", "fsmount",
-    "fspick", "mount_setattr", "chroot",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "move_mount",
+    "open_tree",
+    "open_tree_attr",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "chroot",
     // Namespaces. clone is tested for its flags; clone3 answers ENOSYS.
-    "unshare", "setns",
+    "unshare",
+    "setns",
     // The kernel and the machine.
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module", "query_module",
-    "get_kernel_syms", "bpf", "perf_event_open", "userfaultfd", "lookup_dcookie", "syslog", "acct", "quotactl",
-    "quotactl_fd", "swapon", "swapoff", "reboot", "sethostname", "setdomainname", "settimeofday", "clock_settime",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "query_module",
+    "get_kernel_syms",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "lookup_dcookie",
+    "syslog",
+    "acct",
+    "quotactl",
+    "quotactl_fd",
+    "swapon",
+    "swapoff",
+    "reboot",
+    "sethostname",
+    "setdomainname",
+    "settimeofday",
+    "clock_settime",
     // Reading and setting are told apart in memory only.
-    "adjtimex", "clock_adjtime",
+    "adjtimex",
+    "clock_adjtime",
     // Keys, which outlive the sandbox and are shared with the user's other processes.
-    "add_key", "request_key", "keyctl",
+    "add_key",
+    "request_key",
+    "keyctl",
     // Other processes.
-    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp", "pidfd_getfd",
-    "migrate_pages", "move_pages",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "process_madvise",
+    "process_mrelease",
+    "kcmp",
+    "pidfd_getfd",
+    "migrate_pages",
+    "move_pages",
     // Files by handle, past all paths.
-    "open_by_handle_at", "name_to_handle_at",
+    "open_by_handle_at",
+    "name_to_handle_at",
     // Ports and descriptor tables of the processor.
-    "ioperm", "iopl", "modify_ldt",
+    "ioperm",
+    "iopl",
+    "modify_ldt",
     // IPC that names reach from outside the sandbox.
-    "shmget", "shmat", "shmctl", "shmdt", "semget", "semop", "semctl", "semtimedop", "msgget", "msgsnd", "msgrcv",
-    "msgctl", "mq_open", "mq_unlink",
+    "shmget",
+    "shmat",
+    "shmctl",
+    "shmdt",
+    "semget",
+    "semop",
+    "semctl",
+    "semtimedop",
+    "msgget",
+    "msgsnd",
+    "msgrcv",
+    "msgctl",
+    "mq_open",
+    "mq_unlink",
     "fanotify_init",
 ];
 
 /// Calls refused whole with ENOSYS: programs do without them.
-const ABSENT: &[&str] =
-    &["clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "statmount", "listmount"];
+const ABSENT: &[&str] = &[
+    "clone3",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "statmount",
+    "listmount",
+];
 
 /// Calls that change what Landlock does not govern: mode, owner, times, extended attributes and flags of files.
 const METADATA: &[&str] = &[
-    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat",
-    "utimensat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr",
-    "removexattrat", "file_setattr",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "fchown",
+    "lchown",
+    "fchownat",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "setxattrat",
+    "removexattr",
+    "lremovexattr",
+    "fremovexattr",
+    "removexattrat",
+    "file_setattr",
 ];
 
 /// Which of the gaps that Landlock leaves the filter must fill.
@@ -76,7 +156,13 @@ fn word(index: u8, compare: Compare, value: u32) -> ArgumentTest {
 }
 
 fn masked(index: u8, mask: u32, compare: Compare, value: u32) -> ArgumentTest {
-    ArgumentTest { index, width: Width::Word, mask: mask.into(), compare, value: value.into() }
+    ArgumentTest {
+        index,
+        width: Width::Word,
+        mask: mask.into(),
+        compare,
+        value: value.into(),
+    }
 }
 
 fn is(index: u8, value: u32) -> ArgumentTest {
@@ -88,17 +174,26 @@ fn refuse(tests: Vec<ArgumentTest>) -> Clause {
 }
 
 fn permit(tests: Vec<ArgumentTest>) -> Clause {
-    Clause { tests, action: Action::Allow }
+    Clause {
+        tests,
+        action: Action::Allow,
+    }
 }
 
 /// Refused in the cases listed.
 fn refused_if(clauses: Vec<Clause>) -> Rule {
-    Rule { clauses, otherwise: Action::Allow }
+    Rule {
+        clauses,
+        otherwise: Action::Allow,
+    }
 }
 
 /// Allowed in the cases listed only.
 fn allowed_if(clauses: Vec<Clause>) -> Rule {
-    Rule { clauses, otherwise: EPERM }
+    Rule {
+        clauses,
+        otherwise: EPERM,
+    }
 }
 
 fn with_arguments(metadata: bool) -> Vec<(&'static str, Rule)> {
@@ -108,7 +203,10 @@ fn with_arguments(metadata: bool) -> Vec<(&'static str, Rule)> {
         ("clone", clone_without_namespaces()),
         ("ioctl", ioctl(metadata)),
         ("prctl", prctl()),
-        ("personality", allowed_if(vec![permit(vec![is(0, 0)]), permit(vec![is(0, u32::MAX)])])),
+        (
+            "personality",
+            allowed_if(vec![permit(vec![is(0, 0)]), permit(vec![is(0, u32::MAX)])]),
+        ),
         ("mknod", no_devices(1)),
         ("mknodat", no_devices(2)),
         ("socket", tcp_sockets_only()),
@@ -159,7 +257,10 @@ fn ioctl(metadata: bool) -> Rule {
         request(TIOCLINUX),
         // The host's interfaces, addresses and routes: SIOCADDRT to the end of the device-private requests. They
         // include SIOCGIF* and SIOCETHTOOL; SIOCATMARK and the like lie below.
-        refuse(vec![word(1, Compare::AtLeast, 0x890b), word(1, Compare::AtMost, 0x89ff)]),
+        refuse(vec![
+            word(1, Compare::AtLeast, 0x890b),
+            word(1, Compare::AtMost, 0x89ff),
+        ]),
     ];
     if metadata {
         // FS_IOC_SETFLAGS, FS_IOC_SETVERSION and FS_IOC_FSSETXATTR, 32-bit forms too: they need no write access.
@@ -218,10 +319,38 @@ fn connected_pairs_only() -> Rule {
 /// What a program needs to be executed, loaded with its libraries, and ended, beyond the group `@default`: always
 /// allowed in allowlist mode.
 pub const ALWAYS_ALLOWED: &[&str] = &[
-    "execve", "exit", "exit_group", "rt_sigreturn", "restart_syscall", "brk", "mmap", "munmap", "mprotect", "read",
-    "pread64", "close", "open", "openat", "access", "faccessat", "faccessat2", "stat", "fstat", "newfstatat", "statx",
-    "readlink", "readlinkat", "prlimit64", "getrandom", "arch_prctl", "set_tid_address", "set_robust_list", "rseq",
-    "futex", "riscv_hwprobe", "riscv_flush_icache",
+    "execve",
+    "exit",
+    "exit_group",
+    "rt_sigreturn",
+    "restart_syscall",
+    "brk",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "read",
+    "pread64",
+    "close",
+    "open",
+    "openat",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "stat",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "readlink",
+    "readlinkat",
+    "prlimit64",
+    "getrandom",
+    "arch_prctl",
+    "set_tid_address",
+    "set_robust_list",
+    "rseq",
+    "futex",
+    "riscv_hwprobe",
+    "riscv_flush_icache",
 ];
 
 #[cfg(test)]
@@ -231,7 +360,10 @@ mod tests {
 
     #[test]
     fn every_default_rule_names_a_known_call_once() {
-        let rules = rules(Gaps { metadata: true, listen: true });
+        let rules = rules(Gaps {
+            metadata: true,
+            listen: true,
+        });
         for (index, (name, _)) in rules.iter().enumerate() {
             assert!(arch::is_known(name), "{name}");
             assert!(rules[..index].iter().all(|(other, _)| other != name), "{name}");

@@ -37,6 +37,13 @@ pub enum Action {
 }
 
 impl Action {
+    /// Failure with an errno of libc's.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked
+    pub const fn fail(errno: i32) -> Self {
+        assert!(errno > 0 && errno < 4096);
+        Self::Errno(errno as u16)
+    }
+
     /// What a program returns for it.
     pub fn code(self) -> u32 {
         match self {
@@ -120,7 +127,10 @@ pub struct Rule {
 impl Rule {
     /// A rule that does not look at arguments.
     pub fn always(action: Action) -> Self {
-        Self { clauses: Vec::new(), otherwise: action }
+        Self {
+            clauses: Vec::new(),
+            otherwise: action,
+        }
     }
 }
 
@@ -137,7 +147,7 @@ pub struct FilterSpec {
     pub first_unknown: u32,
 }
 
-const UNKNOWN: Action = Action::Errno(libc::ENOSYS as u16);
+const UNKNOWN: Action = Action::fail(libc::ENOSYS);
 
 impl FilterSpec {
     /// What happens to `call`.
@@ -148,7 +158,9 @@ impl FilterSpec {
         if call.number >= self.first_unknown {
             return UNKNOWN;
         }
-        let Some(rule) = self.rules.get(&call.number) else { return self.otherwise };
+        let Some(rule) = self.rules.get(&call.number) else {
+            return self.otherwise;
+        };
         rule.clauses
             .iter()
             .find(|clause| clause.tests.iter().all(|test| test.holds(call)))

@@ -48,19 +48,40 @@ fn edges(rule: &Rule) -> Vec<[u64; 6]> {
 pub(in crate::compile) fn compare_everywhere(spec: &FilterSpec) {
     let program = spec.compile().unwrap();
     let foreign = spec.arch.foreign_bit().unwrap_or(0x4000_0000);
-    let special = [foreign, foreign + 1, foreign + 59, foreign + 520, i32::MAX as u32, 1 << 31, u32::MAX];
+    let special = [
+        foreign,
+        foreign + 1,
+        foreign + 59,
+        foreign + 520,
+        i32::MAX as u32,
+        1 << 31,
+        u32::MAX,
+    ];
     let anything = Rule::always(Action::Allow);
     for number in (0..spec.first_unknown + 40).chain(special) {
         let rule = spec.rules.get(&number).unwrap_or(&anything);
         for arguments in edges(rule) {
-            let call = CallData { number, arch: spec.arch.audit(), instruction_pointer: 0, arguments };
+            let call = CallData {
+                number,
+                arch: spec.arch.audit(),
+                instruction_pointer: 0,
+                arguments,
+            };
             agree(spec, &program, &call);
         }
     }
     let arches = Arch::ALL.map(Arch::audit);
     for arch in arches.into_iter().chain([0, 0x4000_0003, 0x4000_0028, u32::MAX]) {
         for number in [0, 1, 20, 59, foreign, u32::MAX] {
-            agree(spec, &program, &CallData { number, arch, ..CallData::default() });
+            agree(
+                spec,
+                &program,
+                &CallData {
+                    number,
+                    arch,
+                    ..CallData::default()
+                },
+            );
         }
     }
 }
@@ -89,22 +110,32 @@ fn interesting() -> impl Strategy<Value = u64> {
 fn argument_test() -> impl Strategy<Value = ArgumentTest> {
     let width = prop_oneof![Just(Width::Word), Just(Width::Long)];
     let compare = prop_oneof![Just(Compare::Equal), Just(Compare::AtLeast), Just(Compare::AtMost)];
-    (0..6_u8, width, interesting(), compare, interesting())
-        .prop_map(|(index, width, mask, compare, value)| ArgumentTest { index, width, mask, compare, value })
+    (0..6_u8, width, interesting(), compare, interesting()).prop_map(|(index, width, mask, compare, value)| {
+        ArgumentTest {
+            index,
+            width,
+            mask,
+            compare,
+            value,
+        }
+    })
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
     let clause = (proptest::collection::vec(argument_test(), 0..4), action())
         .prop_map(|(tests, action)| Clause { tests, action });
-    (proptest::collection::vec(clause, 0..5), action())
-        .prop_map(|(clauses, otherwise)| Rule { clauses, otherwise })
+    (proptest::collection::vec(clause, 0..5), action()).prop_map(|(clauses, otherwise)| Rule { clauses, otherwise })
 }
 
 fn spec(rules: std::ops::Range<usize>) -> impl Strategy<Value = FilterSpec> {
     let arch = prop_oneof![Just(Arch::X86_64), Just(Arch::Aarch64), Just(Arch::Riscv64)];
     let rules = proptest::collection::btree_map(0..520_u32, rule(), rules);
-    (arch, rules, action(), 400..500_u32)
-        .prop_map(|(arch, rules, otherwise, first_unknown)| FilterSpec { arch, rules, otherwise, first_unknown })
+    (arch, rules, action(), 400..500_u32).prop_map(|(arch, rules, otherwise, first_unknown)| FilterSpec {
+        arch,
+        rules,
+        otherwise,
+        first_unknown,
+    })
 }
 
 proptest! {
@@ -131,10 +162,19 @@ proptest! {
 /// A spec in which every second number has a rule with `clauses` clauses.
 fn dense(clauses: u64) -> FilterSpec {
     let clause = |value| Clause {
-        tests: vec![ArgumentTest { index: 1, width: Width::Long, mask: u64::MAX, compare: Compare::Equal, value }],
+        tests: vec![ArgumentTest {
+            index: 1,
+            width: Width::Long,
+            mask: u64::MAX,
+            compare: Compare::Equal,
+            value,
+        }],
         action: Action::Errno(1),
     };
-    let rule = Rule { clauses: (0..clauses).map(clause).collect(), otherwise: Action::Allow };
+    let rule = Rule {
+        clauses: (0..clauses).map(clause).collect(),
+        otherwise: Action::Allow,
+    };
     FilterSpec {
         arch: Arch::X86_64,
         rules: (0..450).step_by(2).map(|number| (number, rule.clone())).collect(),
@@ -153,7 +193,10 @@ fn dense_rules_up_to_the_kernel_limit_agree_and_beyond_are_refused() {
                 compare_everywhere(&dense(clauses));
             }
             Err(error) => {
-                assert!(matches!(error, AssemblyError::TooLong(length) if length > 4096), "{error:?}");
+                assert!(
+                    matches!(error, AssemblyError::TooLong(length) if length > 4096),
+                    "{error:?}"
+                );
                 assert!(longest > 2048, "{longest}");
                 return;
             }
@@ -171,8 +214,21 @@ fn plainly_allowed_call_is_decided_without_reading_arguments() {
     let loads_argument = |instruction: &Instruction| instruction.code == 0x20 && instruction.k >= 8;
     let without_loads: Vec<_> = program
         .iter()
-        .map(|instruction| if loads_argument(instruction) { Instruction { code: 0xffff, ..*instruction } } else { *instruction })
+        .map(|instruction| {
+            if loads_argument(instruction) {
+                Instruction {
+                    code: 0xffff,
+                    ..*instruction
+                }
+            } else {
+                *instruction
+            }
+        })
         .collect();
-    let call = CallData { number: 110, arch: Arch::X86_64.audit(), ..CallData::default() };
+    let call = CallData {
+        number: 110,
+        arch: Arch::X86_64.audit(),
+        ..CallData::default()
+    };
     assert_eq!(run(&without_loads, &call), Some(RET_ALLOW));
 }

@@ -73,9 +73,18 @@ impl RulesetSpec {
         let rules = if files.is_empty() {
             Vec::new()
         } else {
-            policy.paths.iter().map(|rule| grant(rule.path.clone(), rule.access, files)).collect()
+            policy
+                .paths
+                .iter()
+                .map(|rule| grant(rule.path.clone(), rule.access, files))
+                .collect()
         };
-        Some(Self { files, network, scopes, rules })
+        Some(Self {
+            files,
+            network,
+            scopes,
+            rules,
+        })
     }
 
     /// A ruleset that scopes signals and leaves everything else to the program's own: the warden's domain.
@@ -84,8 +93,18 @@ impl RulesetSpec {
     /// rule of it grants REFER; so it is granted beneath the root.
     pub fn signal_scope_only() -> Self {
         let refer = BitFlags::from(AccessFs::Refer);
-        let root = PathGrant { path: c"/".into(), directory: refer, file: BitFlags::EMPTY, optional: false };
-        Self { files: refer, network: BitFlags::EMPTY, scopes: Scope::Signal.into(), rules: vec![root] }
+        let root = PathGrant {
+            path: c"/".into(),
+            directory: refer,
+            file: BitFlags::EMPTY,
+            optional: false,
+        };
+        Self {
+            files: refer,
+            network: BitFlags::EMPTY,
+            scopes: Scope::Signal.into(),
+            rules: vec![root],
+        }
     }
 }
 
@@ -131,8 +150,14 @@ fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGran
         directory |= handled
             & !(AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock);
     }
-    let of_files = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Execute | AccessFs::Truncate | AccessFs::IoctlDev;
-    PathGrant { path, directory, file: directory & of_files, optional: access.is_optional() }
+    let of_files =
+        AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Execute | AccessFs::Truncate | AccessFs::IoctlDev;
+    PathGrant {
+        path,
+        directory,
+        file: directory & of_files,
+        optional: access.is_optional(),
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +177,9 @@ mod tests {
 
     fn policy(bits: u64) -> Policy {
         let mut policy = Policy::new();
-        policy.paths.push(PathRule::new(c"/x".into(), Access::from_bits(bits).unwrap()).unwrap());
+        policy
+            .paths
+            .push(PathRule::new(c"/x".into(), Access::from_bits(bits).unwrap()).unwrap());
         policy
     }
 
@@ -169,12 +196,29 @@ mod tests {
     #[test]
     fn parts_of_older_abis_leave_out_their_rights() {
         use landlock::{ABI, Access as _};
-        let first = Parts { files: true, ..Parts::default() };
-        assert_eq!(RulesetSpec::new(&Policy::new(), first).unwrap().files, AccessFs::from_all(ABI::V1));
-        let third = Parts { refer: true, truncate: true, ..first };
-        assert_eq!(RulesetSpec::new(&Policy::new(), third).unwrap().files, AccessFs::from_all(ABI::V3));
+        let first = Parts {
+            files: true,
+            ..Parts::default()
+        };
+        assert_eq!(
+            RulesetSpec::new(&Policy::new(), first).unwrap().files,
+            AccessFs::from_all(ABI::V1)
+        );
+        let third = Parts {
+            refer: true,
+            truncate: true,
+            ..first
+        };
+        assert_eq!(
+            RulesetSpec::new(&Policy::new(), third).unwrap().files,
+            AccessFs::from_all(ABI::V3)
+        );
         let granted = &RulesetSpec::new(&policy(Access::WRITE), first).unwrap().rules[0];
-        assert!(!granted.directory.intersects(AccessFs::Refer | AccessFs::Truncate | AccessFs::IoctlDev));
+        assert!(
+            !granted
+                .directory
+                .intersects(AccessFs::Refer | AccessFs::Truncate | AccessFs::IoctlDev)
+        );
         assert_eq!(RulesetSpec::new(&Policy::new(), Parts::default()), None);
     }
 
@@ -187,10 +231,17 @@ mod tests {
         assert!(read.optional);
         assert_eq!(granted(Access::EXECUTE).directory, BitFlags::from(AccessFs::Execute));
         let write = granted(Access::WRITE);
-        assert!(write.directory.contains(AccessFs::MakeReg | AccessFs::Refer | AccessFs::IoctlDev));
+        assert!(
+            write
+                .directory
+                .contains(AccessFs::MakeReg | AccessFs::Refer | AccessFs::IoctlDev)
+        );
         assert!(!write.directory.intersects(
             AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock
         ));
-        assert_eq!(write.file, AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev);
+        assert_eq!(
+            write.file,
+            AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev
+        );
     }
 }

@@ -23,7 +23,10 @@ struct Lack {
 impl Decisions {
     /// Decides for every feature; what the policy requires and the kernel lacks is added to `problems`.
     pub fn new(policy: &Policy, kernel: &Capabilities, problems: &mut Vec<Error>) -> Self {
-        let rows = Feature::ALL.iter().map(|&feature| decide(feature, policy, kernel, problems)).collect();
+        let rows = Feature::ALL
+            .iter()
+            .map(|&feature| decide(feature, policy, kernel, problems))
+            .collect();
         Self { rows }
     }
 
@@ -36,7 +39,9 @@ impl Decisions {
 
     /// True if `feature` will be enforced in whole.
     pub fn enforces(&self, feature: Feature) -> bool {
-        self.rows.iter().any(|row| row.feature == feature && row.state == State::Enforced)
+        self.rows
+            .iter()
+            .any(|row| row.feature == feature && row.state == State::Enforced)
     }
 
     /// The rows, as far as they are known before the program runs.
@@ -71,7 +76,11 @@ fn decide(feature: Feature, policy: &Policy, kernel: &Capabilities, problems: &m
         row.errno = lack.errno;
         row.detail = lack.why;
         row.mechanism = lack.instead.unwrap_or_default().to_owned();
-        row.state = if lack.instead.is_some() { State::Degraded } else { State::Unavailable };
+        row.state = if lack.instead.is_some() {
+            State::Degraded
+        } else {
+            State::Unavailable
+        };
         return row;
     }
     if row.state != State::Enforced {
@@ -109,23 +118,30 @@ fn lack(feature: Feature, policy: &Policy, kernel: &Capabilities) -> Option<Lack
         return landlock_lack(feature, needed, kernel);
     }
     match feature {
-        Feature::Syscalls | Feature::FilesMetadata if !kernel.seccomp_filter => {
-            Some(unavailable("this kernel has no seccomp filters".to_owned(), libc::ENOSYS))
-        }
+        Feature::Syscalls | Feature::FilesMetadata if !kernel.seccomp_filter => Some(unavailable(
+            "this kernel has no seccomp filters".to_owned(),
+            libc::ENOSYS,
+        )),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
         }
-        Feature::Limits if policy.limits.contains_key(&Limit::Nproc) && unbound_processes(policy, kernel) => Some(Lack {
-            why: "RLIMIT_NPROC does not bind user 0 or a process with CAP_SYS_RESOURCE".to_owned(),
-            errno: libc::EPERM,
-            instead: Some("rlimit, but for NPROC"),
-        }),
+        Feature::Limits if policy.limits.contains_key(&Limit::Nproc) && unbound_processes(policy, kernel) => {
+            Some(Lack {
+                why: "RLIMIT_NPROC does not bind user 0 or a process with CAP_SYS_RESOURCE".to_owned(),
+                errno: libc::EPERM,
+                instead: Some("rlimit, but for NPROC"),
+            })
+        }
         _ => None,
     }
 }
 
 fn unavailable(why: String, errno: i32) -> Lack {
-    Lack { why, errno, instead: None }
+    Lack {
+        why,
+        errno,
+        instead: None,
+    }
 }
 
 fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option<Lack> {
@@ -134,10 +150,16 @@ fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option
     }
     let instead = (feature == Feature::KillAll).then_some("process group");
     let (why, errno) = match (kernel.landlock_abi, kernel.landlock_errno) {
-        (0, libc::EOPNOTSUPP) => ("Landlock is built into this kernel but not enabled at boot".to_owned(), libc::EOPNOTSUPP),
+        (0, libc::EOPNOTSUPP) => (
+            "Landlock is built into this kernel but not enabled at boot".to_owned(),
+            libc::EOPNOTSUPP,
+        ),
         (0, libc::ENOSYS) => ("this kernel has no Landlock".to_owned(), libc::ENOSYS),
         (0, errno) => ("Landlock cannot be used".to_owned(), errno),
-        (abi, _) => (format!("needs Landlock ABI {needed}, this kernel has {abi}"), libc::EOPNOTSUPP),
+        (abi, _) => (
+            format!("needs Landlock ABI {needed}, this kernel has {abi}"),
+            libc::EOPNOTSUPP,
+        ),
     };
     Some(Lack { why, errno, instead })
 }
@@ -174,12 +196,18 @@ fn detail(feature: Feature, policy: &Policy, kernel: &Capabilities) -> String {
     match feature {
         Feature::FilesMetadata if policy.writes_everywhere() => "all of / is writable: nothing to guard".to_owned(),
         Feature::Network if policy.strictness(Feature::Syscalls) == Strictness::Disable => {
-            format!("ABI {}; TCP connect and bind only, the feature syscalls is disabled", kernel.landlock_abi)
+            format!(
+                "ABI {}; TCP connect and bind only, the feature syscalls is disabled",
+                kernel.landlock_abi
+            )
         }
         Feature::Syscalls => format!("{} mode", policy.syscalls.mode.name()),
         Feature::Limits => {
-            let limits: Vec<_> =
-                policy.limits.iter().map(|(limit, value)| format!("{}={value}", limit.name())).collect();
+            let limits: Vec<_> = policy
+                .limits
+                .iter()
+                .map(|(limit, value)| format!("{}={value}", limit.name()))
+                .collect();
             limits.join(" ")
         }
         Feature::NoCoredump if policy.process.has(Flag::NoCoredump) => {

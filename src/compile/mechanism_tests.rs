@@ -34,7 +34,15 @@ fn features_appear_with_the_abi_that_brought_them() {
         (1, &[Feature::Files]),
         (2, &[Feature::Files, Feature::FilesRefer]),
         (3, &[Feature::Files, Feature::FilesRefer, Feature::FilesTruncate]),
-        (4, &[Feature::Files, Feature::FilesRefer, Feature::FilesTruncate, Feature::Network]),
+        (
+            4,
+            &[
+                Feature::Files,
+                Feature::FilesRefer,
+                Feature::FilesTruncate,
+                Feature::Network,
+            ],
+        ),
     ] {
         let found: Vec<_> = states(&best_effort(), &kernel(abi))
             .into_iter()
@@ -44,7 +52,12 @@ fn features_appear_with_the_abi_that_brought_them() {
         assert_eq!(found, expected, "ABI {abi}");
     }
     assert!(states(&Policy::new(), &kernel(6)).iter().all(|&(feature, state)| {
-        state == if feature.is_optional() { State::NotRequested } else { State::Enforced }
+        state
+            == if feature.is_optional() {
+                State::NotRequested
+            } else {
+                State::Enforced
+            }
     }));
 }
 

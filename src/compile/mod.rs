@@ -71,7 +71,9 @@ pub fn compile(policy: &Policy, kernel: &Capabilities) -> Result<Compiled, Vec<E
         abstract_unix_scope: uses(Feature::AbstractUnixScope),
     };
     let ruleset = RulesetSpec::new(policy, parts);
-    let domain = decisions.enforces(Feature::KillAll).then(RulesetSpec::signal_scope_only);
+    let domain = decisions
+        .enforces(Feature::KillAll)
+        .then(RulesetSpec::signal_scope_only);
     let gaps = Gaps {
         metadata: uses(Feature::FilesMetadata) && !policy.writes_everywhere(),
         listen: uses(Feature::Network),
@@ -84,7 +86,13 @@ pub fn compile(policy: &Policy, kernel: &Capabilities) -> Result<Compiled, Vec<E
         .filter(|_| uses(Feature::Syscalls));
     let limits = resource_limits(policy, &decisions, kernel);
     if problems.is_empty() {
-        Ok(Compiled { decisions, ruleset, domain, filter, limits })
+        Ok(Compiled {
+            decisions,
+            ruleset,
+            domain,
+            filter,
+            limits,
+        })
     } else {
         Err(problems)
     }
@@ -98,14 +106,28 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
                 continue;
             }
             // At the soft limit of processor time comes SIGXCPU, which names the reason; a second later SIGKILL.
-            let hard = if limit == Limit::Cpu { value.saturating_add(1) } else { value };
-            limits.push(ResourceLimit { name: limit.name(), resource: limit.resource(), soft: value, hard });
+            let hard = if limit == Limit::Cpu {
+                value.saturating_add(1)
+            } else {
+                value
+            };
+            limits.push(ResourceLimit {
+                name: limit.name(),
+                resource: limit.resource(),
+                soft: value,
+                hard,
+            });
         }
     }
     if decisions.uses(Feature::NoCoredump) {
         limits.retain(|limit| limit.resource != libc::RLIMIT_CORE);
         // core(5): a limit of 0 stops core files, but a core handler behind a pipe is run regardless. 1 stops both.
-        limits.push(ResourceLimit { name: "CORE", resource: libc::RLIMIT_CORE, soft: 1, hard: 1 });
+        limits.push(ResourceLimit {
+            name: "CORE",
+            resource: libc::RLIMIT_CORE,
+            soft: 1,
+            hard: 1,
+        });
     }
     limits
 }

@@ -14,7 +14,7 @@ impl CallData {
             slot.copy_from_slice(&argument.to_le_bytes());
         }
         let start = usize::try_from(offset).ok()?;
-        if offset % 4 != 0 {
+        if !offset.is_multiple_of(4) {
             return None;
         }
         Some(u32::from_le_bytes(bytes.get(start..start + 4)?.try_into().ok()?))

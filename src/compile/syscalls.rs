@@ -12,7 +12,11 @@ use super::filter::{Action, FilterSpec, Rule};
 
 /// Checks that `name` is a call of some architecture or a group.
 pub fn check_name(name: &str) -> Result<(), Error> {
-    let known = if name.starts_with('@') { arch::group(name).is_some() } else { arch::is_known(name) };
+    let known = if name.starts_with('@') {
+        arch::group(name).is_some()
+    } else {
+        arch::is_known(name)
+    };
     if known {
         return Ok(());
     }
@@ -58,14 +62,19 @@ pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec
     }
     let otherwise = match rules.mode {
         SyscallMode::Denylist => Action::Allow,
-        SyscallMode::Allowlist => Action::Errno(libc::EPERM as u16),
+        SyscallMode::Allowlist => Action::fail(libc::EPERM),
     };
     let rules = by_name
         .into_iter()
         .filter_map(|(name, rule)| Some((arch.number(name)?, rule)))
         .filter(|(_, rule)| *rule != Rule::always(otherwise))
         .collect();
-    Ok(FilterSpec { arch, rules, otherwise, first_unknown: arch.first_unknown() })
+    Ok(FilterSpec {
+        arch,
+        rules,
+        otherwise,
+        first_unknown: arch.first_unknown(),
+    })
 }
 
 /// Describes a filter that cannot be assembled.
@@ -109,16 +118,25 @@ fn merge<'a>(
     }
 
     let mut said: BTreeMap<&str, Said<'_>> = BTreeMap::new();
-    let named: BTreeSet<&str> =
-        usable.iter().map(|rule| rule.name.as_str()).filter(|name| !name.starts_with('@')).collect();
+    let named: BTreeSet<&str> = usable
+        .iter()
+        .map(|rule| rule.name.as_str())
+        .filter(|name| !name.starts_with('@'))
+        .collect();
     for rule in usable {
         let (name, verdict) = (&rule.name, rule.verdict);
         let Some(members) = arch::group(name) else {
-            said.insert(name, Said { verdict, by: name, lifts: true });
+            said.insert(
+                name,
+                Said {
+                    verdict,
+                    by: name,
+                    lifts: true,
+                },
+            );
             continue;
         };
-        let refused_by_default =
-            |member: &&str| defaults.get(*member).is_some_and(|rule| rule.clauses.is_empty());
+        let refused_by_default = |member: &&str| defaults.get(*member).is_some_and(|rule| rule.clauses.is_empty());
         let lifts = members.iter().all(refused_by_default);
         if rules.mode == SyscallMode::Denylist && verdict == Verdict::Allow && !lifts {
             problems.push(Error::policy(format_args!(
@@ -127,7 +145,11 @@ fn merge<'a>(
             )));
         }
         for &member in members.iter().filter(|member| !named.contains(**member)) {
-            let new = Said { verdict, by: name, lifts };
+            let new = Said {
+                verdict,
+                by: name,
+                lifts,
+            };
             match said.get(member) {
                 Some(old) if old.verdict != verdict => {
                     problems.push(conflict(old.by, old.verdict, name, verdict));
@@ -156,8 +178,16 @@ fn conflict(one: &str, one_verdict: Verdict, other: &str, other_verdict: Verdict
         Verdict::Allow => format!("allow {name:?}"),
         Verdict::Deny(errno) => format!("deny {name:?} with errno {errno}"),
     };
-    let relation = if one_verdict == other_verdict { "repeats" } else { "contradicts" };
-    Error::policy(format_args!("{} {relation} {}", show(other, other_verdict), show(one, one_verdict)))
+    let relation = if one_verdict == other_verdict {
+        "repeats"
+    } else {
+        "contradicts"
+    };
+    Error::policy(format_args!(
+        "{} {relation} {}",
+        show(other, other_verdict),
+        show(one, one_verdict)
+    ))
 }
 
 #[cfg(test)]

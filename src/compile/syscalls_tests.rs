@@ -1,13 +1,22 @@
 //! Filters of whole policies: what they decide, and that their programs agree with their rules.
 
-use super::super::filter::tests::compare_everywhere;
 use super::super::filter::CallData;
+use super::super::filter::tests::compare_everywhere;
 use super::*;
 
-const ALL_GAPS: Gaps = Gaps { metadata: true, listen: true };
+const ALL_GAPS: Gaps = Gaps {
+    metadata: true,
+    listen: true,
+};
 
 fn rules(mode: SyscallMode, rules: &[(&str, Verdict)]) -> SyscallRules {
-    let rules = rules.iter().map(|&(name, verdict)| SyscallRule { name: name.to_owned(), verdict }).collect();
+    let rules = rules
+        .iter()
+        .map(|&(name, verdict)| SyscallRule {
+            name: name.to_owned(),
+            verdict,
+        })
+        .collect();
     SyscallRules { mode, rules }
 }
 
@@ -25,7 +34,11 @@ fn messages(mode: SyscallMode, list: &[(&str, Verdict)]) -> Vec<String> {
 }
 
 fn decide(spec: &FilterSpec, name: &str, arguments: &[u64]) -> Action {
-    let mut call = CallData { number: spec.arch.number(name).unwrap(), arch: spec.arch.audit(), ..CallData::default() };
+    let mut call = CallData {
+        number: spec.arch.number(name).unwrap(),
+        arch: spec.arch.audit(),
+        ..CallData::default()
+    };
     call.arguments[..arguments.len()].copy_from_slice(arguments);
     spec.decide(&call)
 }
@@ -36,26 +49,54 @@ const ENOSYS: Action = Action::Errno(38);
 #[test]
 fn default_programs_agree_with_their_rules_on_every_architecture() {
     for arch in Arch::ALL {
-        for gaps in [ALL_GAPS, Gaps { metadata: false, listen: false }] {
+        for gaps in [
+            ALL_GAPS,
+            Gaps {
+                metadata: false,
+                listen: false,
+            },
+        ] {
             for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {
                 let spec = filter(&rules(mode, &[]), gaps, arch).unwrap();
                 compare_everywhere(&spec);
             }
         }
     }
-    compare_everywhere(&allowlist(&[("@system-service", Verdict::Allow), ("ioctl", Verdict::Allow)]));
+    compare_everywhere(&allowlist(&[
+        ("@system-service", Verdict::Allow),
+        ("ioctl", Verdict::Allow),
+    ]));
 }
 
 #[test]
 fn denylist_refuses_what_it_lists_and_allows_the_rest() {
     let spec = denylist(&[]);
-    for name in ["mount", "open_tree_attr", "bpf", "keyctl", "shmget", "ptrace", "chmod", "listen", "pidfd_getfd"] {
+    for name in [
+        "mount",
+        "open_tree_attr",
+        "bpf",
+        "keyctl",
+        "shmget",
+        "ptrace",
+        "chmod",
+        "listen",
+        "pidfd_getfd",
+    ] {
         assert_eq!(decide(&spec, name, &[]), EPERM, "{name}");
     }
     for name in ["clone3", "io_uring_setup"] {
         assert_eq!(decide(&spec, name, &[]), ENOSYS, "{name}");
     }
-    for name in ["openat", "creat", "execve", "landlock_restrict_self", "seccomp", "kill", "close", "connect"] {
+    for name in [
+        "openat",
+        "creat",
+        "execve",
+        "landlock_restrict_self",
+        "seccomp",
+        "kill",
+        "close",
+        "connect",
+    ] {
         assert_eq!(decide(&spec, name, &[]), Action::Allow, "{name}");
     }
 }
@@ -64,7 +105,14 @@ fn denylist_refuses_what_it_lists_and_allows_the_rest() {
 fn arguments_are_compared_as_the_kernel_reads_them() {
     let spec = denylist(&[]);
     const TIOCSTI: u64 = 0x5412;
-    for request in [TIOCSTI, TIOCSTI | 1 << 32, TIOCSTI | 0xffff_ffff << 32, 0x8912, 0x8946, 0x8915] {
+    for request in [
+        TIOCSTI,
+        TIOCSTI | 1 << 32,
+        TIOCSTI | 0xffff_ffff << 32,
+        0x8912,
+        0x8946,
+        0x8915,
+    ] {
         assert_eq!(decide(&spec, "ioctl", &[0, request]), EPERM, "{request:#x}");
     }
     for request in [0x5401, 0x5413, 0x541b, 0x8905, TIOCSTI << 32] {
@@ -95,7 +143,11 @@ fn only_tcp_sockets_and_connected_unix_pairs_can_be_made() {
     let (stream, datagram, raw, seqpacket) = (1, 2, 3, 5);
     let (cloexec, nonblock) = (0o2_000_000, 0o4_000);
     let (tcp, mptcp, sctp) = (6, 262, 132);
-    for arguments in [[inet, stream, 0], [inet6, stream | cloexec | nonblock, tcp], [inet | 1 << 32, stream, 0]] {
+    for arguments in [
+        [inet, stream, 0],
+        [inet6, stream | cloexec | nonblock, tcp],
+        [inet | 1 << 32, stream, 0],
+    ] {
         assert_eq!(decide(&spec, "socket", &arguments), Action::Allow, "{arguments:?}");
     }
     for arguments in [
@@ -121,7 +173,13 @@ fn only_tcp_sockets_and_connected_unix_pairs_can_be_made() {
 #[test]
 fn unknown_and_foreign_calls_are_not_let_through() {
     let spec = denylist(&[]);
-    let call = |number, arch| spec.decide(&CallData { number, arch, ..CallData::default() });
+    let call = |number, arch| {
+        spec.decide(&CallData {
+            number,
+            arch,
+            ..CallData::default()
+        })
+    };
     let native = Arch::X86_64.audit();
     assert_eq!(call(spec.first_unknown, native), ENOSYS);
     assert_eq!(call(0x4000_0000 | 39, native), ENOSYS);
@@ -131,8 +189,21 @@ fn unknown_and_foreign_calls_are_not_let_through() {
 
 #[test]
 fn allowlist_admits_what_it_names_and_what_starting_a_program_takes() {
-    let spec = allowlist(&[("@network-io", Verdict::Allow), ("@process", Verdict::Allow), ("write", Verdict::Allow)]);
-    for name in ["execve", "exit_group", "openat", "mmap", "write", "bind", "wait4", "kill"] {
+    let spec = allowlist(&[
+        ("@network-io", Verdict::Allow),
+        ("@process", Verdict::Allow),
+        ("write", Verdict::Allow),
+    ]);
+    for name in [
+        "execve",
+        "exit_group",
+        "openat",
+        "mmap",
+        "write",
+        "bind",
+        "wait4",
+        "kill",
+    ] {
         assert_eq!(decide(&spec, name, &[]), Action::Allow, "{name}");
     }
     assert_eq!(decide(&spec, "mkdir", &[]), EPERM);
@@ -149,7 +220,11 @@ fn allowlist_admits_what_it_names_and_what_starting_a_program_takes() {
 
 #[test]
 fn names_and_groups_that_are_refused_whole_can_be_allowed_again() {
-    let spec = denylist(&[("@sysv-ipc", Verdict::Allow), ("ptrace", Verdict::Allow), ("read", Verdict::Deny(5))]);
+    let spec = denylist(&[
+        ("@sysv-ipc", Verdict::Allow),
+        ("ptrace", Verdict::Allow),
+        ("read", Verdict::Deny(5)),
+    ]);
     assert_eq!(decide(&spec, "semop", &[]), Action::Allow);
     assert_eq!(decide(&spec, "ptrace", &[]), Action::Allow);
     assert_eq!(decide(&spec, "read", &[]), Action::Errno(5));
@@ -180,7 +255,15 @@ fn repeated_and_contradicting_rules_are_refused_and_both_are_named() {
         ["policy: allow \"read\" contradicts deny \"read\" with errno 1"]
     );
     assert_eq!(
-        messages(Denylist, &[("@sync", Verdict::Deny(1)), ("@file-system", Verdict::Deny(2)), ("@timer", Verdict::Deny(3)), ("@process", Verdict::Deny(4))]),
+        messages(
+            Denylist,
+            &[
+                ("@sync", Verdict::Deny(1)),
+                ("@file-system", Verdict::Deny(2)),
+                ("@timer", Verdict::Deny(3)),
+                ("@process", Verdict::Deny(4))
+            ]
+        ),
         ["policy: deny \"@process\" with errno 4 contradicts deny \"@timer\" with errno 3"]
     );
 }
@@ -189,11 +272,19 @@ fn repeated_and_contradicting_rules_are_refused_and_both_are_named() {
 fn rules_without_effect_or_sense_are_refused_all_at_once() {
     let found = messages(
         SyscallMode::Denylist,
-        &[("nope", Verdict::Allow), ("@nope", Verdict::Allow), ("@ipc", Verdict::Allow), ("execve", Verdict::Deny(1))],
+        &[
+            ("nope", Verdict::Allow),
+            ("@nope", Verdict::Allow),
+            ("@ipc", Verdict::Allow),
+            ("execve", Verdict::Deny(1)),
+        ],
     );
     assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(found[0], "arguments: unknown system call \"nope\"");
     assert_eq!(found[1], "arguments: unknown group \"@nope\"");
     assert!(found[2].starts_with("policy: allowing \"@ipc\""), "{found:?}");
-    assert_eq!(found[3], "policy: denying \"execve\" denies execve, and no program could be started");
+    assert_eq!(
+        found[3],
+        "policy: denying \"execve\" denies execve, and no program could be started"
+    );
 }

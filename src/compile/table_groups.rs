@@ -217,10 +217,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("@keyring", &["add_key", "keyctl", "request_key"]),
-    (
-        "@memlock",
-        &["mlock", "mlock2", "mlockall", "munlock", "munlockall"],
-    ),
+    ("@memlock", &["mlock", "mlock2", "mlockall", "munlock", "munlockall"]),
     ("@module", &["delete_module", "finit_module", "init_module"]),
     (
         "@mount",
@@ -395,14 +392,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("@swap", &["swapoff", "swapon"]),
     (
         "@sync",
-        &[
-            "fdatasync",
-            "fsync",
-            "msync",
-            "sync",
-            "sync_file_range",
-            "syncfs",
-        ],
+        &["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs"],
     ),
     (
         "@system-service",

@@ -18,7 +18,11 @@ pub fn variable_name(name: &CStr) -> Result<()> {
 
 /// A string that must say something does.
 pub fn not_empty(text: &CStr, what: &str) -> Result<()> {
-    if text.is_empty() { Err(Error::argument(format_args!("{what} is empty"))) } else { Ok(()) }
+    if text.is_empty() {
+        Err(Error::argument(format_args!("{what} is empty")))
+    } else {
+        Ok(())
+    }
 }
 
 /// A umask has permission bits only.
@@ -32,7 +36,9 @@ pub fn umask(mask: u32) -> Result<()> {
 /// A nice value lies between -20 and 19.
 pub fn nice(value: i32) -> Result<()> {
     if !(-20..=19).contains(&value) {
-        return Err(Error::argument(format_args!("nice value {value} is not within -20 to 19")));
+        return Err(Error::argument(format_args!(
+            "nice value {value} is not within -20 to 19"
+        )));
     }
     Ok(())
 }
@@ -43,7 +49,10 @@ pub fn cpus(cpus: &[u32]) -> Result<()> {
         return Err(Error::argument("processor set is empty"));
     }
     match cpus.iter().find(|&&cpu| cpu >= MAX_CPUS) {
-        Some(cpu) => Err(Error::argument(format_args!("processor {cpu} is above {}", MAX_CPUS - 1))),
+        Some(cpu) => Err(Error::argument(format_args!(
+            "processor {cpu} is above {}",
+            MAX_CPUS - 1
+        ))),
         None => Ok(()),
     }
 }

@@ -74,7 +74,9 @@ impl Policy {
 
     /// True if the policy grants WRITE on `/`, that is, on everything.
     pub fn writes_everywhere(&self) -> bool {
-        self.paths.iter().any(|rule| rule.path.as_bytes() == b"/" && rule.access.writes())
+        self.paths
+            .iter()
+            .any(|rule| rule.path.as_bytes() == b"/" && rule.access.writes())
     }
 }
 

@@ -33,8 +33,7 @@ pub enum Environment {
 }
 
 /// The environment that clearing leaves.
-pub const MINIMAL_ENVIRONMENT: &[&CStr] =
-    &[c"PATH=/usr/local/bin:/usr/bin:/bin", c"HOME=/", c"LANG=C.UTF-8"];
+pub const MINIMAL_ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/local/bin:/usr/bin:/bin", c"HOME=/", c"LANG=C.UTF-8"];
 
 /// Everything about the process but its confinement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

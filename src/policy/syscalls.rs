@@ -41,6 +41,9 @@ pub struct SyscallRules {
 
 impl Default for SyscallRules {
     fn default() -> Self {
-        Self { mode: SyscallMode::Denylist, rules: Vec::new() }
+        Self {
+            mode: SyscallMode::Denylist,
+            rules: Vec::new(),
+        }
     }
 }

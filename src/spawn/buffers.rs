@@ -20,11 +20,19 @@ impl Launch {
     /// Puts together what the program gets. `argv` must name a program.
     pub(super) fn new(argv: Vec<CString>, settings: &ProcessSettings) -> Result<Self> {
         let Some(program) = argv.first().filter(|program| !program.is_empty()) else {
-            return Err(Error::new(ErrorKind::InvalidArgument, Stage::Arguments, "argv names no program"));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                Stage::Arguments,
+                "argv names no program",
+            ));
         };
         let environment = environment(settings);
         let candidates = candidates(program, &environment)?;
-        Ok(Self { argv, environment, candidates })
+        Ok(Self {
+            argv,
+            environment,
+            candidates,
+        })
     }
 
     /// The program as the caller named it.
@@ -36,7 +44,11 @@ impl Launch {
     pub(super) fn arrays(&self) -> Arrays<'_> {
         let end = std::iter::once(std::ptr::null());
         let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-            strings.iter().map(|string| string.as_ptr()).chain(end.clone()).collect()
+            strings
+                .iter()
+                .map(|string| string.as_ptr())
+                .chain(end.clone())
+                .collect()
         };
         let shell = [c"/bin/sh".as_ptr(), std::ptr::null()];
         let arguments = self.argv.iter().skip(1).map(|argument| argument.as_ptr());
@@ -89,13 +101,19 @@ fn candidates(program: &CStr, environment: &[CString]) -> Result<Vec<CString>> {
     if name.contains(&b'/') {
         return Ok(vec![program.to_owned()]);
     }
-    let path = environment.iter().find_map(|entry| value_of(entry, b"PATH")).unwrap_or(DEFAULT_PATH);
+    let path = environment
+        .iter()
+        .find_map(|entry| value_of(entry, b"PATH"))
+        .unwrap_or(DEFAULT_PATH);
     let join = |directory: &[u8]| {
         // An empty element is the working directory.
-        let parts: &[&[u8]] = if directory.is_empty() { &[b"./", name] } else { &[directory, b"/", name] };
-        CString::new(parts.concat()).map_err(|_| {
-            Error::new(ErrorKind::Internal, Stage::Arguments, "a C string contains NUL")
-        })
+        let parts: &[&[u8]] = if directory.is_empty() {
+            &[b"./", name]
+        } else {
+            &[directory, b"/", name]
+        };
+        CString::new(parts.concat())
+            .map_err(|_| Error::new(ErrorKind::Internal, Stage::Arguments, "a C string contains NUL"))
     };
     path.split(|&byte| byte == b':').map(join).collect()
 }
@@ -115,7 +133,10 @@ mod tests {
         let mut settings = minimal();
         settings.set_variable(c"PATH".into(), Some(c"/a::/b".into())).unwrap();
         let launch = Launch::new(vec![c"x".into()], &settings).unwrap();
-        assert_eq!(launch.candidates, [c"/a/x".into(), c"./x".into(), CString::from(c"/b/x")]);
+        assert_eq!(
+            launch.candidates,
+            [c"/a/x".into(), c"./x".into(), CString::from(c"/b/x")]
+        );
         settings.set_variable(c"PATH".into(), None).unwrap();
         let launch = Launch::new(vec![c"x".into()], &settings).unwrap();
         assert_eq!(launch.candidates, [c"/bin/x".into(), CString::from(c"/usr/bin/x")]);
@@ -131,7 +152,11 @@ mod tests {
         settings.set_variable(c"LAN".into(), Some(c"\xff".into())).unwrap();
         assert_eq!(
             environment(&settings),
-            [c"PATH=/usr/local/bin:/usr/bin:/bin".into(), c"HOME=/h=1".into(), CString::from(c"LAN=\xff")]
+            [
+                c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
+                c"HOME=/h=1".into(),
+                CString::from(c"LAN=\xff")
+            ]
         );
     }
 

@@ -61,7 +61,12 @@ pub(super) struct Launched {
 
 /// Clones a child that takes `steps` and executes the program. Returns when it has done so, or ended. The calling thread
 /// keeps its signal mask.
-pub(super) fn launch(steps: &[PlannedStep<'_>], arrays: &mut Arrays<'_>, arena: &Arena, copy: bool) -> sys::Result<Launched> {
+pub(super) fn launch(
+    steps: &[PlannedStep<'_>],
+    arrays: &mut Arrays<'_>,
+    arena: &Arena,
+    copy: bool,
+) -> sys::Result<Launched> {
     let plan = ChildPlan {
         steps,
         exec: Exec {

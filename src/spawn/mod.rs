@@ -66,7 +66,12 @@ pub struct SpawnOptions {
 
 impl Default for SpawnOptions {
     fn default() -> Self {
-        Self { stdio: [Stdio::Inherit; 3], capture_limit: DEFAULT_CAPTURE_LIMIT, passed: Vec::new(), name: None }
+        Self {
+            stdio: [Stdio::Inherit; 3],
+            capture_limit: DEFAULT_CAPTURE_LIMIT,
+            passed: Vec::new(),
+            name: None,
+        }
     }
 }
 
@@ -101,7 +106,9 @@ const WARDEN_STACK: usize = 128 << 10;
 
 fn thread_name(options: &SpawnOptions) -> String {
     let name = options.name.as_ref().map(|name| name.to_string_lossy().into_owned());
-    let mut name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| "sandlock".to_owned());
+    let mut name = name
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "sandlock".to_owned());
     while name.len() > 15 {
         name.pop();
     }
@@ -110,9 +117,19 @@ fn thread_name(options: &SpawnOptions) -> String {
 
 /// Starts a thread that takes no signals, from its first instruction on.
 fn start_thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
-    let failed = |errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot start the sandbox's thread", errno);
+    let failed = |errno| {
+        Error::system(
+            ErrorKind::System,
+            Stage::Spawn,
+            "cannot start the sandbox's thread",
+            errno,
+        )
+    };
     let former = sys::signal::set_mask(sys::signal::Mask::ALL_BUT_LIBC).map_err(|errno| failed(errno.0))?;
-    let thread = std::thread::Builder::new().name(name).stack_size(WARDEN_STACK).spawn(body);
+    let thread = std::thread::Builder::new()
+        .name(name)
+        .stack_size(WARDEN_STACK)
+        .spawn(body);
     let restored = sys::signal::set_mask(former);
     debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
     thread.map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EAGAIN)))

@@ -4,8 +4,8 @@ use crate::child;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::Feature;
 use crate::plan::{Progress, Record};
-use crate::policy::process::{Environment, Flag};
 use crate::policy::Policy;
+use crate::policy::process::{Environment, Flag};
 use crate::sys;
 
 use super::prepare::Prepared;
@@ -32,7 +32,10 @@ pub(crate) fn confine_self(policy: &Policy, prepared: &Prepared) -> Result<()> {
 fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
     let process = &policy.process;
     let found = [
-        ("environment", process.environment != Environment::Inherit || !process.variables.is_empty()),
+        (
+            "environment",
+            process.environment != Environment::Inherit || !process.variables.is_empty(),
+        ),
         ("working directory", process.cwd.is_some()),
         ("umask", process.umask.is_some()),
         ("nice value", process.nice.is_some()),
@@ -40,9 +43,9 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("NO_ASLR", process.has(Flag::NoAslr)),
     ];
     match found.iter().find(|(_, set)| *set) {
-        Some((what, _)) => {
-            Err(Error::policy(format_args!("{what} is for starting a program; the calling process is running")))
-        }
+        Some((what, _)) => Err(Error::policy(format_args!(
+            "{what} is for starting a program; the calling process is running"
+        ))),
         None => Ok(()),
     }
 }
@@ -50,7 +53,12 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
 fn thread_count() -> Result<usize> {
     let tasks = std::fs::read_dir("/proc/self/task").map_err(|error| {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        Error::system(ErrorKind::Unsupported, Stage::Process, "cannot count threads in /proc/self/task", errno)
+        Error::system(
+            ErrorKind::Unsupported,
+            Stage::Process,
+            "cannot count threads in /proc/self/task",
+            errno,
+        )
     })?;
     Ok(tasks.count())
 }
@@ -59,10 +67,16 @@ fn check_reaches_all_threads(prepared: &Prepared) -> Result<()> {
     const LANDLOCK_ALL_THREADS_ABI: u32 = 8;
     let lacks = |what: &str, errno| Error::system(ErrorKind::Unsupported, Stage::Process, what, errno);
     if prepared.ruleset.is_some() && sys::landlock::abi().unwrap_or(0) < LANDLOCK_ALL_THREADS_ABI {
-        return Err(lacks("Landlock reaches all threads from ABI 8 (Linux 7.0) on", libc::EOPNOTSUPP));
+        return Err(lacks(
+            "Landlock reaches all threads from ABI 8 (Linux 7.0) on",
+            libc::EOPNOTSUPP,
+        ));
     }
     if prepared.compiled.decisions.uses(Feature::Capabilities) && sys::credentials::has_capabilities() {
-        return Err(lacks("capabilities can be given up by each thread for itself only", libc::EOPNOTSUPP));
+        return Err(lacks(
+            "capabilities can be given up by each thread for itself only",
+            libc::EOPNOTSUPP,
+        ));
     }
     Ok(())
 }

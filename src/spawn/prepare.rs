@@ -10,8 +10,8 @@ use crate::compile::Compiled;
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
 use crate::policy::{Policy, ProcessSettings};
 use crate::probe::Privileges;
-use crate::sys::fd::FileId;
 use crate::sys;
+use crate::sys::fd::FileId;
 
 use super::ruleset;
 
@@ -53,16 +53,30 @@ impl Prepared {
             stamps.push((rule.path.clone(), opened.as_ref().map(|opened| opened.id)));
             paths.push(opened);
         }
-        let cwd = policy.process.cwd.as_deref().and_then(|path| open_cwd(path, &mut problems));
+        let cwd = policy
+            .process
+            .cwd
+            .as_deref()
+            .and_then(|path| open_cwd(path, &mut problems));
         if let (Some(path), Some(opened)) = (&policy.process.cwd, &cwd) {
             stamps.push((path.clone(), Some(opened.id)));
         }
-        let Some(compiled) = compiled.filter(|_| problems.is_empty()) else { return Err(problems) };
+        let Some(compiled) = compiled.filter(|_| problems.is_empty()) else {
+            return Err(problems);
+        };
         let build = |spec: &Option<_>, paths: &[Option<OpenPath>]| {
-            spec.as_ref().map(|spec| ruleset::build(spec, paths)).transpose().map_err(|error| vec![error])
+            spec.as_ref()
+                .map(|spec| ruleset::build(spec, paths))
+                .transpose()
+                .map_err(|error| vec![error])
         };
         let root = open(c"/", libc::O_PATH).map_err(|errno| {
-            vec![Error::system(path_error_kind(errno.0), Stage::Landlock, "cannot open \"/\"", errno.0)]
+            vec![Error::system(
+                path_error_kind(errno.0),
+                Stage::Landlock,
+                "cannot open \"/\"",
+                errno.0,
+            )]
         })?;
         Ok(Self {
             ruleset: build(&compiled.ruleset, &paths)?,
@@ -80,7 +94,10 @@ impl Prepared {
     /// same: otherwise the policy must be compiled again.
     pub(crate) fn is_current(&self, privileges: Privileges) -> bool {
         self.privileges == privileges
-            && self.stamps.iter().all(|(path, id)| sys::fd::identify_path(path).ok() == *id)
+            && self
+                .stamps
+                .iter()
+                .all(|(path, id)| sys::fd::identify_path(path).ok() == *id)
     }
 }
 
@@ -114,7 +131,12 @@ fn open_cwd(path: &CStr, problems: &mut Vec<Error>) -> Option<OpenPath> {
     open(path, libc::O_PATH | libc::O_DIRECTORY)
         .map_err(|errno| {
             let what = format!("cannot open \"{}\"", path.to_bytes().escape_ascii());
-            problems.push(Error::system(path_error_kind(errno.0), Stage::WorkingDirectory, what, errno.0));
+            problems.push(Error::system(
+                path_error_kind(errno.0),
+                Stage::WorkingDirectory,
+                what,
+                errno.0,
+            ));
         })
         .ok()
 }
@@ -139,7 +161,9 @@ fn is_own_proc(fd: &OwnedFd) -> bool {
     if !sys::fd::is_on_proc(fd.as_raw_fd()) {
         return false;
     }
-    let Ok(target) = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())) else { return true };
+    let Ok(target) = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())) else {
+        return true;
+    };
     let own = sys::process::id().to_string();
     target.iter().any(|part| part == OsStr::from_bytes(own.as_bytes()))
 }

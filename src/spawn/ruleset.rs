@@ -49,7 +49,10 @@ fn create(spec: &RulesetSpec) -> std::result::Result<RulesetCreated, RulesetErro
 fn failed(what: &str, error: &RulesetError) -> Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = source {
-        if let Some(errno) = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+        if let Some(errno) = current
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::raw_os_error)
+        {
             return Error::system(ErrorKind::System, Stage::Landlock, what, errno);
         }
         source = current.source();

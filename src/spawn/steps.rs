@@ -49,7 +49,11 @@ pub(super) struct RunSteps<'a> {
 impl<'a> Steps<'a> {
     /// The steps of a new process.
     pub(super) fn for_child(prepared: &'a Prepared, run: &RunSteps<'a>) -> Self {
-        let mut steps = Self { planned: Vec::new(), purposes: Vec::new(), prepared };
+        let mut steps = Self {
+            planned: Vec::new(),
+            purposes: Vec::new(),
+            prepared,
+        };
         let settings = &prepared.settings;
         steps.add(Step::DefaultSignals, Stage::Process, "reset signals");
         steps.add_for(
@@ -73,13 +77,27 @@ impl<'a> Steps<'a> {
             steps.add(Step::Affinity(set), Stage::Process, "processor affinity");
         }
         let no_randomize = libc::ADDR_NO_RANDOMIZE.cast_unsigned();
-        steps.add_for(Feature::NoAslr, Step::Personality(no_randomize), Stage::Process, "personality");
+        steps.add_for(
+            Feature::NoAslr,
+            Step::Personality(no_randomize),
+            Stage::Process,
+            "personality",
+        );
         steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
         if let Some(cwd) = &prepared.cwd {
-            steps.add(Step::ChangeDirectory(cwd.as_raw_fd()), Stage::WorkingDirectory, "enter the directory");
+            steps.add(
+                Step::ChangeDirectory(cwd.as_raw_fd()),
+                Stage::WorkingDirectory,
+                "enter the directory",
+            );
         }
         steps.add_privileges(0);
-        steps.add_for(Feature::Descriptors, Step::CloseInherited, Stage::Descriptors, "close inherited");
+        steps.add_for(
+            Feature::Descriptors,
+            Step::CloseInherited,
+            Stage::Descriptors,
+            "close inherited",
+        );
         steps.add(Step::Descriptors(run.moves), Stage::Descriptors, "pass descriptors");
         steps.add_limits();
         steps.add(Step::UnblockSignals, Stage::Process, "unblock signals");
@@ -89,17 +107,29 @@ impl<'a> Steps<'a> {
 
     /// The steps that confine the calling thread, or with `all_threads` its process.
     pub(super) fn for_own_process(prepared: &'a Prepared, all_threads: bool) -> Self {
-        let mut steps = Self { planned: Vec::new(), purposes: Vec::new(), prepared };
+        let mut steps = Self {
+            planned: Vec::new(),
+            purposes: Vec::new(),
+            prepared,
+        };
         steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
         steps.add_limits();
-        steps.add_privileges(if all_threads { sys::landlock::RESTRICT_ALL_THREADS } else { 0 });
+        steps.add_privileges(if all_threads {
+            sys::landlock::RESTRICT_ALL_THREADS
+        } else {
+            0
+        });
         steps.add_filter(if all_threads { sys::seccomp::FLAG_ALL_THREADS } else { 0 });
         steps
     }
 
     fn add(&mut self, step: Step<'a>, stage: Stage, what: &'static str) {
         self.planned.push(PlannedStep { step, required: true });
-        self.purposes.push(Purpose { feature: None, stage, what });
+        self.purposes.push(Purpose {
+            feature: None,
+            stage,
+            what,
+        });
     }
 
     /// Adds a step for a feature, if that is used at all.
@@ -107,17 +137,29 @@ impl<'a> Steps<'a> {
         if self.prepared.compiled.decisions.uses(feature) {
             let required = self.prepared.policy.strictness(feature) == Strictness::Require;
             self.planned.push(PlannedStep { step, required });
-            self.purposes.push(Purpose { feature: Some(feature), stage, what });
+            self.purposes.push(Purpose {
+                feature: Some(feature),
+                stage,
+                what,
+            });
         }
     }
 
     fn add_privileges(&mut self, landlock_flags: u32) {
         if sys::credentials::has_capabilities() {
-            self.add_for(Feature::Capabilities, Step::DropCapabilities, Stage::Privileges, "give up capabilities");
+            self.add_for(
+                Feature::Capabilities,
+                Step::DropCapabilities,
+                Stage::Privileges,
+                "give up capabilities",
+            );
         }
         self.add_for(Feature::NoNewPrivs, Step::NoNewPrivs, Stage::Privileges, "no_new_privs");
         if let Some(ruleset) = &self.prepared.ruleset {
-            let step = Step::Landlock { ruleset: ruleset.as_raw_fd(), flags: landlock_flags };
+            let step = Step::Landlock {
+                ruleset: ruleset.as_raw_fd(),
+                flags: landlock_flags,
+            };
             // The ruleset serves several features: required if any of them is.
             let required = RULESET_FEATURES.iter().any(|&feature| {
                 self.prepared.compiled.decisions.uses(feature)
@@ -140,14 +182,23 @@ impl<'a> Steps<'a> {
                 } else {
                     Feature::Limits
                 };
-            let step = Step::Limit { resource: limit.resource, soft: limit.soft, hard: limit.hard };
+            let step = Step::Limit {
+                resource: limit.resource,
+                soft: limit.soft,
+                hard: limit.hard,
+            };
             self.add_for(feature, step, Stage::Limits, limit.name);
         }
     }
 
     fn add_filter(&mut self, flags: libc::c_ulong) {
         if let Some(program) = &self.prepared.compiled.filter {
-            self.add_for(Feature::Syscalls, Step::Filter { program, flags }, Stage::Seccomp, "install the filter");
+            self.add_for(
+                Feature::Syscalls,
+                Step::Filter { program, flags },
+                Stage::Seccomp,
+                "install the filter",
+            );
         }
     }
 
@@ -182,7 +233,9 @@ impl<'a> Steps<'a> {
         }
         for (index, purpose) in self.purposes.iter().enumerate() {
             let errno = record.outcome(index);
-            let Some(feature) = purpose.feature.filter(|_| errno != 0) else { continue };
+            let Some(feature) = purpose.feature.filter(|_| errno != 0) else {
+                continue;
+            };
             let concerned: &[Feature] = match feature {
                 Feature::Files => RULESET_FEATURES,
                 Feature::Syscalls => &[Feature::Syscalls, Feature::FilesMetadata],
@@ -210,7 +263,11 @@ const RULESET_FEATURES: &[Feature] = &[
 fn set_failed(row: &mut Row, what: &str, errno: i32) {
     if matches!(row.state, State::Enforced | State::Degraded) {
         // One limit of several: the others hold.
-        row.state = if row.feature == Feature::Limits { State::Degraded } else { State::Unavailable };
+        row.state = if row.feature == Feature::Limits {
+            State::Degraded
+        } else {
+            State::Unavailable
+        };
         row.detail = format!("{what}: failed at start");
         row.errno = errno;
     }

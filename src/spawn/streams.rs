@@ -50,7 +50,10 @@ impl Streams {
                 )));
             }
             if streams.moves.iter().any(|known| known.target == passed.target) {
-                return Err(Error::argument(format_args!("two descriptors are passed as {}", passed.target)));
+                return Err(Error::argument(format_args!(
+                    "two descriptors are passed as {}",
+                    passed.target
+                )));
             }
             check_open(passed.source, "a passed descriptor")?;
             streams.send(passed.source, passed.target);
@@ -98,7 +101,11 @@ impl Streams {
     }
 
     fn send(&mut self, source: RawFd, target: RawFd) {
-        self.moves.push(FdMove { source, target, parked: AtomicI32::new(-1) });
+        self.moves.push(FdMove {
+            source,
+            target,
+            parked: AtomicI32::new(-1),
+        });
     }
 }
 

@@ -49,7 +49,12 @@ impl Job {
     ) -> Result<(Self, [Option<OwnedFd>; 3])> {
         let copy = copies_memory(&prepared);
         let arena = Arena::new(copy).map_err(|errno| {
-            Error::system(ErrorKind::System, Stage::Spawn, "cannot map a stack for the child", errno.0)
+            Error::system(
+                ErrorKind::System,
+                Stage::Spawn,
+                "cannot map a stack for the child",
+                errno.0,
+            )
         })?;
         let host_ends = std::mem::take(&mut streams.host_ends);
         let job = Self {
@@ -106,7 +111,12 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
     let terminal = job.streams.terminal.as_ref().map(AsRawFd::as_raw_fd);
     let steps = Steps::for_child(
         prepared,
-        &RunSteps { host: job.host, terminal, moves: &job.streams.moves, cpus: job.cpus.as_ref() },
+        &RunSteps {
+            host: job.host,
+            terminal,
+            moves: &job.streams.moves,
+            cpus: job.cpus.as_ref(),
+        },
     );
     let mut arrays = job.launch.arrays();
     let start = Instant::now();
@@ -120,9 +130,11 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
             let program = job.launch.program().to_bytes().escape_ascii();
             Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))
         }
-        Progress::Setup => {
-            Some(Error::new(ErrorKind::ChildSetup, Stage::Spawn, "the child was killed before it executed its program"))
-        }
+        Progress::Setup => Some(Error::new(
+            ErrorKind::ChildSetup,
+            Stage::Spawn,
+            "the child was killed before it executed its program",
+        )),
     };
     if let Some(error) = failed {
         wait_for_end(&launched);
@@ -135,16 +147,29 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
         domain.kill_all(&launched);
         wait_for_end(&launched);
         let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
-        Error::system(ErrorKind::System, Stage::Spawn, "cannot duplicate the process descriptor", errno)
+        Error::system(
+            ErrorKind::System,
+            Stage::Spawn,
+            "cannot duplicate the process descriptor",
+            errno,
+        )
     })?;
     let captures = std::mem::take(&mut job.streams.captures);
-    let started = Started { pid: launched.pid, pidfd, report };
+    let started = Started {
+        pid: launched.pid,
+        pidfd,
+        report,
+    };
     let watch = Watch {
         launched,
         domain,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
-        captures: captures.map(|fd| Capture { fd, limit: job.capture_limit, captured: Captured::default() }),
+        captures: captures.map(|fd| Capture {
+            fd,
+            limit: job.capture_limit,
+            captured: Captured::default(),
+        }),
         terminal: job.streams.terminal.take(),
         host_group: sys::process::group(),
         host_peak_rss: if job.copy { 0 } else { sys::process::own_peak_rss() },
@@ -171,7 +196,9 @@ enum Domain {
 
 /// Enters the warden's own domain.
 fn enter_domain(prepared: &Prepared) -> Result<Domain> {
-    let Some(ruleset) = &prepared.domain else { return Ok(Domain::Open(0)) };
+    let Some(ruleset) = &prepared.domain else {
+        return Ok(Domain::Open(0));
+    };
     let entered = no_new_privs(prepared)
         .and_then(|()| sys::landlock::restrict_self(ruleset.as_raw_fd(), 0))
         .map_err(|errno| {
@@ -190,7 +217,11 @@ fn enter_domain(prepared: &Prepared) -> Result<Domain> {
 
 fn no_new_privs(prepared: &Prepared) -> sys::Result<()> {
     // A privileged host may have waived it; then Landlock takes CAP_SYS_ADMIN instead.
-    if prepared.compiled.decisions.uses(Feature::NoNewPrivs) { sys::credentials::set_no_new_privs() } else { Ok(()) }
+    if prepared.compiled.decisions.uses(Feature::NoNewPrivs) {
+        sys::credentials::set_no_new_privs()
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes sure, before anything is ever killed from here, that processes of the host are out of reach.
@@ -271,7 +302,11 @@ impl Watch {
             if waits[0].ready() {
                 break;
             }
-            let wanted = if waits[1].ready() { shared.kill_requested() } else { None };
+            let wanted = if waits[1].ready() {
+                shared.kill_requested()
+            } else {
+                None
+            };
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
                 ended_for.get_or_insert(reason);
@@ -303,7 +338,9 @@ impl Watch {
     }
 
     fn take_back_terminal(&self) {
-        let Some(terminal) = self.terminal.as_ref().map(AsRawFd::as_raw_fd) else { return };
+        let Some(terminal) = self.terminal.as_ref().map(AsRawFd::as_raw_fd) else {
+            return;
+        };
         // Not if the host has given the terminal to somebody else meanwhile. SIGTTOU is blocked here.
         if sys::terminal::foreground(terminal) == Ok(self.launched.pid) {
             let _ = sys::terminal::set_foreground(terminal, self.host_group);
@@ -343,7 +380,14 @@ impl Watch {
             peak_rss: resources.peak_rss,
             peak_rss_is_bound: resources.peak_rss <= self.host_peak_rss,
         };
-        Outcome { reason, exit_code, signal, stdout, stderr, usage }
+        Outcome {
+            reason,
+            exit_code,
+            signal,
+            stdout,
+            stderr,
+            usage,
+        }
     }
 }
 
@@ -369,7 +413,9 @@ impl Capture {
     /// Reads what there is, but not forever: the other stream, the deadline and the owner must have their turn.
     fn read(&mut self) {
         const TURN: usize = 16;
-        let Some(fd) = self.fd.as_ref().map(AsRawFd::as_raw_fd) else { return };
+        let Some(fd) = self.fd.as_ref().map(AsRawFd::as_raw_fd) else {
+            return;
+        };
         let mut buffer = [0; 16 << 10];
         for _ in 0..TURN {
             match sys::fd::read(fd, &mut buffer) {

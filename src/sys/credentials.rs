@@ -41,8 +41,15 @@ const VERSION_3: u32 = 0x2008_0522;
 const CAP_SETPCAP: u32 = 8;
 
 fn capabilities() -> Result<[CapabilityData; 2]> {
-    let mut header = CapabilityHeader { version: VERSION_3, pid: 0 };
-    let mut data = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    let mut header = CapabilityHeader {
+        version: VERSION_3,
+        pid: 0,
+    };
+    let mut data = [CapabilityData {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
     // SAFETY: version 3 reads the header and writes two data elements.
     check_long(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
     Ok(data)
@@ -71,8 +78,15 @@ pub fn drop_capabilities() -> Result<()> {
             }
         }
     }
-    let mut header = CapabilityHeader { version: VERSION_3, pid: 0 };
-    let data = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    let mut header = CapabilityHeader {
+        version: VERSION_3,
+        pid: 0,
+    };
+    let data = [CapabilityData {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
     // SAFETY: version 3 reads the header and two data elements.
     check_long(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
 }

@@ -10,7 +10,11 @@ pub struct Wait(libc::pollfd);
 impl Wait {
     /// Waits for `fd` to become readable; a negative `fd` waits for nothing.
     pub fn readable(fd: i32) -> Self {
-        Self(libc::pollfd { fd, events: libc::POLLIN, revents: 0 })
+        Self(libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
     }
 
     /// True if the last [`poll`] found anything: data, end of file or an error.
@@ -21,7 +25,9 @@ impl Wait {
 
 /// Waits until something is ready or `timeout_ms` is over (negative: never). EINTR comes back as an error.
 pub fn poll(waits: &mut [Wait], timeout_ms: i32) -> Result<()> {
-    let Ok(count) = libc::nfds_t::try_from(waits.len()) else { return Err(Errno(libc::EINVAL)) };
+    let Ok(count) = libc::nfds_t::try_from(waits.len()) else {
+        return Err(Errno(libc::EINVAL));
+    };
     // SAFETY: Wait is a transparent pollfd, and the slice is live and writable.
     check(unsafe { libc::poll(waits.as_mut_ptr().cast(), count, timeout_ms) }).map(drop)
 }

@@ -39,15 +39,7 @@ pub fn set_nonblocking(fd: i32) -> Result<()> {
 /// Marks every descriptor from `first` on close-on-exec. Linux 5.11.
 pub fn close_on_exec_from(first: u32) -> Result<()> {
     // SAFETY: takes no pointers.
-    check_long(unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    })
-    .map(drop)
+    check_long(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
 /// True if close_range(2) with CLOSE_RANGE_CLOEXEC exists (Linux 5.11); asks about an empty range.

@@ -4,7 +4,10 @@ use super::{Errno, Result, check, check_long};
 
 /// The hard limit of `resource` (RLIMIT_*) for the calling process.
 pub fn hard_limit(resource: u32) -> Result<u64> {
-    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` has room for the old limits, and no new ones are passed.
     check_long(unsafe {
         libc::syscall(
@@ -22,7 +25,10 @@ pub fn hard_limit(resource: u32) -> Result<u64> {
 /// asked for, it is the stricter one and stays.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let hard = hard.min(hard_limit(resource)?);
-    let limit = libc::rlimit64 { rlim_cur: soft.min(hard), rlim_max: hard };
+    let limit = libc::rlimit64 {
+        rlim_cur: soft.min(hard),
+        rlim_max: hard,
+    };
     // SAFETY: `limit` outlives the call; the old limits are not asked for.
     check_long(unsafe {
         libc::syscall(
@@ -48,10 +54,7 @@ pub type CpuSet = [u64; 16];
 /// Confines the calling thread to the processors in `set`.
 pub fn set_affinity(set: &CpuSet) -> Result<()> {
     // SAFETY: the size passed is that of the set.
-    check_long(unsafe {
-        libc::syscall(libc::SYS_sched_setaffinity, 0, size_of::<CpuSet>(), set.as_ptr())
-    })
-    .map(drop)
+    check_long(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of::<CpuSet>(), set.as_ptr()) }).map(drop)
 }
 
 /// Sets the file mode creation mask.
@@ -70,5 +73,9 @@ pub fn add_personality(flag: u32) -> Result<()> {
     check(unsafe { libc::personality(wanted) })?;
     // SAFETY: takes no pointers.
     let now = check(unsafe { libc::personality(QUERY) })?;
-    if now.cast_unsigned() & flag == flag { Ok(()) } else { Err(Errno(libc::EOPNOTSUPP)) }
+    if now.cast_unsigned() & flag == flag {
+        Ok(())
+    } else {
+        Err(Errno(libc::EOPNOTSUPP))
+    }
 }

@@ -40,8 +40,10 @@ pub type Result<T> = core::result::Result<T, Errno>;
 impl Errno {
     /// The calling thread's errno.
     pub(crate) fn last() -> Self {
-        // SAFETY: __errno_location always returns a valid pointer to this thread's errno.
-        Self(unsafe { *libc::__errno_location() })
+        // SAFETY: takes no arguments and cannot fail.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: it points to this thread's errno, always.
+        Self(unsafe { *errno })
     }
 }
 

@@ -26,17 +26,16 @@ pub type Entry = extern "C" fn(*mut c_void) -> c_int;
 /// storage included: no allocation, no locks. `argument` must be valid for it. `stack_top` is 16-byte aligned and has
 /// enough unused memory below it. All signals are blocked by the caller, so that no handler of the host runs in the
 /// child.
-pub unsafe fn start_sharing_memory(
-    entry: Entry,
-    stack_top: *mut c_void,
-    argument: *mut c_void,
-) -> Result<Child> {
+pub unsafe fn start_sharing_memory(entry: Entry, stack_top: *mut c_void, argument: *mut c_void) -> Result<Child> {
     let mut pidfd = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     // SAFETY: the child uses entry, stack and argument, which the caller vouches for, until it has left this memory,
     // which is when the call returns.
     let pid = check(unsafe { libc::clone(entry, stack_top, flags, argument, &raw mut pidfd) })?;
-    Ok(Child { pid, pidfd: high_or_as_is(pidfd) })
+    Ok(Child {
+        pid,
+        pidfd: high_or_as_is(pidfd),
+    })
 }
 
 /// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers).
@@ -48,9 +47,7 @@ pub unsafe fn start_sharing_memory(
 pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<Child> {
     const NONE: usize = 0;
     // SAFETY: without CLONE_VM and with a null stack the child continues here on a copy of this stack.
-    let pid = check_long(unsafe {
-        libc::syscall(libc::SYS_clone, libc::SIGCHLD, NONE, NONE, NONE, NONE)
-    })?;
+    let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, NONE, NONE, NONE, NONE) })?;
     if pid == 0 {
         let status = entry(argument);
         exit(status);
@@ -58,7 +55,10 @@ pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Resul
     let pid = i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))?;
     // The child is ours and not reaped, so its pid cannot be anyone else's.
     match open_pidfd(pid) {
-        Ok(pidfd) => Ok(Child { pid, pidfd: high_or_as_is(pidfd) }),
+        Ok(pidfd) => Ok(Child {
+            pid,
+            pidfd: high_or_as_is(pidfd),
+        }),
         Err(errno) => {
             let _ = super::signal::kill(pid, libc::SIGKILL);
             // SAFETY: a null status is allowed.
@@ -74,7 +74,9 @@ fn high_or_as_is(pidfd: i32) -> i32 {
     if pidfd > 2 {
         return pidfd;
     }
-    let Ok(moved) = super::fd::duplicate_above(pidfd, 3) else { return pidfd };
+    let Ok(moved) = super::fd::duplicate_above(pidfd, 3) else {
+        return pidfd;
+    };
     super::fd::close(pidfd);
     moved
 }
@@ -223,7 +225,10 @@ pub fn ending_after_reap(pidfd: i32) -> Result<Ending> {
     }
     const GET_INFO: libc::c_ulong = 0xc040_ff0b; // _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
     const EXIT: u64 = 1 << 3;
-    let mut info = Info { mask: EXIT, ..Info::default() };
+    let mut info = Info {
+        mask: EXIT,
+        ..Info::default()
+    };
     // SAFETY: `info` is as large as the size encoded in the request.
     check(unsafe { libc::ioctl(pidfd, GET_INFO, &raw mut info) })?;
     if info.mask & EXIT == 0 {

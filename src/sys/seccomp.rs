@@ -42,12 +42,15 @@ struct Program {
 
 /// Installs `program` on the calling thread, or with [`FLAG_ALL_THREADS`] on all. ESRCH: some thread could not follow.
 pub fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<()> {
-    let Ok(length) = u16::try_from(program.len()) else { return Err(Errno(libc::EINVAL)) };
-    let program = Program { length, instructions: program.as_ptr() };
+    let Ok(length) = u16::try_from(program.len()) else {
+        return Err(Errno(libc::EINVAL));
+    };
+    let program = Program {
+        length,
+        instructions: program.as_ptr(),
+    };
     // SAFETY: the structure and the instructions it points to outlive the call.
-    let returned = check_long(unsafe {
-        libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program)
-    })?;
+    let returned = check_long(unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) })?;
     // With FLAG_ALL_THREADS a positive value is the thread that could not be brought along.
     if returned == 0 { Ok(()) } else { Err(Errno(libc::ESRCH)) }
 }

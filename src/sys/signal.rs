@@ -46,7 +46,12 @@ pub fn reset_dispositions() {
         restorer: usize,
         mask: u64,
     }
-    let default = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+    let default = KernelAction {
+        handler: libc::SIG_DFL,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
     for signal in 1..=LAST {
         // KILL and STOP answer EINVAL and have no disposition to reset, so errors carry no news.
         // SAFETY: `default` is at least as large as the kernel's sigaction on every architecture served here.

@@ -1,0 +1,76 @@
+# libsandlock. `make help` lists the targets; CI runs `make lint test`.
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+CARGO ?= cargo
+CC = gcc
+CXX = g++
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SONAME := libsandlock.so.0
+TARGET := target/release
+INSTALL := install
+
+# What the test machine is declared to offer. A test that needs one of these and does not find it fails; a test that needs
+# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8.
+SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info ia32 tiocsti
+export SANDLOCK_TEST_EXPECT
+
+.PHONY: help all setup demo test bench header lint install fuzz clean
+
+help:
+	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
+	@echo "make test      all tests, the live ones as an unprivileged user and, if started as root, some as root"
+	@echo "make bench     every figure beside its reference: a table, and target/bench.json"
+	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
+	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make header    write include/sandlock.h from the source"
+	@echo "make fuzz      fuzz the rule compiler and the text inputs for a minute"
+	@echo "make clean     remove what was built"
+
+all:
+	$(CARGO) build --release --locked
+
+setup:
+	@scripts/setup.sh
+
+demo: setup all
+	@scripts/demo.sh
+
+test: setup all
+	@scripts/test.sh
+
+bench: setup all
+	@scripts/bench.sh
+
+header:
+	SANDLOCK_WRITE_HEADER=1 $(CARGO) test --quiet --locked --test header
+	@python3 scripts/gen-syscalls.py
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	python3 scripts/gen-syscalls.py --check
+	$(CARGO) test --quiet --locked --test header
+
+install: all
+	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/sandlock" "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -m 755 $(TARGET)/libsandlock.so "$(DESTDIR)$(LIBDIR)/libsandlock.so.$(VERSION)"
+	ln -sf libsandlock.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
+	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libsandlock.so"
+	$(INSTALL) -m 644 $(TARGET)/libsandlock.a "$(DESTDIR)$(LIBDIR)/libsandlock.a"
+	$(INSTALL) -m 644 include/sandlock.h "$(DESTDIR)$(INCLUDEDIR)/sandlock.h"
+	for file in pkgconfig/sandlock.pc cmake/sandlock/sandlockConfig.cmake cmake/sandlock/sandlockConfigVersion.cmake; do \
+	    sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g' \
+	        "scripts/install/$${file##*/}.in" > "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; \
+	done
+
+fuzz: setup
+	@scripts/fuzz.sh
+
+clean:
+	$(CARGO) clean
+	rm -rf fuzz/target fuzz/corpus fuzz/artifacts

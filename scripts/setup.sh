@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what a Debian machine with Rust lacks to build, test, measure and demonstrate libsandlock. Does nothing, quietly,
+# if nothing is missing.
+set -eu
+
+missing=
+need() { # COMMAND-OR-FILE PACKAGE
+    command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || missing="$missing $2"
+}
+need gcc gcc
+need g++ g++
+need make make
+need pkg-config pkg-config
+need cmake cmake
+need python3 python3
+need setpriv util-linux
+need nm binutils
+need valgrind valgrind
+need bwrap bubblewrap
+need /usr/include/stdio.h libc6-dev
+need /usr/include/linux/landlock.h linux-libc-dev
+need /usr/share/common-licenses/BSD base-files
+
+if [ -n "$missing" ]; then
+    echo "setup: installing$missing"
+    if [ "$(id -u)" -eq 0 ]; then
+        sudo=
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo=sudo
+    else
+        echo "setup: please install, as root:$missing" >&2
+        exit 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # words are wanted
+    $sudo apt-get -qq update && $sudo apt-get -qq install -y --no-install-recommends $missing >/dev/null
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: Rust is missing: install it from https://rustup.rs or your distribution (1.87 or newer)" >&2
+    exit 1
+fi
+for component in clippy rustfmt; do
+    if ! cargo "${component%fmt}" --version >/dev/null 2>&1 && ! command -v "$component" >/dev/null 2>&1 &&
+        ! cargo "$component" --version >/dev/null 2>&1; then
+        echo "setup: adding Rust's $component"
+        rustup component add "$component"
+    fi
+done
