@@ -611,6 +611,8 @@ static void sandbox_runs_inside_a_sandbox(void)
     sandlock_result *result;
 
     /* This program again, confined, runs its first test, which confines in turn. */
+    if (getenv("SANDLOCK_TEST_LIBRARY"))
+        allow(policy, getenv("SANDLOCK_TEST_LIBRARY"), SANDLOCK_ACCESS_READ);
     allow(policy, "/proc", SANDLOCK_ACCESS_READ);
     allow(policy, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
     allow(policy, tree, SANDLOCK_ACCESS_ALL);

@@ -247,7 +247,14 @@ impl Process {
     /// Sends `signal` to the program, not to its descendants.
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.check_owner()?;
-        sys::signal::send_to(self.pidfd(), signal).map_err(|errno| match errno.0 {
+        sys::signal::send_to(
+            sys::process::Child {
+                pid: self.pid(),
+                pidfd: self.pidfd(),
+            },
+            signal,
+        )
+        .map_err(|errno| match errno.0 {
             libc::ESRCH => Error::system(ErrorKind::State, Stage::Wait, "the program has ended", errno.0),
             libc::EINVAL => Error::argument(format_args!("unknown signal {signal}")),
             code => Error::system(

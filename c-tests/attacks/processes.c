@@ -154,6 +154,7 @@ static int take_processes(char **count)
 {
     int started, refused = 0;
 
+    setpgid(0, 0); /* so that the signal below reaches these processes only; a session leader has its own group already */
     for (started = 0; started < atoi(count[0]); started++) {
         pid_t pid = fork();
         if (pid == 0)

@@ -23,6 +23,8 @@ pub struct Parts {
     pub signal_scope: bool,
     /// Abstract Unix sockets.
     pub abstract_unix_scope: bool,
+    /// The kernel knows the right to move and link files between directories (ABI 2), used or not.
+    pub knows_refer: bool,
 }
 
 /// A ruleset, still without descriptors.
@@ -36,6 +38,9 @@ pub struct RulesetSpec {
     pub scopes: BitFlags<Scope>,
     /// What is granted.
     pub rules: Vec<PathGrant>,
+    /// Moving and linking between directories is granted everywhere. Every domain denies that, even one that does not
+    /// handle files at all, unless a rule of it says otherwise.
+    pub refer_everywhere: bool,
 }
 
 /// Rights beneath a path.
@@ -54,7 +59,7 @@ pub struct PathGrant {
 impl RulesetSpec {
     /// The ruleset for `policy`; None if no part is used.
     pub fn new(policy: &Policy, parts: Parts) -> Option<Self> {
-        let files = handled_files(parts);
+        let mut files = handled_files(parts);
         let mut network = BitFlags::EMPTY;
         if parts.network {
             network = AccessNet::BindTcp | AccessNet::ConnectTcp;
@@ -70,40 +75,37 @@ impl RulesetSpec {
             return None;
         }
         // Without file rights there is nothing that a path rule could grant.
-        let rules = if files.is_empty() {
-            Vec::new()
-        } else {
-            policy
-                .paths
-                .iter()
-                .map(|rule| grant(rule.path.clone(), rule.access, files))
-                .collect()
-        };
+        let mut rules = Vec::new();
+        if parts.files {
+            rules.extend(
+                policy
+                    .paths
+                    .iter()
+                    .map(|rule| grant(rule.path.clone(), rule.access, files)),
+            );
+        }
+        let refer_everywhere = !parts.files && parts.knows_refer;
+        if refer_everywhere {
+            files = AccessFs::Refer.into();
+        }
         Some(Self {
             files,
             network,
             scopes,
             rules,
+            refer_everywhere,
         })
     }
 
-    /// A ruleset that scopes signals and leaves everything else to the program's own: the warden's domain.
-    ///
-    /// Every domain denies moving and linking files between directories, even one that does not handle files, unless a
-    /// rule of it grants REFER; so it is granted beneath the root.
+    /// A ruleset that scopes signals and leaves everything else to the program's own: the warden's domain. Signals can be
+    /// scoped from ABI 6 on, which knows REFER.
     pub fn signal_scope_only() -> Self {
-        let refer = BitFlags::from(AccessFs::Refer);
-        let root = PathGrant {
-            path: c"/".into(),
-            directory: refer,
-            file: BitFlags::EMPTY,
-            optional: false,
-        };
         Self {
-            files: refer,
+            files: AccessFs::Refer.into(),
             network: BitFlags::EMPTY,
             scopes: Scope::Signal.into(),
-            rules: vec![root],
+            rules: Vec::new(),
+            refer_everywhere: true,
         }
     }
 }
@@ -173,6 +175,7 @@ mod tests {
         network: true,
         signal_scope: true,
         abstract_unix_scope: true,
+        knows_refer: true,
     };
 
     fn policy(bits: u64) -> Policy {
@@ -220,6 +223,19 @@ mod tests {
                 .intersects(AccessFs::Refer | AccessFs::Truncate | AccessFs::IoctlDev)
         );
         assert_eq!(RulesetSpec::new(&Policy::new(), Parts::default()), None);
+    }
+
+    #[test]
+    fn ruleset_that_leaves_files_alone_leaves_moving_them_alone() {
+        let network = Parts {
+            network: true,
+            knows_refer: true,
+            ..Parts::default()
+        };
+        let spec = RulesetSpec::new(&policy(Access::READ), network).unwrap();
+        assert_eq!((spec.files, spec.rules.len()), (AccessFs::Refer.into(), 0));
+        assert!(spec.refer_everywhere);
+        assert!(!RulesetSpec::new(&Policy::new(), ALL).unwrap().refer_everywhere);
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub fn compile(policy: &Policy, kernel: &Capabilities) -> Result<Compiled, Vec<E
         network: uses(Feature::Network),
         signal_scope: uses(Feature::SignalScope),
         abstract_unix_scope: uses(Feature::AbstractUnixScope),
+        knows_refer: kernel.landlock_abi >= 2,
     };
     let ruleset = RulesetSpec::new(policy, parts);
     let domain = decisions

@@ -3,13 +3,14 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use crate::child;
 use crate::plan::{ChildPlan, Exec, PlannedStep, Record};
 use crate::sys;
 use crate::sys::memory::Mapping;
+use crate::sys::process::Child;
 use crate::sys::signal::{Mask, set_mask};
 
 use super::buffers::Arrays;
@@ -59,6 +60,16 @@ pub(super) struct Launched {
     pub(super) pidfd: OwnedFd,
 }
 
+impl Launched {
+    /// As system calls take it.
+    pub(super) fn child(&self) -> Child {
+        Child {
+            pid: self.pid,
+            pidfd: self.pidfd.as_raw_fd(),
+        }
+    }
+}
+
 /// Clones a child that takes `steps` and executes the program. Returns when it has done so, or ended. The calling thread
 /// keeps its signal mask.
 pub(super) fn launch(
@@ -79,34 +90,65 @@ pub(super) fn launch(
     };
     let argument = ptr::from_ref(&plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
-    let child = if copy {
+    let launched = if copy {
         start_copy(argument)
     } else {
-        // SAFETY: child::entry neither returns nor unwinds, and keeps to what a shared address space allows. The plan and
-        // all it points to live until this function returns, which is after the child has left this memory. The stack is
-        // the arena's, used by nobody else, and page-aligned. All signals are blocked.
-        unsafe { sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument) }
+        start_sharing(argument, arena)
     };
     let restored = set_mask(former);
     debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
-    let child = child?;
+    launched
+}
+
+fn start_sharing(argument: *mut c_void, arena: &Arena) -> sys::Result<Launched> {
+    // SAFETY: child::entry neither returns nor unwinds, and keeps to what a shared address space allows. The plan and all it
+    // points to live until launch() returns, which is after the child has left this memory. The stack is the arena's, used
+    // by nobody else, and page-aligned. All signals are blocked.
+    let child = unsafe { sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument) }?;
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
     Ok(Launched { pid: child.pid, pidfd })
 }
 
 /// Starts a child with a copy of the host's memory, and waits for exec or its end by a pipe that either closes.
-fn start_copy(argument: *mut c_void) -> sys::Result<sys::process::Child> {
+fn start_copy(argument: *mut c_void) -> sys::Result<Launched> {
     let (reader, writer) = streams::pipe()?;
     // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and
     // its record lies in a shared mapping.
-    let child = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
+    let pid = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
     drop(writer);
     let mut nothing = [0; 1];
-    loop {
-        match sys::fd::read(std::os::fd::AsRawFd::as_raw_fd(&reader), &mut nothing) {
-            Err(sys::Errno(libc::EINTR)) => {}
-            _ => return Ok(child),
-        }
+    while sys::fd::read(reader.as_raw_fd(), &mut nothing) == Err(sys::Errno(libc::EINTR)) {}
+    match sys::process::open_pidfd(pid) {
+        // SAFETY: the descriptor was just made and nobody else has it.
+        Ok(pidfd) => Ok(Launched {
+            pid,
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
+        Err(errno) => stand_in_for_pidfd(pid).ok_or(errno),
     }
+}
+
+/// A pipe that closes when the child ends, in place of a pidfd, which tools like valgrind 3.19 do not know.
+fn stand_in_for_pidfd(pid: i32) -> Option<Launched> {
+    let pipe = streams::pipe().ok();
+    let watching = pipe.and_then(|(reader, writer)| {
+        let watch = move || {
+            // An error means that there is no such child any more, which is what was waited for.
+            while sys::process::await_end(pid) == Err(sys::Errno(libc::EINTR)) {}
+            drop(writer);
+        };
+        std::thread::Builder::new()
+            .name("sandlock-watch".to_owned())
+            .spawn(watch)
+            .ok()?;
+        Some(Launched { pid, pidfd: reader })
+    });
+    if watching.is_none() {
+        // Nobody could wait for it.
+        let _ = sys::signal::kill(pid, libc::SIGKILL);
+        let _ = sys::process::await_end(pid);
+        let _ = sys::process::reap(Child { pid, pidfd: -1 });
+    }
+    watching
 }

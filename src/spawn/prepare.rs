@@ -64,12 +64,6 @@ impl Prepared {
         let Some(compiled) = compiled.filter(|_| problems.is_empty()) else {
             return Err(problems);
         };
-        let build = |spec: &Option<_>, paths: &[Option<OpenPath>]| {
-            spec.as_ref()
-                .map(|spec| ruleset::build(spec, paths))
-                .transpose()
-                .map_err(|error| vec![error])
-        };
         let root = open(c"/", libc::O_PATH).map_err(|errno| {
             vec![Error::system(
                 path_error_kind(errno.0),
@@ -78,9 +72,15 @@ impl Prepared {
                 errno.0,
             )]
         })?;
+        let build = |spec: &Option<_>| {
+            spec.as_ref()
+                .map(|spec| ruleset::build(spec, &paths, &root))
+                .transpose()
+                .map_err(|error| vec![error])
+        };
         Ok(Self {
-            ruleset: build(&compiled.ruleset, &paths)?,
-            domain: build(&compiled.domain, &[Some(root)])?,
+            ruleset: build(&compiled.ruleset)?,
+            domain: build(&compiled.domain)?,
             cwd: cwd.map(|opened| opened.fd),
             settings: policy.process.clone(),
             policy: policy.clone(),

@@ -3,7 +3,8 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use landlock::{
-    CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError,
+    AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError,
 };
 
 use crate::compile::landlock::RulesetSpec;
@@ -12,9 +13,15 @@ use crate::sys;
 
 use super::prepare::OpenPath;
 
-/// Builds `spec`, whose rules are for `paths`, one by one; None stands for an optional path that is missing.
-pub(super) fn build(spec: &RulesetSpec, paths: &[Option<OpenPath>]) -> Result<OwnedFd> {
+/// Builds `spec`, whose rules are for `paths`, one by one; None stands for an optional path that is missing. `root` is the
+/// root directory.
+pub(super) fn build(spec: &RulesetSpec, paths: &[Option<OpenPath>], root: &OpenPath) -> Result<OwnedFd> {
     let mut ruleset = create(spec).map_err(|error| failed("cannot create a ruleset", &error))?;
+    if spec.refer_everywhere {
+        ruleset = ruleset
+            .add_rule(PathBeneath::new(&root.fd, AccessFs::Refer))
+            .map_err(|error| failed("cannot add a rule for \"/\"", &error))?;
+    }
     for (grant, path) in spec.rules.iter().zip(paths) {
         let Some(path) = path else { continue };
         let rights = if path.id.directory { grant.directory } else { grant.file };

@@ -182,7 +182,7 @@ fn wait_for_end(launched: &Launched) {
     let mut ended = [Wait::readable(launched.pidfd.as_raw_fd())];
     while poll(&mut ended, -1).is_err() || !ended[0].ready() {}
     // ECHILD: the host's waitpid(-1) was faster, which is as good.
-    let _ = sys::process::reap(launched.pidfd.as_raw_fd());
+    let _ = sys::process::reap(launched.child());
 }
 
 /// How far the warden's kill reaches.
@@ -262,7 +262,7 @@ impl Domain {
                 let _ = sys::signal::kill(-1, libc::SIGKILL);
             }
             Self::Open(_) => {
-                let _ = sys::signal::send_to(launched.pidfd.as_raw_fd(), libc::SIGKILL);
+                let _ = sys::signal::send_to(launched.child(), libc::SIGKILL);
                 let _ = sys::signal::kill(-launched.pid, libc::SIGKILL);
             }
         }
@@ -318,7 +318,7 @@ impl Watch {
         // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
         self.domain.kill_all(&self.launched);
         let pidfd = self.launched.pidfd.as_raw_fd();
-        let reaped = match sys::process::reap(pidfd) {
+        let reaped = match sys::process::reap(self.launched.child()) {
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),
             // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
             _ => sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None)),

@@ -38,13 +38,14 @@ pub unsafe fn start_sharing_memory(entry: Entry, stack_top: *mut c_void, argumen
     })
 }
 
-/// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers).
+/// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers), and returns its
+/// process id.
 ///
 /// # Safety
 ///
 /// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
 /// writes.
-pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<Child> {
+pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<i32> {
     const NONE: usize = 0;
     // SAFETY: without CLONE_VM and with a null stack the child continues here on a copy of this stack.
     let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, NONE, NONE, NONE, NONE) })?;
@@ -52,20 +53,7 @@ pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Resul
         let status = entry(argument);
         exit(status);
     }
-    let pid = i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))?;
-    // The child is ours and not reaped, so its pid cannot be anyone else's.
-    match open_pidfd(pid) {
-        Ok(pidfd) => Ok(Child {
-            pid,
-            pidfd: high_or_as_is(pidfd),
-        }),
-        Err(errno) => {
-            let _ = super::signal::kill(pid, libc::SIGKILL);
-            // SAFETY: a null status is allowed.
-            unsafe { libc::waitpid(pid, core::ptr::null_mut(), 0) };
-            Err(errno)
-        }
-    }
+    i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
 /// Moves the descriptor of a process away from the numbers of the standard streams. If the table is full it stays where it
@@ -81,10 +69,11 @@ fn high_or_as_is(pidfd: i32) -> i32 {
     moved
 }
 
-fn open_pidfd(pid: i32) -> Result<i32> {
+/// A descriptor for the child `pid`, which is not reaped yet. Linux 5.3.
+pub fn open_pidfd(pid: i32) -> Result<i32> {
     // SAFETY: takes no pointers.
     let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    i32::try_from(fd).map_err(|_| Errno(libc::EOVERFLOW))
+    i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
 /// Ends the calling process at once.
@@ -154,18 +143,31 @@ pub struct Resources {
     pub peak_rss: u64,
 }
 
-/// Takes the status of the ended child behind `pidfd`. ECHILD: somebody else took it. Linux 5.4.
-pub fn reap(pidfd: i32) -> Result<Option<(Ending, Resources)>> {
+/// Takes the status of `child`, if it has ended. ECHILD: somebody else took it. Linux 5.4.
+pub fn reap(child: Child) -> Result<Option<(Ending, Resources)>> {
+    match wait(libc::P_PIDFD, child.pidfd, libc::WEXITED | libc::WNOHANG) {
+        // Not a pidfd but what stands in for one under a tool that has none.
+        Err(Errno(libc::EBADF | libc::EINVAL)) => wait(libc::P_PID, child.pid, libc::WEXITED | libc::WNOHANG),
+        reaped => reaped,
+    }
+}
+
+/// Waits until the child `pid` has ended, and leaves its status for [`reap`].
+pub fn await_end(pid: i32) -> Result<()> {
+    wait(libc::P_PID, pid, libc::WEXITED | libc::WNOWAIT).map(drop)
+}
+
+fn wait(kind: libc::idtype_t, which: i32, options: i32) -> Result<Option<(Ending, Resources)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both structures have room for what the kernel writes.
     check_long(unsafe {
         libc::syscall(
             libc::SYS_waitid,
-            libc::P_PIDFD,
-            pidfd,
+            kind,
+            which,
             info.as_mut_ptr(),
-            libc::WEXITED | libc::WNOHANG,
+            options,
             usage.as_mut_ptr(),
         )
     })?;

@@ -1,6 +1,7 @@
 //! Signal masks and dispositions, by raw calls where libc would leave out its internal signals.
 
-use super::{Result, check, check_long};
+use super::process::Child;
+use super::{Errno, Result, check, check_long};
 
 /// Bytes in the kernel's signal set: 64 signals on every architecture served here.
 const SET_BYTES: usize = 8;
@@ -67,19 +68,23 @@ pub fn reset_dispositions() {
     }
 }
 
-/// Sends `signal` to the process behind `pidfd`. Linux 5.1.
-pub fn send_to(pidfd: i32, signal: i32) -> Result<()> {
+/// Sends `signal` to `child`, which cannot be mistaken for another process. Linux 5.1.
+pub fn send_to(child: Child, signal: i32) -> Result<()> {
     // SAFETY: a null siginfo makes the kernel fill in a plain one.
-    check_long(unsafe {
+    let sent = check_long(unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
-            pidfd,
+            child.pidfd,
             signal,
             core::ptr::null_mut::<libc::siginfo_t>(),
             0,
         )
-    })
-    .map(drop)
+    });
+    match sent {
+        // Under a tool that does not know the call; the kernels served here all do.
+        Err(Errno(libc::ENOSYS)) => kill(child.pid, signal),
+        sent => sent.map(drop),
+    }
 }
 
 /// kill(2).

@@ -1,0 +1,192 @@
+#!/bin/bash
+# All tests. Called by `make test`, after the library was built.
+#
+# The live tests are ordinary C programs, built against an installed copy of the library and run as an unprivileged user: as
+# whoever calls this, or, for root, as the user "sandlock-test" (made here) or "nobody". Root runs some of them again as
+# itself. Each line of their output is "ok NAME", "not ok NAME", or "absent NAME: REASON" for a test that needs what this
+# machine was not declared to offer (SANDLOCK_TEST_EXPECT, see Makefile).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+absent=0
+ok() { passed=$((passed + 1)); }
+not_ok() { failed=$((failed + 1)); echo "not ok $*"; }
+check() { # NAME COMMAND...
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then ok; else echo "$output" | tail -n 40; not_ok "$name"; fi
+}
+section() { echo "== $*"; }
+
+# --- Rust: pure code, layering, header, the child's allocations ---
+section "cargo test"
+cargo test --quiet --locked --features sim 2>&1 | tee "target/cargo-test.log" | grep -vE '^$|^running|^\.+$' || true
+if [ "${PIPESTATUS[0]}" -eq 0 ]; then :; else not_ok "cargo test"; fi
+rust=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' target/cargo-test.log | awk '{sum += $1} END {print sum + 0}')
+passed=$((passed + rust))
+
+# --- an installed copy, where an unprivileged user can reach it ---
+section "install"
+stage=$(mktemp -d /tmp/sandlock-stage-XXXXXX)
+trap 'rm -rf "$stage"' EXIT
+chmod 755 "$stage"
+make --no-print-directory --silent install PREFIX="$stage/prefix"
+make --no-print-directory --silent install DESTDIR="$stage/destdir" PREFIX=/usr LIBDIR=/usr/lib/sandlock-test
+prefix=$stage/prefix
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+export SANDLOCK_TEST_LIBRARY=$prefix/lib # where the test programs find the library
+bin=$stage/bin
+mkdir "$bin"
+
+installed() { (cd "$stage/destdir" && find . -type f -o -type l | LC_ALL=C sort | tr '\n' ' '); }
+check "install_honours_destdir_and_libdir" test "$(installed)" = "./usr/include/sandlock.h \
+./usr/lib/sandlock-test/cmake/sandlock/sandlockConfig.cmake \
+./usr/lib/sandlock-test/cmake/sandlock/sandlockConfigVersion.cmake \
+./usr/lib/sandlock-test/libsandlock.a ./usr/lib/sandlock-test/libsandlock.so \
+./usr/lib/sandlock-test/libsandlock.so.0 ./usr/lib/sandlock-test/libsandlock.so.0.1.0 \
+./usr/lib/sandlock-test/pkgconfig/sandlock.pc "
+
+section "library and header"
+exports() { nm -D --defined-only "$prefix/lib/libsandlock.so" | awk '{print $3}' | LC_ALL=C sort; }
+check "exported_symbols_are_the_committed_list" diff <(exports) <(grep -v '^#' scripts/exports.txt)
+dynamic=$(readelf -d "$prefix/lib/libsandlock.so")
+check "soname_is_libsandlock_so_0" grep -q 'SONAME.*\[libsandlock.so.0\]' <<<"$dynamic"
+check "library_is_never_unloaded" grep -q 'NODELETE' <<<"$dynamic"
+check "relocations_are_read_only" grep -q 'NOW' <<<"$dynamic"
+native() { cargo rustc --quiet --locked --release --lib --crate-type staticlib -- --print native-static-libs 2>&1 |
+    sed -n 's/.*native-static-libs: //p'; }
+touch src/lib.rs
+check "private_libs_in_pc_are_rustcs" test "$(native)" = "$(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/sandlock.pc")"
+check "syscall_tables_are_generated" python3 scripts/gen-syscalls.py --check
+
+warnings="-Wall -Wextra -pedantic -Werror"
+printf '#include <sandlock.h>\n#include <sandlock.h>\nint main(void)\n{\n    return sandlock_version_number() == 0;\n}\n' \
+    >"$stage/alone.c"
+for standard in c99 c11 c17 c2x gnu11; do
+    # shellcheck disable=SC2086
+    check "header_compiles_as_$standard" gcc -std=$standard $warnings -Iinclude -c -o /dev/null "$stage/alone.c"
+done
+for standard in c++11 c++14 c++17 c++20 c++23; do
+    # shellcheck disable=SC2086
+    check "header_compiles_as_$standard" g++ -std=$standard $warnings -Iinclude -x c++ -c -o /dev/null c-tests/header.cpp
+done
+
+# --- C programs, as a consumer builds them ---
+section "building the C tests"
+flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror"
+library=$(pkg-config --cflags --libs sandlock)
+run_path="-Wl,-rpath,$prefix/lib"
+build() { # OUTPUT SOURCE LIBRARIES...
+    local output=$1 source=$2
+    shift 2
+    # shellcheck disable=SC2086
+    gcc $flags -o "$output" "$source" "$@"
+}
+libraries="$library $run_path -lpthread -lutil"
+for source in c-tests/test_*.c c-tests/attack_table.c; do
+    name=$(basename "$source" .c)
+    # shellcheck disable=SC2086
+    build "$bin/$name" "$source" $libraries
+done
+for source in c-tests/attacks/*.c; do
+    build "$bin/attack_$(basename "$source" .c)" "$source" -lrt
+done
+build "$bin/probe" c-tests/probe.c
+for example in examples/*.c; do
+    # shellcheck disable=SC2086
+    build "$bin/example_$(basename "$example" .c)" "$example" $libraries
+done
+
+# Statically linked: the archive and what sandlock.pc lists beside it.
+# shellcheck disable=SC2046
+build "$bin/static_test_run" c-tests/test_run.c -I"$prefix/include" -L"$prefix/lib" -l:libsandlock.a \
+    $(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/sandlock.pc")
+check "static_program_does_not_load_the_library" bash -c "! ldd '$bin/static_test_run' | grep -q sandlock"
+
+# By CMake's find_package.
+cmake_build() {
+    cmake -S c-tests/cmake -B "$stage/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release &&
+        cmake --build "$stage/cmake" && "$stage/cmake/shared" && "$stage/cmake/static"
+}
+check "cmake_finds_the_package" cmake_build
+
+# Under AddressSanitizer and UndefinedBehaviorSanitizer.
+mkdir "$bin/asan"
+sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=all"
+for name in test_api test_run test_host; do
+    # shellcheck disable=SC2086
+    build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
+done
+cp "$bin"/attack_* "$bin/probe" "$bin/asan/"
+check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
+
+# --- who runs them ---
+if [ "$(id -u)" -eq 0 ]; then
+    user=sandlock-test
+    if ! id "$user" >/dev/null 2>&1; then
+        useradd --system --no-create-home --shell /usr/sbin/nologin "$user" 2>/dev/null || user=nobody
+    fi
+    as_user=(setpriv "--reuid=$(id -u "$user")" "--regid=$(id -g "$user")" --clear-groups --inh-caps=-all)
+    # Programs that are set-user-ID for somebody else than whoever runs them.
+    cp "$bin/attack_processes" "$bin/attack_setuid_root" && chmod 4755 "$bin/attack_setuid_root"
+    cp "$bin/attack_processes" "$bin/attack_setuid_nobody" && chown 65534 "$bin/attack_setuid_nobody"
+    chmod 4755 "$bin/attack_setuid_nobody"
+else
+    user=$(id -un)
+    as_user=()
+fi
+
+live() { # LABEL COMMAND...
+    local label=$1 log=$stage/log status=0
+    shift
+    (cd / && timeout 300 "$@") >"$log" 2>&1 </dev/null || status=$?
+    passed=$((passed + $(grep -c '^ok ' "$log" || true)))
+    absent=$((absent + $(grep -c '^absent ' "$log" || true)))
+    failed=$((failed + $(grep -c '^not ok ' "$log" || true)))
+    grep -E '^(not ok|absent|#)' "$log" | sed "s/^/[$label] /" || true
+    if [ "$status" -ne 0 ] && ! grep -q '^not ok ' "$log"; then
+        tail -n 40 "$log"
+        not_ok "[$label] ended with status $status"
+    fi
+    grep -q '^ok ' "$log" || not_ok "[$label] ran no test"
+}
+
+# A few seconds on any machine: the figures are for `make bench`.
+section "live tests as $user"
+for name in test_api test_run test_host test_confine_self test_terminal attack_table static_test_run; do
+    if [ "$name" = attack_table ] && [ "$(id -u)" -ne 0 ]; then
+        # Making a set-user-ID program for another user takes root.
+        live "$name" env SANDLOCK_TEST_EXPECT="$SANDLOCK_TEST_EXPECT" "$bin/$name"
+        continue
+    fi
+    live "$name" "${as_user[@]}" "$bin/$name"
+done
+for name in test_api test_run test_host; do
+    live "asan $name" "${as_user[@]}" env SANDLOCK_TEST_RUNS=500 SANDLOCK_TEST_SANITIZER=1 \
+        ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 "$bin/asan/$name"
+done
+example() { "${as_user[@]}" "$bin/example_$1"; }
+check "example_quickstart_behaves" test "$(example quickstart | tr '\n' '|')" = \
+    "allowed: exit 0, $(stat -c %s /usr/share/common-licenses/BSD) bytes|refused: exit 1, cat: /etc/passwd: Permission denied|"
+
+# The plain-fork path under the tool that it is for.
+valgrind_run() {
+    "${as_user[@]}" env SANDLOCK_SPAWN=fork valgrind --quiet --error-exitcode=9 --leak-check=full \
+        --errors-for-leak-kinds=definite "$bin/test_valgrind"
+}
+check "valgrind_finds_no_error" valgrind_run
+
+if [ "$(id -u)" -eq 0 ]; then
+    section "live tests as root"
+    for name in test_api test_run test_confine_self test_terminal attack_table; do
+        live "root $name" "$bin/$name"
+    done
+else
+    echo "not run: the tests as root, which take root"
+fi
+
+[ "$absent" -eq 0 ] || echo "$absent tests absent: they need what this machine was not declared to offer"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
