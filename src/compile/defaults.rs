@@ -291,29 +291,26 @@ const SOCKET_TYPE_MASK: u32 = 0xf;
 /// TCP over IPv4 and IPv6, which Landlock governs. Not MPTCP or SCTP (protocols), not raw or datagram sockets (types), and
 /// no other family: not even AF_UNIX, whose path names Landlock does not govern before ABI 9.
 fn tcp_sockets_only() -> Rule {
-    let mut clauses = Vec::new();
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        for protocol in [0, libc::IPPROTO_TCP] {
-            clauses.push(permit(vec![
-                is(0, family.cast_unsigned()),
-                masked(1, SOCKET_TYPE_MASK, Compare::Equal, libc::SOCK_STREAM.cast_unsigned()),
-                is(2, protocol.cast_unsigned()),
-            ]));
-        }
-    }
-    allowed_if(clauses)
+    refused_if(vec![
+        refuse(none_of(0, u32::MAX, &[libc::AF_INET, libc::AF_INET6])),
+        refuse(none_of(1, SOCKET_TYPE_MASK, &[libc::SOCK_STREAM])),
+        refuse(none_of(2, u32::MAX, &[0, libc::IPPROTO_TCP])),
+    ])
 }
 
 /// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the
 /// host; SOCK_RAW is another name for it.
 fn connected_pairs_only() -> Rule {
-    let pair = |kind: i32| {
-        permit(vec![
-            is(0, libc::AF_UNIX.cast_unsigned()),
-            masked(1, SOCKET_TYPE_MASK, Compare::Equal, kind.cast_unsigned()),
-        ])
-    };
-    allowed_if(vec![pair(libc::SOCK_STREAM), pair(libc::SOCK_SEQPACKET)])
+    refused_if(vec![
+        refuse(none_of(0, u32::MAX, &[libc::AF_UNIX])),
+        refuse(none_of(1, SOCKET_TYPE_MASK, &[libc::SOCK_STREAM, libc::SOCK_SEQPACKET])),
+    ])
+}
+
+/// Tests that hold together if the argument is none of `values`.
+fn none_of(index: u8, mask: u32, values: &[i32]) -> Vec<ArgumentTest> {
+    let differs = |&value: &i32| masked(index, mask, Compare::NotEqual, value.cast_unsigned());
+    values.iter().map(differs).collect()
 }
 
 /// What a program needs to be executed, loaded with its libraries, and ended, beyond the group `@default`: always

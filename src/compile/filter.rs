@@ -60,6 +60,8 @@ impl Action {
 pub enum Compare {
     /// It equals the value.
     Equal,
+    /// It differs from the value.
+    NotEqual,
     /// It is at least the value.
     AtLeast,
     /// It is at most the value.
@@ -100,6 +102,7 @@ impl ArgumentTest {
         let argument = call.arguments[usize::from(self.index)] & self.mask & width_mask;
         match self.compare {
             Compare::Equal => argument == self.value,
+            Compare::NotEqual => argument != self.value,
             Compare::AtLeast => argument >= self.value,
             Compare::AtMost => argument <= self.value,
         }
@@ -172,6 +175,10 @@ impl FilterSpec {
     /// It reads the number and the architecture first and the arguments only for calls whose rule tests them, so that
     /// the kernel (5.11) can tell which calls are always allowed and never run the program for those. All other calls
     /// are found by binary search.
+    ///
+    /// Every start of a program pays for each instruction (the kernel compiles it, half a microsecond each) and for each
+    /// step to a decision (it interprets the program once for every number), so the code is kept short and flat: it is
+    /// by far the dearest part of confinement.
     pub fn compile(&self) -> Result<Vec<Instruction>, AssemblyError> {
         let mut code = Emitter::default();
         let (native, foreign) = (code.asm.label(), code.exit(Action::Kill));
@@ -180,34 +187,43 @@ impl FilterSpec {
         code.asm.place(native);
         code.asm.load(NUMBER_OFFSET);
         let ranges = self.ranges(&mut code);
-        let root = code.search(&ranges);
-        code.asm.goto(root);
-        code.emit_pending();
+        code.emit_search(&ranges);
+        // Within reach of the search; the rules get their own at the end.
+        code.emit_exits();
+        code.emit_rules();
         code.emit_exits();
         code.asm.finish()
     }
 
-    /// Cuts the number space into ranges that are treated alike: (first number, where to go).
-    fn ranges(&self, code: &mut Emitter) -> Vec<(u32, Label)> {
-        let mut ranges: Vec<(u32, Label)> = Vec::new();
-        let mut add = |first, label| {
-            if ranges.last().is_some_and(|&(start, _)| start == first) {
+    /// Cuts the number space into ranges that are treated alike.
+    fn ranges(&self, code: &mut Emitter) -> Vec<Range> {
+        let otherwise = code.exit(self.otherwise);
+        let mut ranges = vec![Range {
+            first: 0,
+            target: otherwise,
+        }];
+        let mut add = |first, target| {
+            if ranges.last().is_some_and(|last: &Range| last.first == first) {
                 ranges.pop();
             }
-            if ranges.last().is_none_or(|&(_, last)| last != label) {
-                ranges.push((first, label));
+            if ranges.last().is_none_or(|last| last.target != target) {
+                ranges.push(Range { first, target });
             }
         };
-        let otherwise = code.exit(self.otherwise);
-        add(0, otherwise);
         for (&number, rule) in self.rules.range(..self.first_unknown) {
-            let label = code.rule(rule);
-            add(number, label);
+            add(number, code.rule(rule));
             add(number + 1, otherwise);
         }
         add(self.first_unknown, code.exit(UNKNOWN));
         ranges
     }
+}
+
+/// Numbers that are treated alike: from `first` up to the next range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: u32,
+    target: Label,
 }
 
 const NUMBER_OFFSET: u32 = 0;
@@ -218,127 +234,22 @@ fn argument_offsets(index: u8) -> (u32, u32) {
     (low, low + 4)
 }
 
-/// Code still to be emitted behind what is there: targets must lie ahead of every jump to them.
-enum Pending {
-    Search(Label, Vec<(u32, Label)>),
-    Rule(Label, Rule),
-}
-
 #[derive(Default)]
 struct Emitter {
     asm: Assembler,
     exits: BTreeMap<Action, Label>,
-    pending: std::collections::VecDeque<Pending>,
+    /// Rules still to be emitted; equal ones share their code.
+    rules: Vec<(Label, Rule)>,
 }
+
+/// Most numbers that are told apart one by one at a leaf of the search, instead of searching on: fewer instructions for
+/// about as many steps.
+const LEAF: usize = 2;
 
 impl Emitter {
     /// The label of the return for `action`.
     fn exit(&mut self, action: Action) -> Label {
         *self.exits.entry(action).or_insert_with(|| self.asm.label())
-    }
-
-    /// Where a call under `rule` goes.
-    fn rule(&mut self, rule: &Rule) -> Label {
-        if rule.clauses.is_empty() {
-            return self.exit(rule.otherwise);
-        }
-        let label = self.asm.label();
-        self.pending.push_back(Pending::Rule(label, rule.clone()));
-        label
-    }
-
-    /// Where the search among `ranges` starts.
-    fn search(&mut self, ranges: &[(u32, Label)]) -> Label {
-        if let [(_, only)] = ranges {
-            return *only;
-        }
-        let label = self.asm.label();
-        // In front of the rules, so that the search stays together.
-        self.pending.push_front(Pending::Search(label, ranges.to_vec()));
-        label
-    }
-
-    fn emit_pending(&mut self) {
-        while let Some(pending) = self.pending.pop_front() {
-            match pending {
-                Pending::Search(label, ranges) => {
-                    self.asm.place(label);
-                    let (lower, upper) = ranges.split_at(ranges.len() / 2);
-                    let pivot = upper[0].0;
-                    let (no, yes) = (self.search(lower), self.search(upper));
-                    self.asm.branch(Condition::AtLeast, pivot, yes, no);
-                }
-                Pending::Rule(label, rule) => {
-                    self.asm.place(label);
-                    self.emit_rule(&rule);
-                }
-            }
-        }
-    }
-
-    fn emit_rule(&mut self, rule: &Rule) {
-        for clause in &rule.clauses {
-            let next = self.asm.label();
-            for test in &clause.tests {
-                let holds = self.asm.label();
-                self.emit_test(test, holds, next);
-                self.asm.place(holds);
-            }
-            let exit = self.exit(clause.action);
-            self.asm.goto(exit);
-            self.asm.place(next);
-        }
-        let exit = self.exit(rule.otherwise);
-        self.asm.goto(exit);
-    }
-
-    fn emit_test(&mut self, test: &ArgumentTest, yes: Label, no: Label) {
-        let (low, high) = argument_offsets(test.index);
-        let [mask_low, mask_high] = halves(test.mask);
-        let [value_low, value_high] = halves(test.value);
-        match test.width {
-            // The value can exceed what 32 bits hold only by mistake; then nothing equals or exceeds it.
-            Width::Word if value_high != 0 => {
-                let target = if test.compare == Compare::AtMost { yes } else { no };
-                self.asm.goto(target);
-            }
-            Width::Word => self.emit_compare(low, mask_low, test.compare, value_low, yes, no),
-            Width::Long => {
-                let decide_low = self.asm.label();
-                match test.compare {
-                    Compare::Equal => self.emit_compare(high, mask_high, Compare::Equal, value_high, decide_low, no),
-                    Compare::AtLeast => self.emit_three_way(high, mask_high, value_high, (no, decide_low, yes)),
-                    Compare::AtMost => self.emit_three_way(high, mask_high, value_high, (yes, decide_low, no)),
-                }
-                self.asm.place(decide_low);
-                self.emit_compare(low, mask_low, test.compare, value_low, yes, no);
-            }
-        }
-    }
-
-    fn emit_masked_load(&mut self, offset: u32, mask: u32) {
-        self.asm.load(offset);
-        if mask != u32::MAX {
-            self.asm.and(mask);
-        }
-    }
-
-    fn emit_compare(&mut self, offset: u32, mask: u32, compare: Compare, value: u32, yes: Label, no: Label) {
-        self.emit_masked_load(offset, mask);
-        match compare {
-            Compare::Equal => self.asm.branch(Condition::Equal, value, yes, no),
-            Compare::AtLeast => self.asm.branch(Condition::AtLeast, value, yes, no),
-            Compare::AtMost => self.asm.branch(Condition::Above, value, no, yes),
-        }
-    }
-
-    /// Goes to the first, second or third target as the word is below, equal to or above `value`.
-    fn emit_three_way(&mut self, offset: u32, mask: u32, value: u32, (below, equal, above): (Label, Label, Label)) {
-        self.emit_masked_load(offset, mask);
-        let not_above = self.asm.label();
-        self.asm.branch(Condition::Above, value, above, not_above);
-        self.asm.place(not_above);
-        self.asm.branch(Condition::Equal, value, equal, below);
     }
 
     fn emit_exits(&mut self) {
@@ -347,6 +258,185 @@ impl Emitter {
             self.asm.ret(action.code());
         }
     }
+
+    /// Where a call under `rule` goes.
+    fn rule(&mut self, rule: &Rule) -> Label {
+        if rule.clauses.is_empty() {
+            return self.exit(rule.otherwise);
+        }
+        if let Some((label, _)) = self.rules.iter().find(|(_, known)| known == rule) {
+            return *label;
+        }
+        let label = self.asm.label();
+        self.rules.push((label, rule.clone()));
+        label
+    }
+
+    /// Finds the range that the number in the accumulator lies in, among `ranges`, of which it lies in one.
+    fn emit_search(&mut self, ranges: &[Range]) {
+        if let Some((exceptions, target)) = leaf(ranges) {
+            for (index, exception) in exceptions.iter().enumerate() {
+                let last = index + 1 == exceptions.len();
+                let next = if last { target } else { self.asm.label() };
+                self.asm
+                    .branch(Condition::Equal, exception.first, exception.target, next);
+                if !last {
+                    self.asm.place(next);
+                }
+            }
+            if exceptions.is_empty() {
+                self.asm.goto(target);
+            }
+            return;
+        }
+        let (lower, upper) = ranges.split_at(ranges.len() / 2);
+        let sides = [lower, upper].map(|side| match side {
+            [only] => (only.target, None),
+            _ => (self.asm.label(), Some(side)),
+        });
+        let [(no, _), (yes, _)] = sides;
+        self.asm.branch(Condition::AtLeast, upper[0].first, yes, no);
+        for (label, side) in sides {
+            if let Some(side) = side {
+                self.asm.place(label);
+                self.emit_search(side);
+            }
+        }
+    }
+
+    fn emit_rules(&mut self) {
+        for (label, rule) in std::mem::take(&mut self.rules) {
+            self.asm.place(label);
+            self.emit_rule(&rule);
+        }
+    }
+
+    fn emit_rule(&mut self, rule: &Rule) {
+        let otherwise = self.exit(rule.otherwise);
+        let mut loaded = None;
+        for (index, clause) in rule.clauses.iter().enumerate() {
+            let action = self.exit(clause.action);
+            let last = index + 1 == rule.clauses.len();
+            let next = if last { otherwise } else { self.asm.label() };
+            for (position, test) in clause.tests.iter().enumerate() {
+                let done = position + 1 == clause.tests.len();
+                let holds = if done { action } else { self.asm.label() };
+                self.emit_test(test, &mut loaded, holds, next);
+                if !done {
+                    self.asm.place(holds);
+                }
+            }
+            if clause.tests.is_empty() {
+                self.asm.goto(action);
+            }
+            if !last {
+                self.asm.place(next);
+            }
+            // A clause of several tests is left from any of them, with any of their words in the accumulator.
+            if clause.tests.len() != 1 {
+                loaded = None;
+            }
+        }
+        if rule.clauses.is_empty() {
+            self.asm.goto(otherwise);
+        }
+    }
+
+    /// Goes to `yes` or `no`. `loaded` is the word in the accumulator, before and after.
+    fn emit_test(&mut self, test: &ArgumentTest, loaded: &mut Option<Word>, yes: Label, no: Label) {
+        let (low, high) = argument_offsets(test.index);
+        let [mask_low, mask_high] = halves(test.mask);
+        let [value_low, value_high] = halves(test.value);
+        let (low, high) = (
+            Word {
+                offset: low,
+                mask: mask_low,
+            },
+            Word {
+                offset: high,
+                mask: mask_high,
+            },
+        );
+        match test.width {
+            // The value can exceed what 32 bits hold only by mistake; then nothing equals or exceeds it.
+            Width::Word if value_high != 0 => {
+                let holds = matches!(test.compare, Compare::AtMost | Compare::NotEqual);
+                self.asm.goto(if holds { yes } else { no });
+            }
+            Width::Word => {
+                self.load(low, loaded);
+                self.emit_compare(test.compare, value_low, yes, no);
+            }
+            Width::Long => {
+                let decide_low = self.asm.label();
+                self.load(high, loaded);
+                match test.compare {
+                    Compare::Equal => self.asm.branch(Condition::Equal, value_high, decide_low, no),
+                    Compare::NotEqual => self.asm.branch(Condition::Equal, value_high, decide_low, yes),
+                    Compare::AtLeast => self.emit_three_way(value_high, no, decide_low, yes),
+                    Compare::AtMost => self.emit_three_way(value_high, yes, decide_low, no),
+                }
+                self.asm.place(decide_low);
+                self.load(low, loaded);
+                self.emit_compare(test.compare, value_low, yes, no);
+                // It may have been decided by the high word.
+                *loaded = None;
+            }
+        }
+    }
+
+    fn load(&mut self, word: Word, loaded: &mut Option<Word>) {
+        if *loaded != Some(word) {
+            self.asm.load(word.offset);
+            if word.mask != u32::MAX {
+                self.asm.and(word.mask);
+            }
+            *loaded = Some(word);
+        }
+    }
+
+    fn emit_compare(&mut self, compare: Compare, value: u32, yes: Label, no: Label) {
+        match compare {
+            Compare::Equal => self.asm.branch(Condition::Equal, value, yes, no),
+            Compare::NotEqual => self.asm.branch(Condition::Equal, value, no, yes),
+            Compare::AtLeast => self.asm.branch(Condition::AtLeast, value, yes, no),
+            Compare::AtMost => self.asm.branch(Condition::Above, value, no, yes),
+        }
+    }
+
+    /// Goes to one of three targets as the accumulator is below, equal to or above `value`.
+    fn emit_three_way(&mut self, value: u32, below: Label, equal: Label, above: Label) {
+        let not_above = self.asm.label();
+        self.asm.branch(Condition::Above, value, above, not_above);
+        self.asm.place(not_above);
+        self.asm.branch(Condition::Equal, value, equal, below);
+    }
+}
+
+/// A 32-bit word of an argument, of which some bits are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word {
+    offset: u32,
+    mask: u32,
+}
+
+/// If all but a few single numbers of `ranges` go to one target: those numbers, and the target.
+fn leaf(ranges: &[Range]) -> Option<(Vec<Range>, Label)> {
+    if ranges.len() > 2 * LEAF + 1 {
+        return None;
+    }
+    let single = |index: usize| {
+        ranges
+            .get(index + 1)
+            .is_some_and(|next| next.first == ranges[index].first + 1)
+    };
+    ranges.iter().map(|range| range.target).find_map(|target| {
+        let others: Vec<usize> = (0..ranges.len())
+            .filter(|&index| ranges[index].target != target)
+            .collect();
+        (others.len() <= LEAF && others.iter().all(|&index| single(index)))
+            .then(|| (others.iter().map(|&index| ranges[index]).collect(), target))
+    })
 }
 
 #[allow(clippy::cast_possible_truncation)]

@@ -109,7 +109,12 @@ fn interesting() -> impl Strategy<Value = u64> {
 
 fn argument_test() -> impl Strategy<Value = ArgumentTest> {
     let width = prop_oneof![Just(Width::Word), Just(Width::Long)];
-    let compare = prop_oneof![Just(Compare::Equal), Just(Compare::AtLeast), Just(Compare::AtMost)];
+    let compare = prop_oneof![
+        Just(Compare::Equal),
+        Just(Compare::NotEqual),
+        Just(Compare::AtLeast),
+        Just(Compare::AtMost)
+    ];
     (0..6_u8, width, interesting(), compare, interesting()).prop_map(|(index, width, mask, compare, value)| {
         ArgumentTest {
             index,
@@ -159,7 +164,7 @@ proptest! {
     }
 }
 
-/// A spec in which every second number has a rule with `clauses` clauses.
+/// A spec in which every second number has a rule of its own with `clauses` clauses.
 fn dense(clauses: u64) -> FilterSpec {
     let clause = |value| Clause {
         tests: vec![ArgumentTest {
@@ -171,13 +176,15 @@ fn dense(clauses: u64) -> FilterSpec {
         }],
         action: Action::Errno(1),
     };
-    let rule = Rule {
-        clauses: (0..clauses).map(clause).collect(),
+    let rule = |number: u32| Rule {
+        clauses: (0..clauses)
+            .map(|value| clause(value << 32 | u64::from(number)))
+            .collect(),
         otherwise: Action::Allow,
     };
     FilterSpec {
         arch: Arch::X86_64,
-        rules: (0..450).step_by(2).map(|number| (number, rule.clone())).collect(),
+        rules: (0..450).step_by(2).map(|number| (number, rule(number))).collect(),
         otherwise: Action::Errno(38),
         first_unknown: 451,
     }

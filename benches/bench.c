@@ -1,0 +1,378 @@
+/* Every figure beside its reference, measured in turn in the same run; printed as a table, and as JSON into a file.
+ *
+ *     bench JSON-FILE          everything
+ *     bench --host MEBIBYTES   a host of that size, which starts one program for each line on its standard input
+ *
+ * Absolute times say little: machines differ and are shared. What counts is the median of the ratios of pairs. */
+#define _GNU_SOURCE
+#include <sandlock.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { PATHS = 6 };
+static const char *const paths[PATHS] = {"/usr", "/bin", "/lib", "/lib64", "/etc", "/opt"};
+static char self[PATH_MAX], probe[PATH_MAX + 8], directory[PATH_MAX];
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static double now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static sandlock_policy *make_policy(void)
+{
+    sandlock_policy *policy = sandlock_policy_new();
+    int i;
+
+    for (i = 0; i < PATHS; i++)
+        sandlock_policy_allow_path(policy, paths[i], SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, NULL);
+    return policy;
+}
+
+/* --- starting programs --- */
+
+static const char *const true_argv[] = {"/bin/true", NULL};
+
+static double start_sandboxed(const sandlock_policy *policy)
+{
+    sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
+    sandlock_error *error = NULL;
+    double start = now_us(), took;
+
+    if (sandlock_spawn(policy, NULL, true_argv, NULL, &process, &error) ||
+        sandlock_process_wait(process, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
+        fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
+        exit(1);
+    }
+    sandlock_process_free(process);
+    took = now_us() - start;
+    sandlock_result_free(result);
+    return took;
+}
+
+static double start_plainly(const char *const *argv)
+{
+    double start = now_us();
+    int status;
+    pid_t pid;
+
+    if (posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) || waitpid(pid, &status, 0) != pid)
+        die("posix_spawn");
+    if (status) {
+        fprintf(stderr, "bench: %s ended with status %x\n", argv[0], status);
+        exit(1);
+    }
+    return now_us() - start;
+}
+
+/* --- references for what runs inside --- */
+
+static int reference_ruleset(void)
+{
+    /* All that ABI 7 has, as in the library's own ruleset: files, TCP, scopes. */
+    const uint64_t attr[3] = {(1 << 16) - 1, 3, 3};
+    struct landlock_path_beneath_attr rule = {
+        .allowed_access = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR};
+    const char *granted[PATHS + 1];
+    int ruleset, i;
+
+    memcpy(granted, paths, sizeof paths);
+    granted[PATHS] = directory; /* where the measuring program lies */
+    ruleset = (int)syscall(SYS_landlock_create_ruleset, attr, sizeof attr, 0);
+    for (i = 0; i <= PATHS; i++) {
+        rule.parent_fd = open(granted[i], O_PATH | O_CLOEXEC);
+        if (rule.parent_fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+            die("landlock_add_rule");
+        close(rule.parent_fd);
+    }
+    return ruleset;
+}
+
+static void allow_everything(void)
+{
+    struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {1, allow};
+
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
+        die("seccomp");
+}
+
+enum reference { BARE, FILTERED, FILTERED_AND_CONFINED };
+
+/* What the measuring program says when run by the reference. */
+static double measure_reference(enum reference reference, const char *const *argv)
+{
+    int ends[2], status;
+    char text[64] = {0};
+    pid_t pid;
+
+    if (pipe(ends) || (pid = fork()) < 0)
+        die("fork");
+    if (pid == 0) {
+        dup2(ends[1], 1);
+        if (reference != BARE) {
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            if (reference == FILTERED_AND_CONFINED && syscall(SYS_landlock_restrict_self, reference_ruleset(), 0))
+                die("landlock_restrict_self");
+            allow_everything();
+        }
+        execv(argv[0], (char *const *)argv);
+        die(argv[0]);
+    }
+    close(ends[1]);
+    if (read(ends[0], text, sizeof text - 1) <= 0)
+        die("read");
+    close(ends[0]);
+    waitpid(pid, &status, 0);
+    return atof(text);
+}
+
+static double measure_sandboxed(const sandlock_policy *policy, const char *const *argv)
+{
+    sandlock_result *result = NULL;
+    sandlock_error *error = NULL;
+    double found;
+
+    if (sandlock_run(policy, NULL, argv, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
+        fprintf(stderr, "bench: %s %s\n", sandlock_error_message(error),
+                (const char *)sandlock_result_stderr(result, NULL));
+        exit(1);
+    }
+    found = atof((const char *)sandlock_result_stdout(result, NULL));
+    sandlock_result_free(result);
+    return found;
+}
+
+/* --- hosts of different sizes --- */
+
+struct host {
+    FILE *commands, *answers;
+};
+
+static void run_host(size_t mebibytes)
+{
+    sandlock_policy *policy = make_policy();
+    char line[16];
+
+    if (mebibytes) {
+        char *memory =
+            mmap(NULL, mebibytes << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            die("mmap");
+        madvise(memory, mebibytes << 20, MADV_NOHUGEPAGE); /* as many page table entries as possible */
+        memset(memory, 1, mebibytes << 20);
+    }
+    while (fgets(line, sizeof line, stdin)) {
+        printf("%f\n", start_sandboxed(policy));
+        fflush(stdout);
+    }
+    exit(0);
+}
+
+static struct host start_host(const char *mebibytes)
+{
+    const char *argv[] = {self, "--host", mebibytes, NULL};
+    posix_spawn_file_actions_t actions;
+    struct host host;
+    int in[2], out[2];
+    pid_t pid;
+
+    if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
+        die("pipe");
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    if (posix_spawn(&pid, self, &actions, NULL, (char *const *)argv, environ))
+        die("posix_spawn");
+    close(in[0]);
+    close(out[1]);
+    host.commands = fdopen(in[1], "w");
+    host.answers = fdopen(out[0], "r");
+    return host;
+}
+
+static double ask_host(struct host host)
+{
+    char line[64];
+
+    fputs("x\n", host.commands);
+    fflush(host.commands);
+    if (!fgets(line, sizeof line, host.answers))
+        die("host");
+    return atof(line);
+}
+
+/* --- pairs --- */
+
+enum { MOST = 400 };
+
+static int compare(const void *one, const void *other)
+{
+    double difference = *(const double *)one - *(const double *)other;
+
+    return (difference > 0) - (difference < 0);
+}
+
+static double median(const double *values, int count)
+{
+    double sorted[MOST];
+
+    memcpy(sorted, values, (size_t)count * sizeof *values);
+    qsort(sorted, (size_t)count, sizeof *sorted, compare);
+    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+static FILE *json;
+static int missed, printed;
+
+/* Prints one figure: medians of both sides and of the ratios of the pairs. `most` is what the ratio may be, or 0. */
+static void figure(const char *name, const char *reference, const char *unit, const double *ours, const double *theirs,
+                   int count, double most)
+{
+    double ratios[MOST], ratio;
+    int i, good;
+
+    for (i = 0; i < count; i++)
+        ratios[i] = ours[i] / theirs[i];
+    ratio = median(ratios, count);
+    good = most == 0 || ratio <= most;
+    missed += !good;
+    printf("%-44s %9.2f %-3s %9.2f %-3s %7.3fx ", name, median(ours, count), unit, median(theirs, count), unit, ratio);
+    if (most > 0)
+        printf("<= %.2fx %s", most, good ? "met" : "MISSED");
+    printf("\n%-44s   against %s, %d pairs\n", "", reference, count);
+    fprintf(json,
+            "%s  {\"figure\": \"%s\", \"reference\": \"%s\", \"unit\": \"%s\", \"median\": %.3f, "
+            "\"reference_median\": %.3f, \"ratio\": %.4f, \"most\": %.2f, \"met\": %s, \"pairs\": %d}",
+            printed++ ? ",\n" : "", name, reference, unit, median(ours, count), median(theirs, count), ratio, most,
+            good ? "true" : "false", count);
+    fflush(stdout);
+}
+
+static void bench_start(void)
+{
+    enum { PAIRS = 400, FEWER = 60 };
+    sandlock_policy *policy = make_policy();
+    double ours[PAIRS], theirs[PAIRS], fresh[PAIRS];
+    const char *const bwrap[] = {"/usr/bin/bwrap", "--ro-bind", "/", "/", "--unshare-all", "/bin/true", NULL};
+    struct host small = start_host("0"), large = start_host("1024");
+    int i;
+
+    for (i = 0; i < 20; i++)
+        start_sandboxed(policy), start_plainly(true_argv);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = start_sandboxed(policy);
+        theirs[i] = start_plainly(true_argv);
+    }
+    figure("start, execute, wait for /bin/true", "posix_spawn", "us", ours, theirs, PAIRS, 1.5);
+
+    for (i = 0; i < 20; i++)
+        ask_host(small), ask_host(large);
+    for (i = 0; i < PAIRS / 2; i++) {
+        ours[i] = ask_host(large);
+        theirs[i] = ask_host(small);
+    }
+    figure("the same in a host of 1 GiB", "the same in a small host", "us", ours, theirs, PAIRS / 2, 1.1);
+
+    for (i = 0; i < PAIRS / 2; i++) {
+        sandlock_policy *unused = make_policy();
+        double start = now_us();
+        sandlock_policy_check(unused, NULL);
+        fresh[i] = now_us() - start;
+        start = now_us();
+        sandlock_policy_check(unused, NULL);
+        theirs[i] = now_us() - start;
+        sandlock_policy_free(unused);
+    }
+    figure("use of a policy for the first time", "use of it again", "us", fresh, theirs, PAIRS / 2, 0);
+
+    if (access(bwrap[0], X_OK) == 0) {
+        for (i = 0; i < FEWER; i++) {
+            ours[i] = start_sandboxed(policy);
+            theirs[i] = start_plainly(bwrap);
+        }
+        figure("start, execute, wait for /bin/true", "bubblewrap --unshare-all", "us", ours, theirs, FEWER, 0);
+    } else {
+        printf("bubblewrap is not installed: no figure beside it\n");
+    }
+    sandlock_policy_free(policy);
+}
+
+static void bench_calls(void)
+{
+    enum { PAIRS = 25 };
+    const char *const getppid[] = {probe, "time-getppid", "300000", NULL};
+    const char *const openat[] = {probe, "time-openat", "20000", "/usr/share/common-licenses/BSD", NULL};
+    sandlock_policy *policy = make_policy();
+    double ours[PAIRS], theirs[PAIRS], bare[PAIRS];
+    int i;
+
+    sandlock_policy_allow_path(policy, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_sandboxed(policy, getppid);
+        theirs[i] = measure_reference(FILTERED, getppid);
+        bare[i] = measure_reference(BARE, getppid);
+    }
+    figure("getppid in the program", "under a filter of one instruction", "ns", ours, theirs, PAIRS, 1.1);
+    figure("getppid in the program", "bare", "ns", ours, bare, PAIRS, 0);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_sandboxed(policy, openat);
+        theirs[i] = measure_reference(FILTERED_AND_CONFINED, openat);
+        bare[i] = measure_reference(BARE, openat);
+    }
+    figure("openat and close in the program", "the same Landlock rules, that filter", "ns", ours, theirs, PAIRS, 1.1);
+    figure("openat and close in the program", "bare", "ns", ours, bare, PAIRS, 0);
+    sandlock_policy_free(policy);
+}
+
+int main(int argc, char **argv)
+{
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    if (length < 0)
+        die("/proc/self/exe");
+    memcpy(directory, self, sizeof self);
+    *strrchr(directory, '/') = 0;
+    snprintf(probe, sizeof probe, "%s/probe", directory);
+    if (argc == 3 && !strcmp(argv[1], "--host"))
+        run_host((size_t)atol(argv[2]));
+    if (argc != 2 || !(json = fopen(argv[1], "w"))) {
+        fprintf(stderr, "usage: bench JSON-FILE\n");
+        return 2;
+    }
+    printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");
+    fprintf(json, "[\n");
+    bench_start();
+    bench_calls();
+    fprintf(json, "\n]\n");
+    fclose(json);
+    if (missed)
+        printf("%d figures missed\n", missed);
+    return missed != 0;
+}
