@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::numbered;
 use crate::report::Report;
 use crate::sys;
+use crate::sys::event::{Wait, poll};
 
 numbered! {
     /// Why a sandbox ended.
@@ -75,11 +76,25 @@ pub struct Outcome {
     pub usage: Usage,
 }
 
+impl Outcome {
+    /// Nothing is known.
+    fn lost() -> Self {
+        Self {
+            reason: Reason::Lost,
+            exit_code: None,
+            signal: None,
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            usage: Usage::default(),
+        }
+    }
+}
+
 /// What the warden reports once the program runs.
 pub(crate) struct Started {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
-    pub(crate) report: Report,
+    pub(crate) report: Arc<Report>,
 }
 
 enum Phase {
@@ -148,6 +163,24 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// The warden is gone. If it has not said how things ended, it never will: nobody must wait for that.
+    pub(crate) fn abandon(&self) {
+        let bug = || {
+            Error::new(
+                ErrorKind::Internal,
+                Stage::Spawn,
+                "a bug in libsandlock ended the sandbox's thread",
+            )
+        };
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Starting => state.phase = Phase::Failed(bug()),
+            Phase::Running => state.phase = Phase::Ended(Arc::new(Outcome::lost())),
+            Phase::Failed(_) | Phase::Ended(_) => return,
+        }
+        self.changed.notify_all();
+    }
+
     /// Waits until the program runs, or could not be started.
     pub(crate) fn wait_started(&self) -> Result<Arc<Started>> {
         let mut state = self.state.lock();
@@ -159,6 +192,16 @@ impl Shared {
             }
         }
     }
+}
+
+/// How long a waiting thread stays awake for the warden to finish, once the program has ended.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Milliseconds for poll(2), rounded up so that the deadline has passed when it returns.
+pub(crate) fn timeout_until(deadline: Option<Instant>) -> i32 {
+    let Some(deadline) = deadline else { return -1 };
+    let left = deadline.saturating_duration_since(Instant::now());
+    i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
 /// A sandbox whose program was started. Dropping it kills what still runs.
@@ -214,6 +257,14 @@ impl Process {
         self.check_owner()?;
         // A deadline too far to be represented is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // The program's end wakes this thread and the warden at the same time, instead of one after the other; what the warden
+        // has yet to do then is usually done in less time than it takes to fall asleep and be woken.
+        if self.ended().is_none() && self.program_ends_before(deadline) {
+            let patience = Instant::now() + PATIENCE;
+            while self.ended().is_none() && Instant::now() < patience {
+                std::thread::yield_now();
+            }
+        }
         let mut state = self.shared.state.lock();
         loop {
             if let Phase::Ended(outcome) = &state.phase {
@@ -228,6 +279,27 @@ impl Process {
                         return Ok(None);
                     }
                 }
+            }
+        }
+    }
+
+    fn ended(&self) -> Option<Arc<Outcome>> {
+        match &self.shared.state.lock().phase {
+            Phase::Ended(outcome) => Some(Arc::clone(outcome)),
+            _ => None,
+        }
+    }
+
+    /// Waits for the end of the program itself; false if the deadline passes first.
+    fn program_ends_before(&self, deadline: Option<Instant>) -> bool {
+        let mut program = [Wait::readable(self.pidfd())];
+        loop {
+            match poll(&mut program, timeout_until(deadline)) {
+                Ok(()) => return program[0].ready(),
+                // A signal of the host's: wait on.
+                Err(sys::Errno(libc::EINTR)) => {}
+                // Out of memory, say: the other way of waiting does without.
+                Err(_) => return false,
             }
         }
     }
@@ -286,8 +358,35 @@ impl Drop for Process {
             std::mem::forget(warden);
             return;
         }
+        if self.ended().is_some() {
+            // It has nothing left to do but to end; it holds nothing of the sandbox any more.
+            return;
+        }
         self.request_end(Reason::Killed);
         // An error would be a panic of the warden, which has then ended as well.
         let _ = warden.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warden_that_disappears_leaves_nobody_waiting() {
+        let shared = Shared::new().unwrap();
+        shared.abandon();
+        assert_eq!(
+            shared.wait_started().err().map(|error| error.kind()),
+            Some(ErrorKind::Internal)
+        );
+        // What was said before stays said.
+        shared.abandon();
+        shared.set_ended(Outcome {
+            exit_code: Some(3),
+            ..Outcome::lost()
+        });
+        shared.abandon();
+        assert!(matches!(&shared.state.lock().phase, Phase::Ended(outcome) if outcome.exit_code == Some(3)));
     }
 }

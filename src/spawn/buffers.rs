@@ -1,10 +1,10 @@
 //! Strings and pointer arrays for exec.
 
 use std::ffi::{CStr, CString, c_char};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::policy::process::{Environment, MINIMAL_ENVIRONMENT, ProcessSettings};
+use crate::sys;
 
 /// Where execvp(3) looks without a PATH.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -12,7 +12,7 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// What will be executed, with what arguments and environment.
 pub(super) struct Launch {
     argv: Vec<CString>,
-    environment: Vec<CString>,
+    environment: Variables,
     candidates: Vec<CString>,
 }
 
@@ -26,7 +26,7 @@ impl Launch {
                 "argv names no program",
             ));
         };
-        let environment = environment(settings);
+        let environment = Variables::new(settings);
         let candidates = candidates(program, &environment)?;
         Ok(Self {
             argv,
@@ -43,19 +43,12 @@ impl Launch {
     /// The arrays for the plan, which borrow from `self`.
     pub(super) fn arrays(&self) -> Arrays<'_> {
         let end = std::iter::once(std::ptr::null());
-        let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-            strings
-                .iter()
-                .map(|string| string.as_ptr())
-                .chain(end.clone())
-                .collect()
-        };
         let shell = [c"/bin/sh".as_ptr(), std::ptr::null()];
-        let arguments = self.argv.iter().skip(1).map(|argument| argument.as_ptr());
+        let arguments = || self.argv.iter().map(|argument| argument.as_ptr());
         Arrays {
-            argv: pointers(&self.argv),
-            envp: pointers(&self.environment),
-            shell_argv: shell.into_iter().chain(arguments).chain(end.clone()).collect(),
+            argv: arguments().chain(end.clone()).collect(),
+            envp: self.environment.pointers().chain(end.clone()).collect(),
+            shell_argv: shell.into_iter().chain(arguments().skip(1)).chain(end).collect(),
             candidates: self.candidates.iter().map(CString::as_c_str).collect(),
         }
     }
@@ -69,26 +62,66 @@ pub(super) struct Arrays<'a> {
     pub(super) candidates: Vec<&'a CStr>,
 }
 
-fn environment(settings: &ProcessSettings) -> Vec<CString> {
-    let mut variables: Vec<CString> = match settings.environment {
-        Environment::Minimal => MINIMAL_ENVIRONMENT.iter().map(|&entry| entry.to_owned()).collect(),
-        Environment::Inherit => std::env::vars_os()
-            .filter_map(|(name, value)| {
-                let mut entry = name.into_vec();
-                entry.push(b'=');
-                entry.extend_from_slice(value.as_bytes());
-                CString::new(entry).ok()
-            })
-            .collect(),
-    };
-    for (name, value) in &settings.variables {
-        variables.retain(|entry| value_of(entry, name.to_bytes()).is_none());
-        if let Some(value) = value {
-            let entry = [name.to_bytes(), b"=", value.to_bytes()].concat();
-            variables.extend(CString::new(entry));
+/// Environment variables as "NAME=VALUE", one behind the other: a host may have many, and every start copies them.
+struct Variables {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Variables {
+    /// The variables that `settings` ask for.
+    fn new(settings: &ProcessSettings) -> Self {
+        let mut variables = Self {
+            bytes: Vec::with_capacity(4096),
+            starts: Vec::with_capacity(64),
+        };
+        let changed = |entry: &CStr| {
+            settings
+                .variables
+                .iter()
+                .any(|(name, _)| value_of(entry, name.to_bytes()).is_some())
+        };
+        let mut keep = |entry: &CStr| {
+            if !changed(entry) {
+                variables.push(&[entry.to_bytes()]);
+            }
+        };
+        match settings.environment {
+            Environment::Minimal => MINIMAL_ENVIRONMENT.iter().copied().for_each(keep),
+            Environment::Inherit => sys::process::visit_environment(&mut keep),
         }
+        for (name, value) in &settings.variables {
+            if let Some(value) = value {
+                variables.push(&[name.to_bytes(), b"=", value.to_bytes()]);
+            }
+        }
+        variables
     }
-    variables
+
+    fn push(&mut self, parts: &[&[u8]]) {
+        self.starts.push(self.bytes.len());
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        self.bytes.push(0);
+    }
+
+    /// The entries, up to and with their NULs.
+    fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.bytes.len()]);
+        self.starts
+            .iter()
+            .zip(ends)
+            .map(|(&start, end)| &self.bytes[start..end])
+    }
+
+    fn pointers(&self) -> impl Iterator<Item = *const c_char> {
+        self.entries().map(|entry| entry.as_ptr().cast())
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.entries()
+            .filter_map(|entry| CStr::from_bytes_with_nul(entry).ok())
+            .find_map(|entry| value_of(entry, name))
+    }
 }
 
 fn value_of<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a [u8]> {
@@ -96,15 +129,12 @@ fn value_of<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// The paths to try for `program`: itself if it has a slash, else one for each directory of the PATH that it will have.
-fn candidates(program: &CStr, environment: &[CString]) -> Result<Vec<CString>> {
+fn candidates(program: &CStr, environment: &Variables) -> Result<Vec<CString>> {
     let name = program.to_bytes();
     if name.contains(&b'/') {
         return Ok(vec![program.to_owned()]);
     }
-    let path = environment
-        .iter()
-        .find_map(|entry| value_of(entry, b"PATH"))
-        .unwrap_or(DEFAULT_PATH);
+    let path = environment.get(b"PATH").unwrap_or(DEFAULT_PATH);
     let join = |directory: &[u8]| {
         // An empty element is the working directory.
         let parts: &[&[u8]] = if directory.is_empty() {
@@ -150,12 +180,14 @@ mod tests {
         settings.set_variable(c"HOME".into(), Some(c"/h=1".into())).unwrap();
         settings.set_variable(c"LANG".into(), None).unwrap();
         settings.set_variable(c"LAN".into(), Some(c"\xff".into())).unwrap();
+        let variables = Variables::new(&settings);
+        let entries: Vec<&[u8]> = variables.entries().collect();
         assert_eq!(
-            environment(&settings),
+            entries,
             [
-                c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
-                c"HOME=/h=1".into(),
-                CString::from(c"LAN=\xff")
+                &b"PATH=/usr/local/bin:/usr/bin:/bin\0"[..],
+                b"HOME=/h=1\0",
+                b"LAN=\xff\0"
             ]
         );
     }

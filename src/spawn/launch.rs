@@ -6,6 +6,8 @@ use std::ffi::c_void;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
+use parking_lot::Mutex;
+
 use crate::child;
 use crate::plan::{ChildPlan, Exec, PlannedStep, Record};
 use crate::sys;
@@ -18,7 +20,8 @@ use super::streams;
 
 /// Memory for a child: a stack, and above it the record.
 pub(super) struct Arena {
-    mapping: Mapping,
+    mapping: Option<Mapping>,
+    shared: bool,
 }
 
 /// The child's code needs a few hundred bytes; system calls run on the kernel's own stack.
@@ -26,20 +29,37 @@ const STACK: usize = 32 << 10;
 /// Room for the record, page-aligned on every architecture.
 const RECORD: usize = 64 << 10;
 
+/// Private mappings of former children, for the next ones: to map and unmap memory interrupts every processor that the host
+/// runs on. Only a few, and never waited for.
+static SPARE: Mutex<Vec<Mapping>> = Mutex::new(Vec::new());
+const MOST_SPARE: usize = 4;
+
 impl Arena {
-    /// Maps it. `shared`: for a child with a copy of the host's memory.
+    /// Maps it, or takes a spare one. `shared`: for a child with a copy of the host's memory.
     pub(super) fn new(shared: bool) -> sys::Result<Self> {
         const { assert!(size_of::<Record>() <= RECORD) };
-        let mapping = Mapping::new(STACK + RECORD, shared)?;
-        let arena = Self { mapping };
-        // SAFETY: the record's place is inside the mapping, aligned and not yet used.
+        let spare = if shared {
+            None
+        } else {
+            SPARE.try_lock().and_then(|mut spare| spare.pop())
+        };
+        let mapping = match spare {
+            Some(mapping) => mapping,
+            None => Mapping::new(STACK + RECORD, shared)?,
+        };
+        let arena = Self {
+            mapping: Some(mapping),
+            shared,
+        };
+        // SAFETY: the record's place is inside the mapping, aligned, and used by nobody: its last user is gone.
         unsafe { arena.record_place().write(Record::new()) };
         Ok(arena)
     }
 
     fn record_place(&self) -> *mut Record {
-        // SAFETY: RECORD is less than the mapping's length.
-        unsafe { self.mapping.end().sub(RECORD) }.cast()
+        let end = self.mapping.as_ref().map_or(ptr::null_mut(), Mapping::end);
+        // Inside the mapping: RECORD is less than its length.
+        end.wrapping_sub(RECORD).cast()
     }
 
     /// What the child has written.
@@ -51,6 +71,17 @@ impl Arena {
     /// Where the stack, which grows down, begins.
     fn stack_top(&self) -> *mut c_void {
         self.record_place().cast()
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let Some(mapping) = self.mapping.take().filter(|_| !self.shared) else {
+            return;
+        };
+        if let Some(mut spare) = SPARE.try_lock().filter(|spare| spare.len() < MOST_SPARE) {
+            spare.push(mapping);
+        }
     }
 }
 
@@ -119,14 +150,13 @@ fn start_copy(argument: *mut c_void) -> sys::Result<Launched> {
     drop(writer);
     let mut nothing = [0; 1];
     while sys::fd::read(reader.as_raw_fd(), &mut nothing) == Err(sys::Errno(libc::EINTR)) {}
-    match sys::process::open_pidfd(pid) {
-        // SAFETY: the descriptor was just made and nobody else has it.
-        Ok(pidfd) => Ok(Launched {
-            pid,
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        }),
-        Err(errno) => stand_in_for_pidfd(pid).ok_or(errno),
-    }
+    let pidfd = match sys::process::open_pidfd(pid) {
+        Ok(pidfd) => pidfd,
+        Err(errno) => return stand_in_for_pidfd(pid).ok_or(errno),
+    };
+    // SAFETY: the descriptor was just made and nobody else has it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Launched { pid, pidfd })
 }
 
 /// A pipe that closes when the child ends, in place of a pidfd, which tools like valgrind 3.19 do not know.

@@ -5,11 +5,13 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use crate::compile::Compiled;
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
 use crate::policy::{Policy, ProcessSettings};
 use crate::probe::Privileges;
+use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
 
@@ -27,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) domain: Option<OwnedFd>,
     /// The working directory.
     pub(crate) cwd: Option<OwnedFd>,
+    /// The report of a run in which every step succeeds.
+    pub(crate) report: Arc<Report>,
     stamps: Vec<(CString, Option<FileId>)>,
     privileges: Privileges,
 }
@@ -84,6 +88,7 @@ impl Prepared {
             cwd: cwd.map(|opened| opened.fd),
             settings: policy.process.clone(),
             policy: policy.clone(),
+            report: Arc::new(Report::new(compiled.decisions.rows().to_vec())),
             compiled,
             stamps,
             privileges,

@@ -10,6 +10,7 @@
 //! 5. The filter is installed immediately before exec, so that it need not allow what the set-up does.
 
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
@@ -217,7 +218,11 @@ impl<'a> Steps<'a> {
 
     /// The report: what was decided, corrected by what the steps in `record` came to, and by the errno that kept the
     /// warden from a domain of its own, if one did.
-    pub(super) fn report(&self, record: &Record, terminal: bool, no_domain: i32) -> Report {
+    pub(super) fn report(&self, record: &Record, terminal: bool, no_domain: i32) -> Arc<Report> {
+        let all_well = (0..self.planned.len()).all(|index| record.outcome(index) == 0);
+        if all_well && !terminal && no_domain == 0 {
+            return Arc::clone(&self.prepared.report);
+        }
         let mut rows = self.prepared.compiled.decisions.rows().to_vec();
         for row in &mut rows {
             if row.feature == Feature::KillAll && no_domain != 0 {
@@ -245,7 +250,7 @@ impl<'a> Steps<'a> {
                 set_failed(row, purpose.what, errno);
             }
         }
-        Report::new(rows)
+        Arc::new(Report::new(rows))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::plan::Progress;
-use crate::process::{Captured, Outcome, Reason, Shared, Started, Usage};
+use crate::process::{Captured, Outcome, Reason, Shared, Started, Usage, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
 use crate::sys::limits::CpuSet;
@@ -88,8 +88,18 @@ fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
     (!prepared.settings.cpus.is_empty()).then_some(set)
 }
 
+/// Tells those who wait that the warden is gone, however it goes.
+struct Farewell<'a>(&'a Shared);
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// The thread's body.
 pub(super) fn run(mut job: Job, shared: &Shared) {
+    let _farewell = Farewell(shared);
     match start(&mut job) {
         Ok((started, watch)) => {
             shared.set_started(started);
@@ -389,13 +399,6 @@ impl Watch {
             usage,
         }
     }
-}
-
-/// Milliseconds for poll(2), rounded up so that the deadline has passed when it returns.
-fn timeout_until(deadline: Option<Instant>) -> i32 {
-    let Some(deadline) = deadline else { return -1 };
-    let left = deadline.saturating_duration_since(Instant::now());
-    i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
 /// A stream being captured.

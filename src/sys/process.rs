@@ -76,6 +76,26 @@ pub fn open_pidfd(pid: i32) -> Result<i32> {
     i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
+/// Calls `visit` with every variable of the host's environment, as "NAME=VALUE". Like every reader of `environ` in C, it
+/// relies on no other thread changing the environment meanwhile; the manual says so.
+pub fn visit_environment(mut visit: impl FnMut(&CStr)) {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    // SAFETY: reading a global that libc defines.
+    let mut next = unsafe { environ };
+    while !next.is_null() {
+        // SAFETY: the array ends with null, which was not reached yet.
+        let entry = unsafe { *next };
+        if entry.is_null() {
+            return;
+        }
+        // SAFETY: entries are NUL-terminated strings.
+        visit(unsafe { CStr::from_ptr(entry) });
+        next = next.wrapping_add(1);
+    }
+}
+
 /// Ends the calling process at once.
 pub fn exit(status: i32) -> ! {
     // SAFETY: ends the process without running any of the host's exit handlers.
