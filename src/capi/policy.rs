@@ -207,7 +207,8 @@ pub extern "C" fn sandlock_policy_set_limit(
 }
 
 /// Sets a variable of the program's environment, or removes it if `value` is NULL. Without this and
-/// sandlock_policy_clear_env() the program has the host's environment as it is at spawn, secrets included.
+/// sandlock_policy_clear_env() the program has the host's environment as it is at spawn, secrets included; no other thread
+/// may then change the environment (setenv(3)) while a program is being started.
 ///
 /// INVALID_ARGUMENT: NULL, an empty name, a name with '='. The thread rule of policies.
 #[unsafe(no_mangle)]

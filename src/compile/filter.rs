@@ -187,7 +187,7 @@ impl FilterSpec {
         code.asm.place(native);
         code.asm.load(NUMBER_OFFSET);
         let ranges = self.ranges(&mut code);
-        code.emit_search(&ranges);
+        code.emit_search(&leaves(&ranges));
         // Within reach of the search; the rules get their own at the end.
         code.emit_exits();
         code.emit_rules();
@@ -244,7 +244,7 @@ struct Emitter {
 
 /// Most numbers that are told apart one by one at a leaf of the search, instead of searching on: fewer instructions for
 /// about as many steps.
-const LEAF: usize = 2;
+const LEAF: usize = 3;
 
 impl Emitter {
     /// The label of the return for `action`.
@@ -272,26 +272,14 @@ impl Emitter {
         label
     }
 
-    /// Finds the range that the number in the accumulator lies in, among `ranges`, of which it lies in one.
-    fn emit_search(&mut self, ranges: &[Range]) {
-        if let Some((exceptions, target)) = leaf(ranges) {
-            for (index, exception) in exceptions.iter().enumerate() {
-                let last = index + 1 == exceptions.len();
-                let next = if last { target } else { self.asm.label() };
-                self.asm
-                    .branch(Condition::Equal, exception.first, exception.target, next);
-                if !last {
-                    self.asm.place(next);
-                }
-            }
-            if exceptions.is_empty() {
-                self.asm.goto(target);
-            }
-            return;
+    /// Goes where the number in the accumulator is to go, which is in one of `leaves`.
+    fn emit_search(&mut self, leaves: &[Leaf]) {
+        if let [leaf] = leaves {
+            return self.emit_leaf(leaf);
         }
-        let (lower, upper) = ranges.split_at(ranges.len() / 2);
+        let (lower, upper) = leaves.split_at(leaves.len() / 2);
         let sides = [lower, upper].map(|side| match side {
-            [only] => (only.target, None),
+            [Leaf { singles, target, .. }] if singles.is_empty() => (*target, None),
             _ => (self.asm.label(), Some(side)),
         });
         let [(no, _), (yes, _)] = sides;
@@ -302,6 +290,18 @@ impl Emitter {
                 self.emit_search(side);
             }
         }
+    }
+
+    fn emit_leaf(&mut self, leaf: &Leaf) {
+        let Some((last, others)) = leaf.singles.split_last() else {
+            return self.asm.goto(leaf.target);
+        };
+        for single in others {
+            let next = self.asm.label();
+            self.asm.branch(Condition::Equal, single.first, single.target, next);
+            self.asm.place(next);
+        }
+        self.asm.branch(Condition::Equal, last.first, last.target, leaf.target);
     }
 
     fn emit_rules(&mut self) {
@@ -420,22 +420,49 @@ struct Word {
     mask: u32,
 }
 
-/// If all but a few single numbers of `ranges` go to one target: those numbers, and the target.
-fn leaf(ranges: &[Range]) -> Option<(Vec<Range>, Label)> {
-    if ranges.len() > 2 * LEAF + 1 {
-        return None;
+/// A leaf of the search: numbers from `first` up to the next leaf go to `target`, but for a few single ones.
+struct Leaf {
+    first: u32,
+    singles: Vec<Range>,
+    target: Label,
+}
+
+/// Gathers neighbouring ranges into leaves, each as large as it can be.
+fn leaves(ranges: &[Range]) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    let mut start = 0;
+    while start < ranges.len() {
+        let mut found = Leaf {
+            first: ranges[start].first,
+            singles: Vec::new(),
+            target: ranges[start].target,
+        };
+        let mut end = start + 1;
+        while let Some(larger) = leaf(ranges, start, end + 1) {
+            found = larger;
+            end += 1;
+        }
+        leaves.push(found);
+        start = end;
     }
-    let single = |index: usize| {
+    leaves
+}
+
+/// The ranges from `start` to before `end` as one leaf, if all but a few of them are single numbers or go to one target.
+fn leaf(ranges: &[Range], start: usize, end: usize) -> Option<Leaf> {
+    let is_single = |index: usize| {
         ranges
             .get(index + 1)
             .is_some_and(|next| next.first == ranges[index].first + 1)
     };
-    ranges.iter().map(|range| range.target).find_map(|target| {
-        let others: Vec<usize> = (0..ranges.len())
-            .filter(|&index| ranges[index].target != target)
-            .collect();
-        (others.len() <= LEAF && others.iter().all(|&index| single(index)))
-            .then(|| (others.iter().map(|&index| ranges[index]).collect(), target))
+    let members = ranges.get(start..end)?;
+    members.iter().map(|range| range.target).find_map(|target| {
+        let others = || (start..end).filter(|&index| ranges[index].target != target);
+        (others().count() <= LEAF && others().all(is_single)).then(|| Leaf {
+            first: ranges[start].first,
+            singles: others().map(|index| ranges[index]).collect(),
+            target,
+        })
     })
 }
 

@@ -5,6 +5,8 @@ pub mod arch;
 mod bpf;
 pub mod defaults;
 pub mod filter;
+#[cfg(test)]
+mod golden_tests;
 pub mod landlock;
 pub mod mechanism;
 #[cfg(any(test, feature = "sim"))]

@@ -293,5 +293,5 @@ fn rules_without_effect_or_sense_are_refused_all_at_once() {
 #[test]
 fn default_filter_stays_short() {
     let length = denylist(&[]).compile().unwrap().len();
-    assert!(length <= 180, "{length} instructions");
+    assert!(length <= 160, "{length} instructions");
 }

@@ -1,0 +1,185 @@
+//! What policies compile to, as text that reviewers can read, kept in `golden/`. SANDLOCK_WRITE_GOLDEN=1 writes it anew.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::arch::Arch;
+use super::defaults::Gaps;
+use super::filter::{Action, ArgumentTest, Compare, FilterSpec, Rule};
+use super::mechanism::Decisions;
+use super::{landlock, syscalls};
+use crate::feature::Strictness;
+use crate::policy::syscalls::{SyscallMode, SyscallRules};
+use crate::policy::{Access, PathRule, Policy};
+use crate::probe::Capabilities;
+
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/compile/golden")
+        .join(name);
+    if std::env::var_os("SANDLOCK_WRITE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        golden == text,
+        "{name} is not what the policy compiles to; if that is right, SANDLOCK_WRITE_GOLDEN=1"
+    );
+}
+
+fn action(action: Action) -> String {
+    match action {
+        Action::Allow => "allow".to_owned(),
+        Action::Errno(libc_errno) => match i32::from(libc_errno) {
+            libc::EPERM => "EPERM".to_owned(),
+            libc::ENOSYS => "ENOSYS".to_owned(),
+            other => format!("errno {other}"),
+        },
+        Action::Kill => "kill".to_owned(),
+        Action::Notify => "notify".to_owned(),
+    }
+}
+
+fn test(test: &ArgumentTest) -> String {
+    let compare = match test.compare {
+        Compare::Equal => "==",
+        Compare::NotEqual => "!=",
+        Compare::AtLeast => ">=",
+        Compare::AtMost => "<=",
+    };
+    let mask = match test.mask {
+        0xffff_ffff | u64::MAX => String::new(),
+        mask => format!(" & {mask:#x}"),
+    };
+    format!("{:?} {}{mask} {compare} {:#x}", test.width, test.index, test.value).to_lowercase()
+}
+
+fn rule(rule: &Rule) -> String {
+    let mut text = String::new();
+    for clause in &rule.clauses {
+        let tests: Vec<_> = clause.tests.iter().map(test).collect();
+        let _ = write!(text, "{} if {}; ", action(clause.action), tests.join(" and "));
+    }
+    let otherwise = action(rule.otherwise);
+    if text.is_empty() {
+        otherwise
+    } else {
+        format!("{text}else {otherwise}")
+    }
+}
+
+fn describe(spec: &FilterSpec) -> String {
+    let mut text = format!(
+        "{:?}, {} and up ENOSYS, not listed {}\n",
+        spec.arch,
+        spec.first_unknown,
+        action(spec.otherwise)
+    );
+    let mut lines: Vec<_> = spec
+        .rules
+        .iter()
+        .map(|(&number, found)| format!("{}: {}\n", spec.arch.name(number).unwrap_or("?"), rule(found)))
+        .collect();
+    lines.sort();
+    text.extend(lines);
+    text
+}
+
+#[test]
+fn default_filters_are_as_recorded() {
+    let gaps = Gaps {
+        metadata: true,
+        listen: true,
+    };
+    for arch in Arch::ALL {
+        for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {
+            let rules = SyscallRules {
+                mode,
+                rules: Vec::new(),
+            };
+            let spec = syscalls::filter(&rules, gaps, arch).unwrap();
+            check(
+                &format!("{}_{arch:?}.txt", mode.name()).to_lowercase(),
+                &describe(&spec),
+            );
+        }
+    }
+}
+
+#[test]
+fn rulesets_are_as_recorded() {
+    let mut policy = Policy::new();
+    for (path, bits) in [
+        (c"/usr", Access::READ | Access::EXECUTE),
+        (c"/work", Access::READ | Access::WRITE),
+        (c"/opt", Access::EXECUTE | Access::OPTIONAL),
+    ] {
+        policy
+            .paths
+            .push(PathRule::new(path.into(), Access::from_bits(bits).unwrap()).unwrap());
+    }
+    policy.set_all_strictness(Strictness::BestEffort);
+    let mut text = String::new();
+    for abi in 1..=7 {
+        let kernel = kernel(abi);
+        let compiled = super::compile(&policy, &kernel).unwrap();
+        let _ = writeln!(text, "ABI {abi}\n  program: {}", ruleset(compiled.ruleset.as_ref()));
+        let _ = writeln!(text, "  warden:  {}", ruleset(compiled.domain.as_ref()));
+    }
+    check("rulesets.txt", &text);
+}
+
+fn ruleset(spec: Option<&landlock::RulesetSpec>) -> String {
+    let Some(spec) = spec else { return "none".to_owned() };
+    let mut text = format!(
+        "files {:?} network {:?} scopes {:?}",
+        spec.files, spec.network, spec.scopes
+    );
+    for grant in &spec.rules {
+        let optional = if grant.optional { ", optional" } else { "" };
+        let _ = write!(
+            text,
+            "\n    {:?}: {:?}; as a file {:?}{optional}",
+            grant.path, grant.directory, grant.file
+        );
+    }
+    if spec.refer_everywhere {
+        text.push_str("\n    \"/\": Refer");
+    }
+    text
+}
+
+fn kernel(landlock_abi: u32) -> Capabilities {
+    Capabilities {
+        landlock_abi,
+        landlock_errno: if landlock_abi == 0 { libc::EOPNOTSUPP } else { 0 },
+        seccomp_filter: true,
+        seccomp_notify: true,
+        close_range: true,
+        unlimited_processes: false,
+        privileged: false,
+    }
+}
+
+#[test]
+fn decisions_are_as_recorded() {
+    let mut policy = Policy::new();
+    policy.set_all_strictness(Strictness::BestEffort);
+    let mut text = String::new();
+    for abi in 0..=7 {
+        let decisions = Decisions::new(&policy, &kernel(abi), &mut Vec::new());
+        let _ = writeln!(text, "ABI {abi}");
+        for row in decisions.rows() {
+            let _ = writeln!(
+                text,
+                "  {}: {} | {} | {}",
+                row.feature.name(),
+                row.state.name(),
+                row.mechanism,
+                row.detail
+            );
+        }
+    }
+    check("decisions.txt", &text);
+}
