@@ -76,6 +76,12 @@ static const struct attack_case cases[] = {
     {FILES("change_times", "utimensat", "%T/secret"), OFF(FILES_METADATA)},
     {FILES("change_extended_attribute", "setxattr", "%T/secret"), OFF(FILES_METADATA)},
     {FILES("change_flags_by_ioctl", "setflags", "%T/readable/file"), OFF(FILES_METADATA)},
+    {FILES("make_whiteout_device", "whiteout", "%T/writable/file", "%T/writable/moved"), OFF(SYSCALLS)},
+    {FILES("take_lease", "lease", "%T/readable/file"), OFF(SYSCALLS)},
+    {FILES("make_btrfs_subvolume_by_ioctl", "request", "%T/readable", "5000940e"), OFF(FILES_METADATA)},
+    {FILES("destroy_btrfs_subvolume_by_ioctl", "request", "%T/readable", "5000940f"), OFF(FILES_METADATA)},
+    {FILES("encrypt_directory_by_ioctl", "request", "%T/readable", "800c6613"), OFF(FILES_METADATA)},
+    {FILES("remove_encryption_key_by_ioctl", "request", "%T/readable", "c0406618"), OFF(FILES_METADATA)},
     {FILES("read_memory_of_another_process_in_proc", "proc-mem", "%P", "%A"), .grants = READ_PROC,
         .ablation = {.disable = {LANDLOCK}}},
     {FILES("use_inherited_descriptor", "use-descriptor", "77"), OFF(DESCRIPTORS)},
@@ -148,6 +154,7 @@ static const struct attack_case cases[] = {
     {PROCESSES("limit_another_process", "prlimit", "%P"), OFF(SYSCALLS)},
     {PROCESSES("renice_another_process", "renice", "%P"), OFF(SYSCALLS)},
     {PROCESSES("pin_another_process", "affinity", "%P"), OFF(SYSCALLS)},
+    {PROCESSES("make_children_of_the_host", "adopt-out"), OFF(SYSCALLS)},
     {PROCESSES("share_session_of_host", "session"), OFF(SESSION)},
     {PROCESSES("become_root_by_setuid_program", "run-setuid", "%S"), .who = AS_USER, .no_ablation = 1},
     {PROCESSES("become_another_user_by_setuid_program", "run-setuid", "%S"), .who = AS_ROOT, OFF(NO_NEW_PRIVS)},
@@ -188,6 +195,7 @@ static void make_files(void)
         exit(2);
     write_text(in_tree(tree, "secret"), "secret\n");
     write_text(in_tree(tree, "readable/file"), "readable\n");
+    write_text(in_tree(tree, "writable/file"), "writable\n");
     write_text(in_tree(tree, "writeonly/file"), "not to be read\n");
     write_text(in_tree(tree, "foreign"), "of another user\n");
     chmod(in_tree(tree, "foreign"), 0600);

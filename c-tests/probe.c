@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +82,27 @@ static void print_status_line(const char *key)
     while (file && fgets(line, sizeof line, file))
         if (!strncmp(line, key, strlen(key)))
             fputs(line, stdout);
+}
+
+/* Leaves the terminal to a group that is about to be gone, with other settings. */
+static int mess_terminal(void)
+{
+    struct termios settings;
+    int status;
+    pid_t pid;
+
+    signal(SIGTTOU, SIG_IGN);
+    if (tcgetattr(0, &settings))
+        return 1;
+    settings.c_lflag &= ~(tcflag_t)(ECHO | ICANON);
+    if (tcsetattr(0, TCSANOW, &settings))
+        return 2;
+    pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        _exit(tcsetpgrp(0, getpid()) != 0);
+    }
+    return waitpid(pid, &status, 0) != pid || status != 0;
 }
 
 /* Writes as many bytes to each stream, by turns. */
@@ -178,6 +200,10 @@ int main(int argc, char **argv)
         printf("pid %d session %d group %d\n", getpid(), getsid(0), getpgrp());
     else if (!strcmp(topic, "foreground"))
         printf("group %d foreground %d\n", getpgrp(), tcgetpgrp(0));
+    else if (!strcmp(topic, "mess-terminal"))
+        return mess_terminal();
+    else if (!strcmp(topic, "join-group"))
+        return setpgid(0, atoi(argv[2])) < 0 ? errno : 0;
     else if (!strcmp(topic, "flood"))
         flood(atol(argv[2]));
     else if (!strcmp(topic, "write"))

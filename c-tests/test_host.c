@@ -398,6 +398,74 @@ static void program_dies_with_the_host(void)
 
 /* --- hosts with habits --- */
 
+/* poll(2) refuses more descriptors than the limit, even if they are open. */
+static void host_that_forbids_itself_descriptors_can_still_end_a_sandbox(void)
+{
+    struct rlimit saved, none;
+    sandlock_policy *policy = system_policy();
+    sandlock_process *process = spawn(policy, ARGV("sleep", "60")), *brief = spawn(policy, ARGV("sleep", "0.3"));
+    sandlock_result *result = NULL;
+    int limit;
+
+    getrlimit(RLIMIT_NOFILE, &saved);
+    none = saved;
+    for (limit = 3; limit >= 0; limit -= 3) {
+        none.rlim_cur = (rlim_t)limit;
+        setrlimit(RLIMIT_NOFILE, &none);
+    }
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(brief, 20000, &result, NULL));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_kill(process, NULL));
+    setrlimit(RLIMIT_NOFILE, &saved);
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    sandlock_process_free(brief);
+    sandlock_policy_free(policy);
+}
+
+static volatile int stop_forking;
+
+static void *fork_without_exec(void *unused)
+{
+    while (!stop_forking) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            poll(NULL, 0, 1000);
+            _exit(0);
+        }
+        poll(NULL, 0, 5);
+    }
+    return unused;
+}
+
+/* A host whose other threads fork: what those children inherit must not hold up a start. */
+static void forks_of_the_host_do_not_hold_up_a_start(void)
+{
+    sandlock_policy *shared = system_policy(), *copied = system_policy();
+    pthread_t forker;
+    double start;
+    int i;
+
+    sandlock_policy_set_flag(copied, SANDLOCK_FLAG_NO_HUGE_PAGES, true, NULL);
+    pthread_create(&forker, NULL, fork_without_exec, NULL);
+    start = seconds();
+    for (i = 0; i < 20; i++) {
+        sandlock_process *one = spawn(shared, ARGV("/bin/true")), *other = spawn(copied, ARGV("/bin/true"));
+        sandlock_process_kill(one, NULL);
+        sandlock_process_kill(other, NULL);
+        sandlock_process_free(one);
+        sandlock_process_free(other);
+        if (i == 0)
+            CHECK(seconds() - start < 5);
+    }
+    stop_forking = 1;
+    pthread_join(forker, NULL);
+    while (wait(NULL) > 0)
+        ;
+    sandlock_policy_free(shared);
+    sandlock_policy_free(copied);
+}
+
 static void status_survives_a_host_that_ignores_its_children(void)
 {
     sandlock_policy *policy = system_policy();
@@ -549,6 +617,7 @@ TESTS(T(failed_spawn_leaves_nothing_behind), T(host_without_descriptors_gets_an_
       T(program_outlives_the_thread_that_started_it), T(several_threads_wait_while_another_kills),
       T(wait_with_a_timeout_leaves_the_program_running), T(daemons_die_with_the_program),
       T(freeing_a_live_process_kills_it_and_its_daemons), T(program_dies_with_the_host),
+      T(host_that_forbids_itself_descriptors_can_still_end_a_sandbox), T(forks_of_the_host_do_not_hold_up_a_start),
       T(status_survives_a_host_that_ignores_its_children), T(status_survives_a_host_that_reaps_everything),
       T(signals_of_the_host_disturb_nothing), T(host_can_change_its_ids_while_a_program_runs),
       T(thread_is_named_and_takes_no_signals), T(escaped_output_does_not_hold_the_result_up),

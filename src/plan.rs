@@ -27,6 +27,8 @@ pub enum Step<'a> {
     },
     /// Lead a new session, which has no controlling terminal.
     NewSession,
+    /// Lead a new process group in the same session.
+    NewGroup,
     /// Lead a new process group and make it the foreground one of `terminal`.
     Foreground {
         /// The controlling terminal.

@@ -358,10 +358,7 @@ impl Drop for Process {
             std::mem::forget(warden);
             return;
         }
-        if self.ended().is_some() {
-            // It has nothing left to do but to end; it holds nothing of the sandbox any more.
-            return;
-        }
+        // Also if the sandbox has ended: a host with one thread must have one thread afterwards, or its unshare(2) fails.
         self.request_end(Reason::Killed);
         // An error would be a panic of the warden, which has then ended as well.
         let _ = warden.join();

@@ -135,6 +135,31 @@ static int change_flags(char **argument)
     return judge("FS_IOC_SETFLAGS", ioctl(fd, FS_IOC_SETFLAGS, &flags));
 }
 
+/* A whiteout is a character device, made without mknod. */
+static int make_whiteout(char **arguments)
+{
+    return judge("renameat2", syscall(SYS_renameat2, AT_FDCWD, arguments[0], AT_FDCWD, arguments[1], 4));
+}
+
+/* A lease holds up whoever opens the file next, for as long as the kernel is patient: the host, too. */
+static int take_lease(char **argument)
+{
+    int fd = open(argument[0], O_RDONLY);
+
+    return fd < 0 ? cannot("open") : judge("F_SETLEASE", fcntl(fd, F_SETLEASE, F_RDLCK));
+}
+
+/* Requests that change things through a descriptor for reading, on file systems that know them; others say so. */
+static int file_system_request(char **arguments)
+{
+    static char nothing[256];
+    int fd = open(arguments[0], O_RDONLY);
+
+    if (fd < 0)
+        return cannot("open");
+    return judge_reached("ioctl", ioctl(fd, strtoul(arguments[1], NULL, 16), nothing));
+}
+
 /* The memory of another process, here the host: the argument is its id and an address in it. */
 static int read_memory_file(char **arguments)
 {
@@ -160,4 +185,5 @@ ATTACKS({"read", read_file}, {"list", list_directory}, {"write", write_file}, {"
         {"device-ioctl", device_ioctl}, {"mknod", make_device}, {"chmod", change_mode},
         {"fchmod", change_mode_by_descriptor}, {"fchmodat2", change_mode_fchmodat2}, {"chown", change_owner},
         {"utimensat", change_times}, {"setxattr", change_attribute}, {"setflags", change_flags},
+        {"whiteout", make_whiteout}, {"lease", take_lease}, {"request", file_system_request},
         {"proc-mem", read_memory_file}, {"use-descriptor", use_descriptor})

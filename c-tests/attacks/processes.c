@@ -87,6 +87,17 @@ static int effective_user(char **unused)
     return geteuid() != getuid() ? SUCCEEDED : REFUSED;
 }
 
+/* Makes children of whoever started this program. */
+static int adopt_out(char **unused)
+{
+    long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+
+    (void)unused;
+    if (pid == 0)
+        _exit(0);
+    return judge("clone", pid);
+}
+
 /* Leaves a daemon behind that holds a lock on the file, so that its life can be observed from outside. */
 static int leave_daemon(char **file)
 {
@@ -234,6 +245,6 @@ static int raise_limit(char **unused)
 ATTACKS({"kill", signal_host}, {"ptrace", trace_host}, {"vm-readv", read_host_memory},
         {"pidfd-getfd", take_host_descriptor}, {"prlimit", limit_host}, {"renice", renice_host}, {"affinity", pin_host},
         {"session", share_session}, {"run-setuid", run_setuid}, {"effective-user", effective_user},
-        {"daemon", leave_daemon}, {"capability", use_capability}, {"memory", take_memory}, {"heap", take_heap},
+        {"adopt-out", adopt_out}, {"daemon", leave_daemon}, {"capability", use_capability}, {"memory", take_memory}, {"heap", take_heap},
         {"descriptors", take_descriptors}, {"processes", take_processes}, {"disk", take_disk}, {"time", take_time},
         {"stack", take_stack}, {"lock", lock_memory}, {"raise-limit", raise_limit})

@@ -132,8 +132,8 @@ const METADATA: &[&str] = &[
 pub struct Gaps {
     /// File metadata must not change.
     pub metadata: bool,
-    /// No TCP server: listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
-    pub listen: bool,
+    /// No TCP: listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
+    pub network: bool,
 }
 
 /// The default rules, by name.
@@ -145,8 +145,12 @@ pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
     if gaps.metadata {
         rules.extend(METADATA.iter().map(|&name| (name, Rule::always(EPERM))));
     }
-    if gaps.listen {
+    if gaps.network {
         rules.push(("listen", Rule::always(EPERM)));
+        // TCP_ULP: another protocol in a socket that Landlock then no longer takes for TCP.
+        let tcp = is(1, libc::IPPROTO_TCP.cast_unsigned());
+        let other_protocol = is(2, libc::TCP_ULP.cast_unsigned());
+        rules.push(("setsockopt", refused_if(vec![refuse(vec![tcp, other_protocol])])));
     }
     rules
 }
@@ -200,8 +204,11 @@ fn with_arguments(metadata: bool) -> Vec<(&'static str, Rule)> {
     let fastopen = |index| refused_if(vec![refuse(any_bit(index, libc::MSG_FASTOPEN.cast_unsigned()))]);
     let own_process_only = || allowed_if(vec![permit(vec![is(0, 0)])]);
     vec![
-        ("clone", clone_without_namespaces()),
+        ("clone", clone_within_the_sandbox()),
         ("ioctl", ioctl(metadata)),
+        ("fcntl", fcntl()),
+        // A whiteout is a device node, which no access right grants.
+        ("renameat2", refused_if(vec![refuse(any_bit(4, libc::RENAME_WHITEOUT))])),
         ("prctl", prctl()),
         (
             "personality",
@@ -232,15 +239,17 @@ fn any_bit(index: u8, bits: u32) -> Vec<ArgumentTest> {
     vec![masked(index, bits, Compare::AtLeast, 1)]
 }
 
-fn clone_without_namespaces() -> Rule {
-    let namespaces = libc::CLONE_NEWNS
+/// No namespaces, and no CLONE_PARENT: what is cloned with it becomes a child of the host, which would have to reap it.
+fn clone_within_the_sandbox() -> Rule {
+    let refused = libc::CLONE_PARENT
+        | libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET;
-    refused_if(vec![refuse(any_bit(0, namespaces.cast_unsigned()))])
+    refused_if(vec![refuse(any_bit(0, refused.cast_unsigned()))])
 }
 
 /// Only PRIO_PROCESS on oneself: PRIO_PGRP and PRIO_USER may reach further than the sandbox.
@@ -249,12 +258,20 @@ fn own_priority_only() -> Rule {
 }
 
 fn ioctl(metadata: bool) -> Rule {
+    const TIOCEXCL: u32 = 0x540c;
+    const TIOCSTI: u32 = 0x5412;
     const TIOCLINUX: u32 = 0x541c;
-    let request = |value| refuse(vec![is(1, value)]);
+    const TIOCCONS: u32 = 0x541d;
+    const TIOCSETD: u32 = 0x5423;
     let mut clauses = vec![
-        // Typing for the user, or pasting, on the terminal that the sandbox shares with the host.
-        request(0x5412), // TIOCSTI
-        request(TIOCLINUX),
+        // Typing for the user, or pasting, on the terminal that the sandbox shares with the host; and taking that away.
+        refuse(vec![is(1, TIOCSTI)]),
+        refuse(vec![
+            word(1, Compare::AtLeast, TIOCLINUX),
+            word(1, Compare::AtMost, TIOCCONS),
+        ]),
+        refuse(vec![is(1, TIOCEXCL)]),
+        refuse(vec![is(1, TIOCSETD)]),
         // The host's interfaces, addresses and routes: SIOCADDRT to the end of the device-private requests. They
         // include SIOCGIF* and SIOCETHTOOL; SIOCATMARK and the like lie below.
         refuse(vec![
@@ -263,10 +280,41 @@ fn ioctl(metadata: bool) -> Rule {
         ]),
     ];
     if metadata {
-        // FS_IOC_SETFLAGS, FS_IOC_SETVERSION and FS_IOC_FSSETXATTR, 32-bit forms too: they need no write access.
-        clauses.extend([0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x401c_5820].map(request));
+        clauses.extend(file_system_requests());
     }
     refused_if(clauses)
+}
+
+/// Requests to file systems. Many change files, or the file system, through a descriptor that was opened for reading:
+/// flags, encryption, verity, btrfs subvolumes. So of their families only those pass that are known to do no harm.
+fn file_system_requests() -> Vec<Clause> {
+    const HARMLESS: &[u32] = &[
+        0x4004_9409, // FICLONE, whose target must be open for writing
+        0x4020_940d, // FICLONERANGE
+        0xc018_9436, // FIDEDUPERANGE
+        0x8008_6601, // FS_IOC_GETFLAGS
+        0xc020_660b, // FS_IOC_FIEMAP
+        0x801c_581f, // FS_IOC_FSGETXATTR
+    ];
+    // The second byte of a request names its family: 'f' (ext4, fscrypt, fsverity and common flags), btrfs, 'X' (XFS and
+    // common attributes), 'v' (versions), 'r' (FAT).
+    const FAMILIES: &[u32] = &[0x6600, 0x9400, 0x5800, 0x7600, 0x7200];
+    let harmless = HARMLESS.iter().map(|&request| permit(vec![is(1, request)]));
+    let others = FAMILIES
+        .iter()
+        .map(|&family| refuse(vec![masked(1, 0xff00, Compare::Equal, family)]));
+    harmless.chain(others).collect()
+}
+
+/// No leases: one on a file that the host opens holds the host up, and its exec too. No directory signals. No choice of
+/// the signal for a descriptor that the host may have asked to be signalled about.
+fn fcntl() -> Rule {
+    const F_SETSIG: i32 = 10;
+    refused_if(
+        [libc::F_SETLEASE, libc::F_NOTIFY, F_SETSIG]
+            .map(|command| refuse(vec![is(1, command.cast_unsigned())]))
+            .into(),
+    )
 }
 
 fn prctl() -> Rule {
@@ -359,7 +407,7 @@ mod tests {
     fn every_default_rule_names_a_known_call_once() {
         let rules = rules(Gaps {
             metadata: true,
-            listen: true,
+            network: true,
         });
         for (index, (name, _)) in rules.iter().enumerate() {
             assert!(arch::is_known(name), "{name}");

@@ -90,7 +90,7 @@ fn describe(spec: &FilterSpec) -> String {
 fn default_filters_are_as_recorded() {
     let gaps = Gaps {
         metadata: true,
-        listen: true,
+        network: true,
     };
     for arch in Arch::ALL {
         for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {

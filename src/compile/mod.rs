@@ -79,7 +79,7 @@ pub fn compile(policy: &Policy, kernel: &Capabilities) -> Result<Compiled, Vec<E
         .then(RulesetSpec::signal_scope_only);
     let gaps = Gaps {
         metadata: uses(Feature::FilesMetadata) && !policy.writes_everywhere(),
-        listen: uses(Feature::Network),
+        network: uses(Feature::Network),
     };
     // The rules are checked even if the filter is not used: a mistake in them is a mistake on every kernel.
     let filter = syscalls::filter(&policy.syscalls, gaps, Arch::NATIVE)

@@ -101,13 +101,24 @@ impl Launched {
     }
 }
 
+/// What memory a child starts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// The host's.
+    Shared,
+    /// A copy: for what belongs to the address space.
+    Copied,
+    /// A copy, by the plainest means: for tools that rewrite system calls, like valgrind.
+    PlainFork,
+}
+
 /// Clones a child that takes `steps` and executes the program. Returns when it has done so, or ended. The calling thread
 /// keeps its signal mask.
 pub(super) fn launch(
     steps: &[PlannedStep<'_>],
     arrays: &mut Arrays<'_>,
     arena: &Arena,
-    copy: bool,
+    memory: Memory,
 ) -> sys::Result<Launched> {
     let plan = ChildPlan {
         steps,
@@ -121,10 +132,10 @@ pub(super) fn launch(
     };
     let argument = ptr::from_ref(&plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
-    let launched = if copy {
-        start_copy(argument)
-    } else {
-        start_sharing(argument, arena)
+    let launched = match memory {
+        Memory::Shared => start_sharing(argument, arena),
+        Memory::Copied => start_copy(argument),
+        Memory::PlainFork => start_plain_fork(argument),
     };
     let restored = set_mask(former);
     debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
@@ -141,12 +152,21 @@ fn start_sharing(argument: *mut c_void, arena: &Arena) -> sys::Result<Launched> 
     Ok(Launched { pid: child.pid, pidfd })
 }
 
-/// Starts a child with a copy of the host's memory, and waits for exec or its end by a pipe that either closes.
 fn start_copy(argument: *mut c_void) -> sys::Result<Launched> {
+    // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and its
+    // record lies in a shared mapping.
+    let child = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
+    // SAFETY: the descriptor was just made and nobody else has it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
+    Ok(Launched { pid: child.pid, pidfd })
+}
+
+/// Starts a child by fork, and waits for exec or its end by a pipe that either closes. Another thread of the host that forks
+/// meanwhile holds the pipe open until its child executes or ends.
+fn start_plain_fork(argument: *mut c_void) -> sys::Result<Launched> {
     let (reader, writer) = streams::pipe()?;
-    // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and
-    // its record lies in a shared mapping.
-    let pid = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
+    // SAFETY: as in start_copy.
+    let pid = unsafe { sys::process::start_plain_fork(child::entry, argument) }?;
     drop(writer);
     let mut nothing = [0; 1];
     while sys::fd::read(reader.as_raw_fd(), &mut nothing) == Err(sys::Errno(libc::EINTR)) {}

@@ -10,6 +10,7 @@ mod prepare;
 mod ruleset;
 mod steps;
 mod streams;
+mod terminal;
 mod warden;
 
 use std::ffi::CString;

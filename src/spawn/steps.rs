@@ -18,8 +18,10 @@ use crate::plan::{FdMove, PlannedStep, Record, Step};
 use crate::report::{Report, Row};
 use crate::sys;
 use crate::sys::limits::CpuSet;
+use crate::sys::seccomp::Instruction;
 
 use super::prepare::Prepared;
+use super::terminal::Terminal;
 
 /// What a step is for.
 struct Purpose {
@@ -39,8 +41,10 @@ pub(super) struct Steps<'a> {
 pub(super) struct RunSteps<'a> {
     /// Process id of the host.
     pub(super) host: i32,
-    /// Terminal to become the foreground of, in the same session; None: a session of its own.
-    pub(super) terminal: Option<i32>,
+    /// The controlling terminal if the program inherits it; None: a session of its own.
+    pub(super) terminal: Option<&'a Terminal>,
+    /// A filter that keeps it out of the host's process group, if it stays in the host's session.
+    pub(super) guard: Option<&'a [Instruction]>,
     /// Descriptors.
     pub(super) moves: &'a [FdMove],
     /// Processors, if the policy names any.
@@ -63,8 +67,9 @@ impl<'a> Steps<'a> {
             Stage::Process,
             "die with the host",
         );
-        let (session, what) = match run.terminal {
-            Some(terminal) => (Step::Foreground { terminal }, "take the terminal"),
+        let (session, what) = match run.terminal.map(Terminal::to_hand_over) {
+            Some(Some(terminal)) => (Step::Foreground { terminal }, "take the terminal"),
+            Some(None) => (Step::NewGroup, "new process group"),
             None => (Step::NewSession, "new session"),
         };
         steps.add_for(Feature::Session, session, Stage::Process, what);
@@ -102,6 +107,15 @@ impl<'a> Steps<'a> {
         steps.add(Step::Descriptors(run.moves), Stage::Descriptors, "pass descriptors");
         steps.add_limits();
         steps.add(Step::UnblockSignals, Stage::Process, "unblock signals");
+        if let Some(program) = run.guard {
+            let filter = Step::Filter { program, flags: 0 };
+            steps.add_for(
+                Feature::Syscalls,
+                filter,
+                Stage::Seccomp,
+                "keep out of the host's process group",
+            );
+        }
         steps.add_filter(0);
         steps
     }
@@ -233,7 +247,7 @@ impl<'a> Steps<'a> {
             }
             if row.feature == Feature::Session && terminal && row.state == State::Enforced {
                 "process group".clone_into(&mut row.mechanism);
-                "in the foreground of the inherited terminal".clone_into(&mut row.detail);
+                "in the session of the inherited terminal".clone_into(&mut row.detail);
             }
         }
         for (index, purpose) in self.purposes.iter().enumerate() {

@@ -10,6 +10,7 @@ use crate::plan::FdMove;
 use crate::sys;
 
 use super::prepare::open_null;
+use super::terminal::Terminal;
 use super::{SpawnOptions, Stdio};
 
 const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
@@ -24,8 +25,8 @@ pub(super) struct Streams {
     pub(super) host_ends: [Option<OwnedFd>; 3],
     /// Read ends of captured streams: output and error.
     pub(super) captures: [Option<OwnedFd>; 2],
-    /// The controlling terminal, if the program inherits it while the host is in its foreground.
-    pub(super) terminal: Option<OwnedFd>,
+    /// The controlling terminal, if the program inherits it.
+    pub(super) terminal: Option<Terminal>,
 }
 
 impl Streams {
@@ -67,7 +68,7 @@ impl Streams {
             Stdio::Inherit if open => {
                 self.send(target, target);
                 if self.terminal.is_none() {
-                    self.terminal = controlling_terminal(target);
+                    self.terminal = Terminal::inherited(target);
                 }
             }
             Stdio::Inherit | Stdio::Null => {
@@ -123,16 +124,6 @@ fn check_open(fd: RawFd, what: &str) -> Result<()> {
         format_args!("{what}: descriptor {fd}"),
         libc::EBADF,
     ))
-}
-
-/// A duplicate of `fd` if it is the controlling terminal and the host's process group is in its foreground.
-fn controlling_terminal(fd: RawFd) -> Option<OwnedFd> {
-    if sys::terminal::foreground(fd).ok()? != sys::process::group() {
-        return None;
-    }
-    let duplicate = sys::fd::duplicate_above(fd, 3).ok()?;
-    // SAFETY: the descriptor was just made and nobody else has it.
-    Some(unsafe { OwnedFd::from_raw_fd(duplicate) })
 }
 
 /// A pipe: (read end, write end).

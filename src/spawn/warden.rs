@@ -16,14 +16,15 @@ use crate::process::{Captured, Outcome, Reason, Shared, Started, Usage, timeout_
 use crate::sys;
 use crate::sys::event::{Wait, poll};
 use crate::sys::limits::CpuSet;
-use crate::sys::process::{Ending, Resources};
+use crate::sys::process::{Child, Ending, Resources};
 
 use super::SpawnOptions;
 use super::buffers::Launch;
-use super::launch::{self, Arena, Launched};
+use super::launch::{self, Arena, Launched, Memory};
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
+use super::terminal::Terminal;
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
@@ -35,7 +36,7 @@ pub(super) struct Job {
     deadline: Option<Duration>,
     host: i32,
     arena: Arena,
-    copy: bool,
+    memory: Memory,
 }
 
 impl Job {
@@ -47,8 +48,8 @@ impl Job {
         options: &SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<(Self, [Option<OwnedFd>; 3])> {
-        let copy = copies_memory(&prepared);
-        let arena = Arena::new(copy).map_err(|errno| {
+        let memory = child_memory(&prepared);
+        let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
             Error::system(
                 ErrorKind::System,
                 Stage::Spawn,
@@ -66,17 +67,22 @@ impl Job {
             streams,
             deadline,
             arena,
-            copy,
+            memory,
         };
         Ok((job, host_ends))
     }
 }
 
-/// True if the child must not share the host's memory: the huge page setting belongs to the address space; and tools
-/// like valgrind, which cannot follow a child that shares memory, are told by an environment variable.
-fn copies_memory(prepared: &Prepared) -> bool {
-    prepared.compiled.decisions.uses(Feature::NoHugePages)
-        || std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork")
+/// The child usually shares the host's memory. The huge page setting belongs to the address space, so it takes another one;
+/// and tools like valgrind, which cannot follow a child that shares memory, are told by an environment variable.
+fn child_memory(prepared: &Prepared) -> Memory {
+    if std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork") {
+        Memory::PlainFork
+    } else if prepared.compiled.decisions.uses(Feature::NoHugePages) {
+        Memory::Copied
+    } else {
+        Memory::Shared
+    }
 }
 
 fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
@@ -97,13 +103,24 @@ impl Drop for Farewell<'_> {
     }
 }
 
+/// Kills the sandbox if the warden itself fails: a program must not run without one.
+struct LastResort(Domain, Child);
+
+impl Drop for LastResort {
+    fn drop(&mut self) {
+        self.0.kill_all(self.1);
+    }
+}
+
 /// The thread's body.
 pub(super) fn run(mut job: Job, shared: &Shared) {
     let _farewell = Farewell(shared);
     match start(&mut job) {
         Ok((started, watch)) => {
             shared.set_started(started);
+            let last_resort = LastResort(watch.domain, watch.launched.child());
             let outcome = watch.run(shared);
+            std::mem::forget(last_resort);
             // Release what the sandbox held before anyone learns that it ended.
             drop(job);
             shared.set_ended(outcome);
@@ -118,19 +135,25 @@ pub(super) fn run(mut job: Job, shared: &Shared) {
 fn start(job: &mut Job) -> Result<(Started, Watch)> {
     let domain = enter_domain(&job.prepared)?;
     let prepared = &*job.prepared;
-    let terminal = job.streams.terminal.as_ref().map(AsRawFd::as_raw_fd);
+    if let Some(terminal) = &mut job.streams.terminal {
+        // From here on it is taken back whenever the job, or what becomes of it, is dropped.
+        terminal.hand_over(domain == Domain::Scoped);
+    }
+    let terminal = job.streams.terminal.as_ref();
+    let guard = terminal.and_then(Terminal::guard);
     let steps = Steps::for_child(
         prepared,
         &RunSteps {
             host: job.host,
             terminal,
+            guard: guard.as_deref(),
             moves: &job.streams.moves,
             cpus: job.cpus.as_ref(),
         },
     );
     let mut arrays = job.launch.arrays();
     let start = Instant::now();
-    let launched = launch::launch(&steps.planned, &mut arrays, &job.arena, job.copy)
+    let launched = launch::launch(&steps.planned, &mut arrays, &job.arena, job.memory)
         .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create a process", errno.0))?;
     let record = job.arena.record();
     let failed = match record.progress() {
@@ -154,7 +177,7 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
     drop(std::mem::take(&mut job.streams.child_ends));
     let pidfd = launched.pidfd.try_clone().map_err(|error| {
         // Nobody could be told of the program: end it.
-        domain.kill_all(&launched);
+        domain.kill_all(launched.child());
         wait_for_end(&launched);
         let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
         Error::system(
@@ -181,18 +204,45 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
             captured: Captured::default(),
         }),
         terminal: job.streams.terminal.take(),
-        host_group: sys::process::group(),
-        host_peak_rss: if job.copy { 0 } else { sys::process::own_peak_rss() },
+        host_peak_rss: if job.memory != Memory::Shared {
+            0
+        } else {
+            sys::process::own_peak_rss()
+        },
     };
     Ok((started, watch))
 }
 
 /// Waits for a child that never ran its program, and reaps it.
 fn wait_for_end(launched: &Launched) {
-    let mut ended = [Wait::readable(launched.pidfd.as_raw_fd())];
-    while poll(&mut ended, -1).is_err() || !ended[0].ready() {}
+    loop {
+        let mut ended = [Wait::readable(launched.pidfd.as_raw_fd())];
+        let blind = wait_for_any(&mut ended, None).is_err();
+        if ended[0].ready() || (blind && has_ended(launched)) {
+            break;
+        }
+    }
     // ECHILD: the host's waitpid(-1) was faster, which is as good.
     let _ = sys::process::reap(launched.child());
+}
+
+/// Waits until something is ready or the deadline passes. An error, after a hundredth of a second: poll(2) refuses, because
+/// the host has lowered its limit of open descriptors below the number of those waited for. Then the caller looks for itself.
+fn wait_for_any(waits: &mut [Wait], deadline: Option<Instant>) -> sys::Result<()> {
+    match poll(waits, timeout_until(deadline)) {
+        // Cannot happen with all signals blocked, and only means another turn.
+        Err(sys::Errno(libc::EINTR)) => Ok(()),
+        Err(errno) => {
+            let _ = poll(&mut [], 10);
+            Err(errno)
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// True if the program has ended, reaped by somebody else or not at all.
+fn has_ended(launched: &Launched) -> bool {
+    !matches!(sys::process::has_ended(launched.child()), Ok(false))
 }
 
 /// How far the warden's kill reaches.
@@ -243,6 +293,8 @@ fn check_scope() -> Result<()> {
     };
     match sys::signal::kill(outsider, 0) {
         Err(sys::Errno(libc::EPERM)) => Ok(()),
+        // The host's parent ended meanwhile; it has another now.
+        Err(sys::Errno(libc::ESRCH)) if sys::process::parent_id() != outsider => check_scope(),
         reached => Err(Error::new(
             ErrorKind::Internal,
             Stage::Landlock,
@@ -265,15 +317,18 @@ impl Domain {
 
     /// Sends SIGKILL to everything in the sandbox. In a scoped domain that is one atomic step: a process that is
     /// forking at the time is reached with its child or not at all able to finish the fork.
-    fn kill_all(self, launched: &Launched) {
+    fn kill_all(self, program: Child) {
         // Errors mean that there is nobody left to kill.
         match self {
             Self::Scoped => {
                 let _ = sys::signal::kill(-1, libc::SIGKILL);
             }
             Self::Open(_) => {
-                let _ = sys::signal::send_to(launched.child(), libc::SIGKILL);
-                let _ = sys::signal::kill(-launched.pid, libc::SIGKILL);
+                let _ = sys::signal::send_to(program, libc::SIGKILL);
+                // Unless the host has reaped the program: then its group's number may be another's.
+                if sys::process::has_ended(program).is_ok() {
+                    let _ = sys::signal::kill(-program.pid, libc::SIGKILL);
+                }
             }
         }
     }
@@ -286,8 +341,7 @@ struct Watch {
     start: Instant,
     deadline: Option<Instant>,
     captures: [Capture; 2],
-    terminal: Option<OwnedFd>,
-    host_group: i32,
+    terminal: Option<Terminal>,
     host_peak_rss: u64,
 }
 
@@ -321,12 +375,12 @@ impl Watch {
             if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
                 ended_for.get_or_insert(reason);
                 self.deadline = None;
-                self.domain.kill_all(&self.launched);
+                self.domain.kill_all(self.launched.child());
             }
         }
         let wall = self.start.elapsed();
         // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
-        self.domain.kill_all(&self.launched);
+        self.domain.kill_all(self.launched.child());
         let pidfd = self.launched.pidfd.as_raw_fd();
         let reaped = match sys::process::reap(self.launched.child()) {
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),
@@ -334,7 +388,8 @@ impl Watch {
             _ => sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None)),
         };
         self.read_last_output();
-        self.take_back_terminal();
+        // Taken back before anyone learns that the sandbox ended.
+        self.terminal = None;
         self.outcome(ended_for, reaped, wall)
     }
 
@@ -342,18 +397,8 @@ impl Watch {
         let until = Instant::now() + LAST_OUTPUT;
         while self.captures.iter().any(|capture| capture.fd.is_some()) && Instant::now() < until {
             let mut waits = [self.captures[0].wait(), self.captures[1].wait()];
-            let _ = poll(&mut waits, timeout_until(Some(until)));
+            let _ = wait_for_any(&mut waits, Some(until));
             self.captures.iter_mut().for_each(Capture::read);
-        }
-    }
-
-    fn take_back_terminal(&self) {
-        let Some(terminal) = self.terminal.as_ref().map(AsRawFd::as_raw_fd) else {
-            return;
-        };
-        // Not if the host has given the terminal to somebody else meanwhile. SIGTTOU is blocked here.
-        if sys::terminal::foreground(terminal) == Ok(self.launched.pid) {
-            let _ = sys::terminal::set_foreground(terminal, self.host_group);
         }
     }
 

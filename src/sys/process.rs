@@ -38,17 +38,51 @@ pub unsafe fn start_sharing_memory(entry: Entry, stack_top: *mut c_void, argumen
     })
 }
 
-/// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers), and returns its
-/// process id.
+/// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers), and returns when
+/// that has executed a program or ended.
 ///
 /// # Safety
 ///
 /// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
 /// writes.
-pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<i32> {
+pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<Child> {
+    let mut pidfd: c_int = -1;
+    // SAFETY: as the caller promises.
+    let pid = unsafe {
+        clone_here(
+            libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
+            &raw mut pidfd,
+            entry,
+            argument,
+        )
+    }?;
+    Ok(Child {
+        pid,
+        pidfd: high_or_as_is(pidfd),
+    })
+}
+
+/// Starts `entry(argument)` in a copy of the calling process, returns at once, and gives no pidfd: what tools that rewrite
+/// system calls can follow.
+///
+/// # Safety
+///
+/// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
+/// writes.
+pub unsafe fn start_plain_fork(entry: Entry, argument: *mut c_void) -> Result<i32> {
+    // SAFETY: as the caller promises.
+    unsafe { clone_here(libc::SIGCHLD, core::ptr::null_mut(), entry, argument) }
+}
+
+/// clone(2) into a copy of the caller's memory, on a copy of its stack.
+///
+/// # Safety
+///
+/// As for [`start_plain_fork`]; `pidfd` is null unless `flags` ask for one.
+unsafe fn clone_here(flags: c_int, pidfd: *mut c_int, entry: Entry, argument: *mut c_void) -> Result<i32> {
     const NONE: usize = 0;
     // SAFETY: without CLONE_VM and with a null stack the child continues here on a copy of this stack.
-    let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, NONE, NONE, NONE, NONE) })?;
+    let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, flags, NONE, pidfd, NONE, NONE) })?;
     if pid == 0 {
         let status = entry(argument);
         exit(status);
@@ -170,6 +204,11 @@ pub fn reap(child: Child) -> Result<Option<(Ending, Resources)>> {
         Err(Errno(libc::EBADF | libc::EINVAL)) => wait(libc::P_PID, child.pid, libc::WEXITED | libc::WNOHANG),
         reaped => reaped,
     }
+}
+
+/// True if `child` has ended and nobody has reaped it: its process id is still its own.
+pub fn has_ended(child: Child) -> Result<bool> {
+    wait(libc::P_PID, child.pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(|ending| ending.is_some())
 }
 
 /// Waits until the child `pid` has ended, and leaves its status for [`reap`].
