@@ -52,6 +52,7 @@ header:
 lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --release --manifest-path fuzz/Cargo.toml -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 	python3 scripts/gen-syscalls.py --check
 	$(CARGO) test --quiet --locked --test header

@@ -43,7 +43,9 @@
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
  *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked. A
  *              bug in the library never unwinds into the caller; it gives INTERNAL. It uses only the C library, so it can be
- *              loaded into Go, Node.js, Python and Java processes.
+ *              loaded into Go, Node.js, Python and Java processes. What a
+ *              host must do itself: if it is the first process of a container, or a subreaper, reap the orphans that a
+ *              program leaves (waitpid(-1, WNOHANG) is fine; results survive it from Linux 6.15 on).
  *
  * Tools        Valgrind and some sanitizers cannot follow a child that shares its parent's memory. For them, set the
  *              environment variable SANDLOCK_SPAWN=fork in the host; everything else is the same, but slower.
@@ -231,7 +233,7 @@
 #define SANDLOCK_LIMIT_STACK 7
 
 /// Processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
-/// EAGAIN beyond. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
+/// EAGAIN beyond. Processes that have ended count until they are reaped. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
 #define SANDLOCK_LIMIT_NPROC 8
 
 /// Locked memory in bytes.
@@ -709,7 +711,8 @@ sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
                                           sandlock_error **error);
 
 /// Sets a variable of the program's environment, or removes it if `value` is NULL. Without this and
-/// sandlock_policy_clear_env() the program has the host's environment as it is at spawn, secrets included.
+/// sandlock_policy_clear_env() the program has the host's environment as it is at spawn, secrets included; no other thread
+/// may then change the environment (setenv(3)) while a program is being started.
 ///
 /// INVALID_ARGUMENT: NULL, an empty name, a name with '='. The thread rule of policies.
 sandlock_status sandlock_policy_set_env(sandlock_policy *policy,
@@ -793,6 +796,12 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the
 /// program ends, everything else in the sandbox is killed.
 ///
+/// This returns when execve(2) has done its work or failed; a program on a file system that does not answer holds it up. A
+/// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
+///
+/// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
+/// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end.
+///
 /// If this fails, no process, thread or descriptor is left behind, and the program has not run. INVALID_ARGUMENT: NULL,
 /// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
 /// UNSUPPORTED, NOT_FOUND, PERMISSION, LIMIT: as sandlock_policy_check(). SYSTEM: the host is out of descriptors, threads or
@@ -806,8 +815,8 @@ sandlock_status sandlock_spawn(const sandlock_policy *policy,
                                sandlock_error **error);
 
 /// Runs a program to its end: standard input is empty, standard output and error are captured, 16 MiB of each at most. If
-/// `timeout_ms` is not negative and passes, the whole sandbox is killed and the result says TIMEOUT; that is a success of
-/// this function. On success the caller owns `*out`.
+/// `timeout_ms` is not negative and passes after the program was executed, the whole sandbox is killed and the result says
+/// TIMEOUT; that is a success of this function. Output that somebody outside the sandbox keeps open is waited for one second. On success the caller owns `*out`.
 ///
 /// Failures are those of sandlock_spawn(). Any thread; the policy is read.
 sandlock_status sandlock_run(const sandlock_policy *policy,

@@ -12,7 +12,7 @@ need g++ g++
 need make make
 need pkg-config pkg-config
 need cmake cmake
-need python3 python3
+need /usr/bin/python3 python3
 need setpriv util-linux
 need nm binutils
 need valgrind valgrind

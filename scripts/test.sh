@@ -171,6 +171,9 @@ example() { "${as_user[@]}" "$bin/example_$1"; }
 check "example_quickstart_behaves" test "$(example quickstart | tr '\n' '|')" = \
     "allowed: exit 0, $(stat -c %s /usr/share/common-licenses/BSD) bytes|refused: exit 1, cat: /etc/passwd: Permission denied|"
 
+# It judges itself: the computation and every refusal.
+check "example_untrusted_python_is_contained" "${as_user[@]}" "$bin/example_untrusted_python"
+
 # The plain-fork path under the tool that it is for.
 valgrind_run() {
     "${as_user[@]}" env SANDLOCK_SPAWN=fork valgrind --quiet --error-exitcode=9 --leak-check=full \

@@ -104,7 +104,7 @@ fn check_problems(problems: Vec<Error>) {
 fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
     let gaps = Gaps {
         metadata: policy.strictness(Feature::FilesMetadata) == Strictness::Require,
-        listen: policy.strictness(Feature::Network) == Strictness::Require,
+        network: policy.strictness(Feature::Network) == Strictness::Require,
     };
     let spec = match filter(&policy.syscalls, gaps, arch) {
         Ok(spec) => spec,

@@ -125,7 +125,7 @@ pub const SANDLOCK_LIMIT_AS: u32 = 6;
 /// Stack of the main thread in bytes: SIGSEGV beyond.
 pub const SANDLOCK_LIMIT_STACK: u32 = 7;
 /// Processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
-/// EAGAIN beyond. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
+/// EAGAIN beyond. Processes that have ended count until they are reaped. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
 pub const SANDLOCK_LIMIT_NPROC: u32 = 8;
 /// Locked memory in bytes.
 pub const SANDLOCK_LIMIT_MEMLOCK: u32 = 9;

@@ -152,6 +152,12 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the
 /// program ends, everything else in the sandbox is killed.
 ///
+/// This returns when execve(2) has done its work or failed; a program on a file system that does not answer holds it up. A
+/// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
+///
+/// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
+/// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end.
+///
 /// If this fails, no process, thread or descriptor is left behind, and the program has not run. INVALID_ARGUMENT: NULL,
 /// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
 /// UNSUPPORTED, NOT_FOUND, PERMISSION, LIMIT: as sandlock_policy_check(). SYSTEM: the host is out of descriptors, threads or
@@ -180,8 +186,8 @@ pub extern "C" fn sandlock_spawn(
 }
 
 /// Runs a program to its end: standard input is empty, standard output and error are captured, 16 MiB of each at most. If
-/// `timeout_ms` is not negative and passes, the whole sandbox is killed and the result says TIMEOUT; that is a success of
-/// this function. On success the caller owns `*out`.
+/// `timeout_ms` is not negative and passes after the program was executed, the whole sandbox is killed and the result says
+/// TIMEOUT; that is a success of this function. Output that somebody outside the sandbox keeps open is waited for one second. On success the caller owns `*out`.
 ///
 /// Failures are those of sandlock_spawn(). Any thread; the policy is read.
 #[unsafe(no_mangle)]

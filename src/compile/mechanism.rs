@@ -69,7 +69,11 @@ fn decide(feature: Feature, policy: &Policy, kernel: &Capabilities, problems: &m
             problems.push(Error::system(
                 ErrorKind::Unsupported,
                 stage(feature),
-                format_args!("{}: {}", feature.name(), lack.why),
+                if stage(feature).name() == feature.name() {
+                    lack.why.clone()
+                } else {
+                    format!("{}: {}", feature.name(), lack.why)
+                },
                 lack.errno,
             ));
         }

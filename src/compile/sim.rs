@@ -1,4 +1,4 @@
-//! An interpreter for seccomp programs, with the kernel's own checks: for tests and fuzzing.
+//! An interpreter for seccomp programs, for tests and fuzzing. It refuses what it meets and the kernel would not load.
 
 use crate::sys::seccomp::{Instruction, MAX_INSTRUCTIONS};
 

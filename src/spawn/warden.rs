@@ -360,13 +360,12 @@ impl Watch {
                 self.captures[0].wait(),
                 self.captures[1].wait(),
             ];
-            // EINTR cannot happen with all signals blocked, and would only mean another turn.
-            let _ = poll(&mut waits, timeout_until(self.deadline));
+            let blind = wait_for_any(&mut waits, self.deadline).is_err();
             self.captures.iter_mut().for_each(Capture::read);
-            if waits[0].ready() {
+            if waits[0].ready() || (blind && has_ended(&self.launched)) {
                 break;
             }
-            let wanted = if waits[1].ready() {
+            let wanted = if waits[1].ready() || blind {
                 shared.kill_requested()
             } else {
                 None
