@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::compile::arch::Arch;
 use crate::compile::filter::{Action, ArgumentTest, Clause, Compare, FilterSpec, Rule, Width};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sys;
 use crate::sys::seccomp::Instruction;
 use crate::sys::terminal::Settings;
@@ -59,8 +60,16 @@ impl Terminal {
     }
 
     /// A filter under which nobody can join the host's process group, nor that of the session's leader.
-    pub(super) fn guard(&self) -> Option<Vec<Instruction>> {
+    pub(super) fn guard(&self) -> Result<Vec<Instruction>> {
+        let failed = || {
+            Error::new(
+                ErrorKind::Internal,
+                Stage::Seccomp,
+                "cannot build the filter that guards the terminal",
+            )
+        };
         let arch = Arch::NATIVE;
+        let setpgid = arch.number("setpgid").ok_or_else(failed)?;
         let joins = |group: i32| Clause {
             tests: vec![ArgumentTest {
                 index: 1,
@@ -77,11 +86,11 @@ impl Terminal {
         };
         let spec = FilterSpec {
             arch,
-            rules: [(arch.number("setpgid")?, rule)].into(),
+            rules: [(setpgid, rule)].into(),
             otherwise: Action::Allow,
             first_unknown: u32::MAX,
         };
-        spec.compile().ok()
+        spec.compile().map_err(|_| failed())
     }
 
     /// Takes the terminal back, whoever of the sandbox has it, with the settings it had. Runs on the warden's thread, where

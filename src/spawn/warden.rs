@@ -140,7 +140,7 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
         terminal.hand_over(domain == Domain::Scoped);
     }
     let terminal = job.streams.terminal.as_ref();
-    let guard = terminal.and_then(Terminal::guard);
+    let guard = terminal.map(Terminal::guard).transpose()?;
     let steps = Steps::for_child(
         prepared,
         &RunSteps {
