@@ -593,20 +593,30 @@ static void thread_is_named_and_takes_no_signals(void)
 static void escaped_output_does_not_hold_the_result_up(void)
 {
     sandlock_policy *policy = system_policy();
-    sandlock_process *process = spawn(policy, ARGV("sh", "-c", "echo before; read x"));
-    char path[64];
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    char path[64], byte;
     double start;
     sandlock_result *result = NULL;
-    int kept;
+    int kept, input, errors;
 
+    options.stdin_mode = options.stderr_mode = SANDLOCK_STDIO_PIPE;
+    options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("sh", "-c", "echo before; echo ready >&2; read x"), &options,
+                                             &process, NULL));
+    input = sandlock_process_take_stdio(process, 0);
+    errors = sandlock_process_take_stdio(process, 2);
+    CHECK(read(errors, &byte, 1) == 1); /* it runs, and runs on until its input ends */
     snprintf(path, sizeof path, "/proc/%d/fd/1", sandlock_process_pid(process));
     kept = open(path, O_WRONLY); /* the host is allowed to look at its child */
     CHECK(kept >= 0);
+    close(input);
     start = seconds();
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
     CHECK(seconds() - start < 5);
     CHECK(!strcmp(output(result), "before\n"));
     close(kept);
+    close(errors);
     sandlock_result_free(result);
     sandlock_process_free(process);
     sandlock_policy_free(policy);

@@ -221,13 +221,13 @@ impl Process {
         shared: Arc<Shared>,
         started: Arc<Started>,
         stdio: [Option<OwnedFd>; 3],
-        warden: JoinHandle<()>,
+        warden: Option<JoinHandle<()>>,
     ) -> Self {
         Self {
             shared,
             started,
             stdio: Mutex::new(stdio),
-            warden: Some(warden),
+            warden,
             owner: sys::process::id(),
         }
     }

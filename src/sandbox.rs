@@ -75,7 +75,7 @@ impl Sandbox {
 
     /// Starts `argv` under the policy. A program name without `/` is looked up in the PATH it will have.
     pub fn spawn(&self, argv: Vec<CString>, options: SpawnOptions) -> Result<Process> {
-        spawn::start(self.prepare()?, argv, options, None)
+        spawn::start(self.last_prepared(), || self.prepare(), argv, options, None)
     }
 
     /// Runs `argv` to its end with standard output and error captured and standard input empty. After `timeout` the
@@ -85,7 +85,7 @@ impl Sandbox {
             stdio: [Stdio::Null, Stdio::Capture, Stdio::Capture],
             ..SpawnOptions::default()
         };
-        let process = spawn::start(self.prepare()?, argv, options, timeout)?;
+        let process = spawn::start(self.last_prepared(), || self.prepare(), argv, options, timeout)?;
         process
             .wait(None)?
             .ok_or_else(|| Error::new(ErrorKind::Internal, Stage::Wait, "an unlimited wait ran out of time"))
@@ -94,6 +94,11 @@ impl Sandbox {
     /// Applies the layers that need no supervisor and no new process to the calling thread, for good.
     pub fn confine_self(&self) -> Result<()> {
         spawn::confine_self(&self.policy, &*self.prepare()?)
+    }
+
+    /// What the last run used.
+    fn last_prepared(&self) -> Option<Arc<Prepared>> {
+        self.prepared.lock().clone()
     }
 
     fn prepare(&self) -> Result<Arc<Prepared>> {

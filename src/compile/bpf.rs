@@ -16,6 +16,8 @@ pub(super) enum Condition {
     Equal,
     AtLeast,
     Above,
+    /// Some bit of the value is set.
+    AnyBit,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,7 @@ const ALU_AND_K: u16 = 0x54;
 const JMP_JA: u16 = 0x05;
 const JMP_JEQ_K: u16 = 0x15;
 const JMP_JGT_K: u16 = 0x25;
+const JMP_JSET_K: u16 = 0x45;
 const JMP_JGE_K: u16 = 0x35;
 const RET_K: u16 = 0x06;
 
@@ -183,6 +186,7 @@ impl Assembler {
                     Condition::Equal => JMP_JEQ_K,
                     Condition::AtLeast => JMP_JGE_K,
                     Condition::Above => JMP_JGT_K,
+                    Condition::AnyBit => JMP_JSET_K,
                 };
                 // The stepping stones follow the branch: first the one for yes, then the one for no.
                 let jt = if form.far_yes { 0 } else { near(yes)? };

@@ -109,6 +109,29 @@ impl ArgumentTest {
     }
 }
 
+/// How the program reads it.
+impl ArgumentTest {
+    /// Whether it asks if any bit under the mask is set (true) or none is (false); None if it asks something else.
+    fn any_bit(&self) -> Option<bool> {
+        match (self.width, self.compare, self.value) {
+            // A plain comparison is as short.
+            _ if halves(self.mask)[0] == u32::MAX => None,
+            (Width::Word, Compare::NotEqual, 0) | (Width::Word, Compare::AtLeast, 1) => Some(true),
+            (Width::Word, Compare::Equal | Compare::AtMost, 0) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The low word as the test wants it in the accumulator. A test for any bit has its mask in the branch.
+    fn word(&self) -> Word {
+        let [mask, _] = halves(self.mask);
+        Word {
+            offset: argument_offsets(self.index).0,
+            mask: if self.any_bit().is_some() { u32::MAX } else { mask },
+        }
+    }
+}
+
 /// An action for calls that pass all tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
@@ -332,8 +355,8 @@ impl Emitter {
             if !last {
                 self.asm.place(next);
             }
-            // A clause of several tests is left from any of them, with any of their words in the accumulator.
-            if clause.tests.len() != 1 {
+            // A clause is left from any of its tests.
+            if !alike(&clause.tests) {
                 loaded = None;
             }
         }
@@ -364,8 +387,13 @@ impl Emitter {
                 self.asm.goto(if holds { yes } else { no });
             }
             Width::Word => {
-                self.load(low, loaded);
-                self.emit_compare(test.compare, value_low, yes, no);
+                let (bits, word) = (low.mask, test.word());
+                self.load(word, loaded);
+                match test.any_bit() {
+                    Some(true) => self.asm.branch(Condition::AnyBit, bits, yes, no),
+                    Some(false) => self.asm.branch(Condition::AnyBit, bits, no, yes),
+                    None => self.emit_compare(test.compare, value_low, yes, no),
+                }
             }
             Width::Long => {
                 let decide_low = self.asm.label();
@@ -411,6 +439,12 @@ impl Emitter {
         self.asm.place(not_above);
         self.asm.branch(Condition::Equal, value, equal, below);
     }
+}
+
+/// True if tests leave the accumulator with the same word, whichever is the last.
+fn alike(tests: &[ArgumentTest]) -> bool {
+    let words = || tests.iter().map(|test| (test.width, test.word()));
+    tests.iter().all(|test| test.width == Width::Word) && words().zip(words().skip(1)).all(|(a, b)| a == b)
 }
 
 /// A 32-bit word of an argument, of which some bits are looked at.

@@ -48,6 +48,7 @@ pub fn run(program: &[Instruction], call: &CallData) -> Option<u32> {
             0x15 => accumulator == k,
             0x25 => accumulator > k,
             0x35 => accumulator >= k,
+            0x45 => accumulator & k != 0,
             _ => return None,
         };
         at += usize::from(if taken { jt } else { jf });

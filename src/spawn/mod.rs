@@ -4,6 +4,7 @@
 //! (`warden`), which lists the child's steps (`steps`), clones (`launch`) and looks after the sandbox to its end.
 
 mod buffers;
+mod capture;
 mod launch;
 mod own_process;
 mod prepare;
@@ -11,18 +12,21 @@ mod ruleset;
 mod steps;
 mod streams;
 mod terminal;
+mod thread;
 mod warden;
 
 use std::ffi::CString;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::Result;
 use crate::process::{Process, Shared};
-use crate::sys;
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
+
+use thread::Waiting;
 
 /// Where a standard stream of the program comes from or goes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,61 +81,37 @@ impl Default for SpawnOptions {
 }
 
 /// Starts `argv`; with a `deadline`, kills the sandbox when that much time has passed.
+///
+/// `prepare` gives the prepared policy. `guess` is what it will most likely give: then the warden's thread, which takes as
+/// long to start as the rest to gather, is started at once.
 pub(crate) fn start(
-    prepared: Arc<Prepared>,
+    guess: Option<Arc<Prepared>>,
+    prepare: impl FnOnce() -> Result<Arc<Prepared>>,
     argv: Vec<CString>,
     options: SpawnOptions,
     deadline: Option<Duration>,
 ) -> Result<Process> {
     // First, while no descriptor of ours can have taken the number of a stream that the host closed.
     let streams = streams::Streams::new(&options)?;
-    let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let shared = Shared::new()?;
-    let (job, host_ends) = warden::Job::new(prepared, launch, streams, &options, deadline)?;
-    let handle = start_thread(thread_name(&options), {
-        let shared = Arc::clone(&shared);
-        move || warden::run(job, &shared)
-    })?;
+    let early = guess.map(|guess| Waiting::start(&options, guess, &shared)).transpose()?;
+    let prepared = prepare()?;
+    let launch = buffers::Launch::new(argv, &prepared.settings)?;
+    let (job, host_ends) = warden::Job::new(&prepared, launch, streams, &options, deadline)?;
+    let waiting = match early {
+        Some(waiting) if waiting.suits(&prepared) => waiting,
+        unsuited => {
+            drop(unsuited);
+            Waiting::start(&options, prepared, &shared)?
+        }
+    };
+    let handle = waiting.give(job);
     match shared.wait_started() {
         Ok(started) => Ok(Process::new(shared, started, host_ends, handle)),
         Err(error) => {
             // The warden has nothing left to do. An error would be its panic.
-            let _ = handle.join();
+            let _ = handle.map(JoinHandle::join);
             Err(error)
         }
     }
-}
-
-/// Stack of a warden. It polls, reads pipes and formats an error at most.
-const WARDEN_STACK: usize = 128 << 10;
-
-fn thread_name(options: &SpawnOptions) -> String {
-    let name = options.name.as_ref().map(|name| name.to_string_lossy().into_owned());
-    let mut name = name
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "sandlock".to_owned());
-    while name.len() > 15 {
-        name.pop();
-    }
-    name
-}
-
-/// Starts a thread that takes no signals, from its first instruction on.
-fn start_thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
-    let failed = |errno| {
-        Error::system(
-            ErrorKind::System,
-            Stage::Spawn,
-            "cannot start the sandbox's thread",
-            errno,
-        )
-    };
-    let former = sys::signal::set_mask(sys::signal::Mask::ALL_BUT_LIBC).map_err(|errno| failed(errno.0))?;
-    let thread = std::thread::Builder::new()
-        .name(name)
-        .stack_size(WARDEN_STACK)
-        .spawn(body);
-    let restored = sys::signal::set_mask(former);
-    debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
-    thread.map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EAGAIN)))
 }

@@ -5,14 +5,13 @@
 //! host asked for the run; the program is born into a domain of its own; and kill(-1) from here reaches all of that
 //! domain, daemons included, and nothing else. It reaps the program, reads captured output and keeps the deadline.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::plan::Progress;
-use crate::process::{Captured, Outcome, Reason, Shared, Started, Usage, timeout_until};
+use crate::process::{Outcome, Reason, Shared, Started, Usage, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
 use crate::sys::limits::CpuSet;
@@ -20,15 +19,16 @@ use crate::sys::process::{Child, Ending, Resources};
 
 use super::SpawnOptions;
 use super::buffers::Launch;
+use super::capture::Capture;
 use super::launch::{self, Arena, Launched, Memory};
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
 use super::terminal::Terminal;
+use super::thread::Mailbox;
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
-    prepared: Arc<Prepared>,
     launch: Launch,
     streams: Streams,
     cpus: Option<CpuSet>,
@@ -42,13 +42,13 @@ pub(super) struct Job {
 impl Job {
     /// Puts a job together; the host's ends of the streams stay with the caller.
     pub(super) fn new(
-        prepared: Arc<Prepared>,
+        prepared: &Prepared,
         launch: Launch,
         mut streams: Streams,
         options: &SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<(Self, [Option<OwnedFd>; 3])> {
-        let memory = child_memory(&prepared);
+        let memory = child_memory(prepared);
         let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
             Error::system(
                 ErrorKind::System,
@@ -59,10 +59,9 @@ impl Job {
         })?;
         let host_ends = std::mem::take(&mut streams.host_ends);
         let job = Self {
-            cpus: cpu_set(&prepared),
+            cpus: cpu_set(prepared),
             capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
             host: sys::process::id(),
-            prepared,
             launch,
             streams,
             deadline,
@@ -113,9 +112,15 @@ impl Drop for LastResort {
 }
 
 /// The thread's body.
-pub(super) fn run(mut job: Job, shared: &Shared) {
-    let _farewell = Farewell(shared);
-    match start(&mut job) {
+pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox, shared: &Shared) {
+    let farewell = Farewell(shared);
+    // Without a job yet: it comes while this thread starts.
+    let domain = enter_domain(prepared);
+    let Some(mut job) = mailbox.take() else {
+        // Nobody waits for this warden; another may be at work on the same run.
+        return std::mem::forget(farewell);
+    };
+    match domain.and_then(|domain| start(prepared, domain, &mut job)) {
         Ok((started, watch)) => {
             shared.set_started(started);
             let last_resort = LastResort(watch.domain, watch.launched.child());
@@ -132,9 +137,7 @@ pub(super) fn run(mut job: Job, shared: &Shared) {
     }
 }
 
-fn start(job: &mut Job) -> Result<(Started, Watch)> {
-    let domain = enter_domain(&job.prepared)?;
-    let prepared = &*job.prepared;
+fn start(prepared: &Prepared, domain: Domain, job: &mut Job) -> Result<(Started, Watch)> {
     if let Some(terminal) = &mut job.streams.terminal {
         // From here on it is taken back whenever the job, or what becomes of it, is dropped.
         terminal.hand_over(domain == Domain::Scoped);
@@ -198,11 +201,7 @@ fn start(job: &mut Job) -> Result<(Started, Watch)> {
         domain,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
-        captures: captures.map(|fd| Capture {
-            fd,
-            limit: job.capture_limit,
-            captured: Captured::default(),
-        }),
+        captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
         terminal: job.streams.terminal.take(),
         host_peak_rss: if job.memory != Memory::Shared {
             0
@@ -394,7 +393,7 @@ impl Watch {
 
     fn read_last_output(&mut self) {
         let until = Instant::now() + LAST_OUTPUT;
-        while self.captures.iter().any(|capture| capture.fd.is_some()) && Instant::now() < until {
+        while self.captures.iter().any(Capture::is_open) && Instant::now() < until {
             let mut waits = [self.captures[0].wait(), self.captures[1].wait()];
             let _ = wait_for_any(&mut waits, Some(until));
             self.captures.iter_mut().for_each(Capture::read);
@@ -407,7 +406,7 @@ impl Watch {
         reaped: Option<(Ending, Option<Resources>)>,
         wall: Duration,
     ) -> Outcome {
-        let [stdout, stderr] = self.captures.map(|capture| capture.captured);
+        let [stdout, stderr] = self.captures.map(Capture::into_captured);
         let ending = reaped.map(|(ending, _)| ending);
         let exit_code = match ending {
             Some(Ending::Exited(code)) => Some(code),
@@ -442,48 +441,5 @@ impl Watch {
             stderr,
             usage,
         }
-    }
-}
-
-/// A stream being captured.
-struct Capture {
-    fd: Option<OwnedFd>,
-    limit: usize,
-    captured: Captured,
-}
-
-impl Capture {
-    fn wait(&self) -> Wait {
-        Wait::readable(self.fd.as_ref().map_or(-1, |fd: &OwnedFd| -> RawFd { fd.as_raw_fd() }))
-    }
-
-    /// Reads what there is, but not forever: the other stream, the deadline and the owner must have their turn.
-    fn read(&mut self) {
-        const TURN: usize = 16;
-        let Some(fd) = self.fd.as_ref().map(AsRawFd::as_raw_fd) else {
-            return;
-        };
-        let mut buffer = [0; 16 << 10];
-        for _ in 0..TURN {
-            match sys::fd::read(fd, &mut buffer) {
-                Ok(0) => {
-                    self.fd = None;
-                    return;
-                }
-                Ok(count) => self.keep(&buffer[..count]),
-                Err(sys::Errno(libc::EAGAIN | libc::EINTR)) => return,
-                Err(_) => {
-                    self.fd = None;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = self.limit - self.captured.bytes.len();
-        let (kept, lost) = bytes.split_at(bytes.len().min(room));
-        self.captured.bytes.extend_from_slice(kept);
-        self.captured.truncated += lost.len() as u64;
     }
 }

@@ -1,0 +1,135 @@
+//! The warden's thread: started while its job is still being put together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::process::Shared;
+use crate::sys;
+
+use super::SpawnOptions;
+use super::prepare::Prepared;
+use super::warden::{self, Job};
+
+/// Stack of a warden. It polls, reads pipes and formats an error at most.
+const STACK: usize = 128 << 10;
+
+/// How long a warden stays awake for its job, which is usually there sooner than a sleeping thread could be woken.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// A thread that has entered the domain of a policy, or is about to, and waits for its job. Dropped without one, it ends.
+pub(super) struct Waiting {
+    prepared: Arc<Prepared>,
+    mailbox: Arc<Mailbox>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Waiting {
+    /// Starts a warden under `prepared`.
+    pub(super) fn start(options: &SpawnOptions, prepared: Arc<Prepared>, shared: &Arc<Shared>) -> Result<Self> {
+        let mailbox = Arc::new(Mailbox::default());
+        let handle = start_thread(name(options), {
+            let (mailbox, prepared, shared) = (Arc::clone(&mailbox), Arc::clone(&prepared), Arc::clone(shared));
+            move || warden::run(&prepared, &mailbox, &shared)
+        })?;
+        Ok(Self {
+            prepared,
+            mailbox,
+            handle: Some(handle),
+        })
+    }
+
+    /// True if it is in the domain that `prepared` asks for.
+    pub(super) fn suits(&self, prepared: &Arc<Prepared>) -> bool {
+        Arc::ptr_eq(&self.prepared, prepared)
+    }
+
+    /// Gives it its job, and the caller its handle.
+    pub(super) fn give(mut self, job: Job) -> Option<JoinHandle<()>> {
+        self.mailbox.put(Letter::Job(Box::new(job)));
+        self.handle.take()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            self.mailbox.put(Letter::NoJob);
+            // An error would be its panic.
+            let _ = handle.join();
+        }
+    }
+}
+
+#[derive(Default)]
+enum Letter {
+    #[default]
+    None,
+    Job(Box<Job>),
+    NoJob,
+}
+
+/// Where a warden's job is put.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    letter: Mutex<Letter>,
+    arrived: Condvar,
+    /// Tells that the letter is there without taking the lock.
+    full: AtomicBool,
+}
+
+impl Mailbox {
+    fn put(&self, letter: Letter) {
+        *self.letter.lock() = letter;
+        self.full.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
+    /// Waits for the job; None if there is none after all.
+    pub(super) fn take(&self) -> Option<Box<Job>> {
+        let patience = Instant::now() + PATIENCE;
+        while !self.full.load(Ordering::Acquire) && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        let mut letter = self.letter.lock();
+        loop {
+            match std::mem::take(&mut *letter) {
+                Letter::None => self.arrived.wait(&mut letter),
+                Letter::Job(job) => return Some(job),
+                Letter::NoJob => return None,
+            }
+        }
+    }
+}
+
+fn name(options: &SpawnOptions) -> String {
+    let name = options.name.as_ref().map(|name| name.to_string_lossy().into_owned());
+    let mut name = name
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "sandlock".to_owned());
+    while name.len() > 15 {
+        name.pop();
+    }
+    name
+}
+
+/// Starts a thread that takes no signals, from its first instruction on.
+fn start_thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let failed = |errno| {
+        Error::system(
+            ErrorKind::System,
+            Stage::Spawn,
+            "cannot start the sandbox's thread",
+            errno,
+        )
+    };
+    let former = sys::signal::set_mask(sys::signal::Mask::ALL_BUT_LIBC).map_err(|errno| failed(errno.0))?;
+    let thread = std::thread::Builder::new().name(name).stack_size(STACK).spawn(body);
+    let restored = sys::signal::set_mask(former);
+    debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
+    thread.map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EAGAIN)))
+}
