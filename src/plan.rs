@@ -124,11 +124,13 @@ pub struct ChildPlan<'a> {
     pub record: &'a Record,
 }
 
-/// What the child has done so far, in memory that the parent reads after it has executed or ended.
+/// What the child has done so far, in memory that the parent reads.
 ///
-/// Relaxed ordering is enough: the parent reads only after the kernel has told it that the child executed or ended.
+/// Relaxed ordering is enough for what is read after the child has left: [`Record::has_left`] synchronises.
 #[derive(Debug)]
 pub struct Record {
+    /// 1 while a child uses this memory. The kernel clears it (CLONE_CHILD_CLEARTID) when the child executes or ends.
+    present: AtomicU32,
     phase: AtomicU32,
     failed: AtomicU32,
     errno: AtomicI32,
@@ -157,10 +159,35 @@ impl Record {
     /// An empty record.
     pub const fn new() -> Self {
         Self {
+            present: AtomicU32::new(1),
             phase: AtomicU32::new(SETUP),
             failed: AtomicU32::new(0),
             errno: AtomicI32::new(0),
             outcomes: [const { AtomicI32::new(0) }; MAX_STEPS],
+        }
+    }
+
+    /// The word that the kernel clears, and wakes, when the child executes or ends.
+    pub fn present(&self) -> &AtomicU32 {
+        &self.present
+    }
+
+    /// True once no child uses this memory any more.
+    pub fn has_left(&self) -> bool {
+        self.present.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until [`Record::has_left`].
+    pub fn wait_until_left(&self) {
+        while !self.has_left() {
+            crate::sys::event::wait_for_change(&self.present, 1, None);
+        }
+    }
+
+    /// Notes that there is no child, or that it has left, where the kernel does not.
+    pub fn leave(&self) {
+        if self.present.swap(0, Ordering::Release) != 0 {
+            crate::sys::event::wake_all(&self.present);
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! The warden (`spawn/warden.rs`) does the work: it waits for the program, reads its output, enforces the deadline,
 //! ends the sandbox. This file holds what the two share and how the owner asks.
-#![allow(unsafe_code)] // one block: taking over a descriptor that sys just made
+#![allow(unsafe_code)] // two blocks: taking over a descriptor that sys just made, and joining a thread
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -90,23 +91,13 @@ impl Outcome {
     }
 }
 
-/// What the warden reports once the program runs.
-pub(crate) struct Started {
-    pub(crate) pid: i32,
-    pub(crate) pidfd: OwnedFd,
-    pub(crate) report: Arc<Report>,
-}
-
 enum Phase {
-    Starting,
-    Failed(Error),
     Running,
     Ended(Arc<Outcome>),
 }
 
 struct State {
     phase: Phase,
-    started: Option<Arc<Started>>,
     kill: Option<Reason>,
 }
 
@@ -124,8 +115,7 @@ impl Shared {
         // SAFETY: the descriptor was just made and nobody else has it.
         let wake = unsafe { OwnedFd::from_raw_fd(wake) };
         let state = State {
-            phase: Phase::Starting,
-            started: None,
+            phase: Phase::Running,
             kill: None,
         };
         Ok(Arc::new(Self {
@@ -146,18 +136,6 @@ impl Shared {
         self.state.lock().kill
     }
 
-    pub(crate) fn set_started(&self, started: Started) {
-        let mut state = self.state.lock();
-        state.started = Some(Arc::new(started));
-        state.phase = Phase::Running;
-        self.changed.notify_all();
-    }
-
-    pub(crate) fn set_failed(&self, error: Error) {
-        self.state.lock().phase = Phase::Failed(error);
-        self.changed.notify_all();
-    }
-
     pub(crate) fn set_ended(&self, outcome: Outcome) {
         self.state.lock().phase = Phase::Ended(Arc::new(outcome));
         self.changed.notify_all();
@@ -165,31 +143,10 @@ impl Shared {
 
     /// The warden is gone. If it has not said how things ended, it never will: nobody must wait for that.
     pub(crate) fn abandon(&self) {
-        let bug = || {
-            Error::new(
-                ErrorKind::Internal,
-                Stage::Spawn,
-                "a bug in libsandlock ended the sandbox's thread",
-            )
-        };
         let mut state = self.state.lock();
-        match state.phase {
-            Phase::Starting => state.phase = Phase::Failed(bug()),
-            Phase::Running => state.phase = Phase::Ended(Arc::new(Outcome::lost())),
-            Phase::Failed(_) | Phase::Ended(_) => return,
-        }
-        self.changed.notify_all();
-    }
-
-    /// Waits until the program runs, or could not be started.
-    pub(crate) fn wait_started(&self) -> Result<Arc<Started>> {
-        let mut state = self.state.lock();
-        loop {
-            match (&state.phase, &state.started) {
-                (Phase::Failed(error), _) => return Err(error.clone()),
-                (Phase::Running | Phase::Ended(_), Some(started)) => return Ok(Arc::clone(started)),
-                _ => self.changed.wait(&mut state),
-            }
+        if matches!(state.phase, Phase::Running) {
+            state.phase = Phase::Ended(Arc::new(Outcome::lost()));
+            self.changed.notify_all();
         }
     }
 }
@@ -209,7 +166,9 @@ pub(crate) fn timeout_until(deadline: Option<Instant>) -> i32 {
 /// Everything but dropping may be called from any thread, at the same time.
 pub struct Process {
     shared: Arc<Shared>,
-    started: Arc<Started>,
+    pid: i32,
+    pidfd: Arc<OwnedFd>,
+    report: Arc<Report>,
     stdio: Mutex<[Option<OwnedFd>; 3]>,
     warden: Option<JoinHandle<()>>,
     /// The process that started it: a fork of the host has the handle but not the warden.
@@ -219,32 +178,35 @@ pub struct Process {
 impl Process {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        started: Arc<Started>,
+        (pid, pidfd): (i32, Arc<OwnedFd>),
+        report: Arc<Report>,
         stdio: [Option<OwnedFd>; 3],
-        warden: Option<JoinHandle<()>>,
+        warden: JoinHandle<()>,
     ) -> Self {
         Self {
             shared,
-            started,
+            pid,
+            pidfd,
+            report,
             stdio: Mutex::new(stdio),
-            warden,
+            warden: Some(warden),
             owner: sys::process::id(),
         }
     }
 
     /// Process id of the program. Stays reserved until the program has ended.
     pub fn pid(&self) -> i32 {
-        self.started.pid
+        self.pid
     }
 
     /// Descriptor of the process: readable when the program has ended. Belongs to this object.
     pub fn pidfd(&self) -> RawFd {
-        self.started.pidfd.as_raw_fd()
+        self.pidfd.as_raw_fd()
     }
 
     /// What was enforced.
     pub fn report(&self) -> &Report {
-        &self.started.report
+        &self.report
     }
 
     /// The host's end of a piped stream (0, 1 or 2), the first time it is asked for.
@@ -360,9 +322,14 @@ impl Drop for Process {
         }
         // Also if the sandbox has ended: a host with one thread must have one thread afterwards, or its unshare(2) fails.
         self.request_end(Reason::Killed);
-        // An error would be a panic of the warden, which has then ended as well.
-        let _ = warden.join();
+        join(warden);
     }
+}
+
+/// Waits for the end of a thread that is about to end, awake at first: see [`PATIENCE`].
+fn join(thread: JoinHandle<()>) {
+    // SAFETY: the handle is given up for the number, which is joined here and nowhere else.
+    unsafe { sys::thread::join(thread.into_pthread_t(), PATIENCE) };
 }
 
 #[cfg(test)]
@@ -373,12 +340,8 @@ mod tests {
     fn warden_that_disappears_leaves_nobody_waiting() {
         let shared = Shared::new().unwrap();
         shared.abandon();
-        assert_eq!(
-            shared.wait_started().err().map(|error| error.kind()),
-            Some(ErrorKind::Internal)
-        );
+        assert!(matches!(&shared.state.lock().phase, Phase::Ended(outcome) if outcome.reason == Reason::Lost));
         // What was said before stays said.
-        shared.abandon();
         shared.set_ended(Outcome {
             exit_code: Some(3),
             ..Outcome::lost()

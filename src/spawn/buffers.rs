@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::plan::Exec;
 use crate::policy::process::{Environment, MINIMAL_ENVIRONMENT, ProcessSettings};
 use crate::sys;
 
@@ -60,6 +61,18 @@ pub(super) struct Arrays<'a> {
     pub(super) envp: Vec<*const c_char>,
     pub(super) shell_argv: Vec<*const c_char>,
     pub(super) candidates: Vec<&'a CStr>,
+}
+
+impl Arrays<'_> {
+    /// For the plan.
+    pub(super) fn exec(&mut self) -> Exec<'_> {
+        Exec {
+            candidates: &self.candidates,
+            argv: self.argv.as_ptr(),
+            envp: self.envp.as_ptr(),
+            shell_argv: self.shell_argv.as_mut_ptr(),
+        }
+    }
 }
 
 /// Environment variables as "NAME=VALUE", one behind the other: a host may have many, and every start copies them.

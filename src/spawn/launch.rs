@@ -5,17 +5,17 @@
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::child;
-use crate::plan::{ChildPlan, Exec, PlannedStep, Record};
+use crate::plan::{ChildPlan, Record};
 use crate::sys;
 use crate::sys::memory::Mapping;
 use crate::sys::process::Child;
 use crate::sys::signal::{Mask, set_mask};
 
-use super::buffers::Arrays;
 use super::streams;
 
 /// Memory for a child: a stack, and above it the record.
@@ -85,18 +85,43 @@ impl Drop for Arena {
     }
 }
 
-/// A started child.
-pub(super) struct Launched {
+/// A started child. Until it has left the memory that it was given, which may be the host's, that must not be freed: a value
+/// that is dropped before kills the child and waits.
+pub(super) struct Launched<'a> {
     pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
+    pub(super) pidfd: Arc<OwnedFd>,
+    record: &'a Record,
 }
 
-impl Launched {
+impl<'a> Launched<'a> {
+    fn new(pid: i32, pidfd: OwnedFd, record: &'a Record) -> Self {
+        Self {
+            pid,
+            pidfd: Arc::new(pidfd),
+            record,
+        }
+    }
+
     /// As system calls take it.
     pub(super) fn child(&self) -> Child {
         Child {
             pid: self.pid,
             pidfd: self.pidfd.as_raw_fd(),
+        }
+    }
+
+    /// True once it has executed its program or ended.
+    pub(super) fn has_left(&self) -> bool {
+        self.record.has_left()
+    }
+}
+
+impl Drop for Launched<'_> {
+    fn drop(&mut self) {
+        if !self.has_left() {
+            // An error means that it has just ended.
+            let _ = sys::signal::send_to(self.child(), libc::SIGKILL);
+            self.record.wait_until_left();
         }
     }
 }
@@ -112,75 +137,63 @@ pub(super) enum Memory {
     PlainFork,
 }
 
-/// Clones a child that takes `steps` and executes the program. Returns when it has done so, or ended. The calling thread
-/// keeps its signal mask.
-pub(super) fn launch(
-    steps: &[PlannedStep<'_>],
-    arrays: &mut Arrays<'_>,
-    arena: &Arena,
-    memory: Memory,
-) -> sys::Result<Launched> {
-    let plan = ChildPlan {
-        steps,
-        exec: Exec {
-            candidates: &arrays.candidates,
-            argv: arrays.argv.as_ptr(),
-            envp: arrays.envp.as_ptr(),
-            shell_argv: arrays.shell_argv.as_mut_ptr(),
-        },
-        record: arena.record(),
-    };
-    let argument = ptr::from_ref(&plan).cast::<c_void>().cast_mut();
+/// Clones a child that takes `steps` and executes the program. The calling thread keeps its signal mask.
+pub(super) fn launch<'a>(plan: &'a ChildPlan<'a>, arena: &'a Arena, memory: Memory) -> sys::Result<Launched<'a>> {
+    let argument = ptr::from_ref(plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
     let launched = match memory {
         Memory::Shared => start_sharing(argument, arena),
-        Memory::Copied => start_copy(argument),
-        Memory::PlainFork => start_plain_fork(argument),
+        Memory::Copied => start_copy(argument, arena.record()),
+        Memory::PlainFork => start_plain_fork(argument, arena.record()),
     };
     let restored = set_mask(former);
     debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
     launched
 }
 
-fn start_sharing(argument: *mut c_void, arena: &Arena) -> sys::Result<Launched> {
+fn start_sharing(argument: *mut c_void, arena: &Arena) -> sys::Result<Launched<'_>> {
+    let record = arena.record();
     // SAFETY: child::entry neither returns nor unwinds, and keeps to what a shared address space allows. The plan and all it
-    // points to live until launch() returns, which is after the child has left this memory. The stack is the arena's, used
-    // by nobody else, and page-aligned. All signals are blocked.
-    let child = unsafe { sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument) }?;
+    // points to are borrowed by the value returned, which does not go before the child has left this memory. The stack is the
+    // arena's, used by nobody else, and page-aligned. All signals are blocked.
+    let child =
+        unsafe { sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument, record.present()) }?;
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
-    Ok(Launched { pid: child.pid, pidfd })
+    Ok(Launched::new(child.pid, pidfd, record))
 }
 
-fn start_copy(argument: *mut c_void) -> sys::Result<Launched> {
+fn start_copy(argument: *mut c_void, record: &Record) -> sys::Result<Launched<'_>> {
     // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and its
     // record lies in a shared mapping.
     let child = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
+    record.leave();
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
-    Ok(Launched { pid: child.pid, pidfd })
+    Ok(Launched::new(child.pid, pidfd, record))
 }
 
 /// Starts a child by fork, and waits for exec or its end by a pipe that either closes. Another thread of the host that forks
 /// meanwhile holds the pipe open until its child executes or ends.
-fn start_plain_fork(argument: *mut c_void) -> sys::Result<Launched> {
+fn start_plain_fork(argument: *mut c_void, record: &Record) -> sys::Result<Launched<'_>> {
     let (reader, writer) = streams::pipe()?;
     // SAFETY: as in start_copy.
     let pid = unsafe { sys::process::start_plain_fork(child::entry, argument) }?;
     drop(writer);
     let mut nothing = [0; 1];
     while sys::fd::read(reader.as_raw_fd(), &mut nothing) == Err(sys::Errno(libc::EINTR)) {}
+    record.leave();
     let pidfd = match sys::process::open_pidfd(pid) {
         Ok(pidfd) => pidfd,
-        Err(errno) => return stand_in_for_pidfd(pid).ok_or(errno),
+        Err(errno) => return stand_in_for_pidfd(pid, record).ok_or(errno),
     };
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Launched { pid, pidfd })
+    Ok(Launched::new(pid, pidfd, record))
 }
 
 /// A pipe that closes when the child ends, in place of a pidfd, which tools like valgrind 3.19 do not know.
-fn stand_in_for_pidfd(pid: i32) -> Option<Launched> {
+fn stand_in_for_pidfd(pid: i32, record: &Record) -> Option<Launched<'_>> {
     let pipe = streams::pipe().ok();
     let watching = pipe.and_then(|(reader, writer)| {
         let watch = move || {
@@ -192,7 +205,7 @@ fn stand_in_for_pidfd(pid: i32) -> Option<Launched> {
             .name("sandlock-watch".to_owned())
             .spawn(watch)
             .ok()?;
-        Some(Launched { pid, pidfd: reader })
+        Some(Launched::new(pid, reader, record))
     });
     if watching.is_none() {
         // Nobody could wait for it.

@@ -15,17 +15,18 @@ mod terminal;
 mod thread;
 mod warden;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::plan::{Progress, Record};
 use crate::process::{Process, Shared};
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
 
+use steps::Purposes;
 use thread::Waiting;
 
 /// Where a standard stream of the program comes from or goes to.
@@ -92,26 +93,57 @@ pub(crate) fn start(
     deadline: Option<Duration>,
 ) -> Result<Process> {
     // First, while no descriptor of ours can have taken the number of a stream that the host closed.
-    let streams = streams::Streams::new(&options)?;
+    let mut streams = streams::Streams::new(&options)?;
+    let host_ends = std::mem::take(&mut streams.host_ends);
+    let child_ends = std::mem::take(&mut streams.child_ends);
+    let terminal = streams.terminal.is_some();
     let shared = Shared::new()?;
-    let early = guess.map(|guess| Waiting::start(&options, guess, &shared)).transpose()?;
+    let early = guess
+        .map(|guess| Waiting::start(&options, guess, &shared))
+        .transpose()?;
     let prepared = prepare()?;
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
-    let (job, host_ends) = warden::Job::new(&prepared, launch, streams, &options, deadline)?;
+    let program = launch.program().to_owned();
+    let job = warden::Job::new(&prepared, launch, streams, &options, deadline)?;
+    let arena = Arc::clone(&job.arena);
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
         unsuited => {
             drop(unsuited);
-            Waiting::start(&options, prepared, &shared)?
+            Waiting::start(&options, Arc::clone(&prepared), &shared)?
         }
     };
-    let handle = waiting.give(job);
-    match shared.wait_started() {
-        Ok(started) => Ok(Process::new(shared, started, host_ends, handle)),
-        Err(error) => {
-            // The warden has nothing left to do. An error would be its panic.
-            let _ = handle.map(JoinHandle::join);
-            Err(error)
+    let (cloned, handle) = waiting.start_child(job)?;
+    drop(child_ends);
+    let record = arena.record();
+    if let Some(error) = failure(record, &cloned.purposes, &program) {
+        // The child has ended or is about to. An error would be the warden's panic.
+        let _ = handle.join();
+        return Err(error);
+    }
+    let report = cloned.purposes.report(&prepared, record, terminal, cloned.no_domain);
+    Ok(Process::new(
+        shared,
+        (cloned.pid, cloned.pidfd),
+        report,
+        host_ends,
+        handle,
+    ))
+}
+
+/// Why the child did not execute its program, if it did not.
+fn failure(record: &Record, purposes: &Purposes, program: &CStr) -> Option<Error> {
+    match record.progress() {
+        Progress::Executing => None,
+        Progress::StepFailed(index, errno) => Some(purposes.error(index, errno)),
+        Progress::ExecFailed(errno) => {
+            let program = program.to_bytes().escape_ascii();
+            Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))
         }
+        Progress::Setup => Some(Error::new(
+            ErrorKind::ChildSetup,
+            Stage::Spawn,
+            "the child was killed before it executed its program",
+        )),
     }
 }

@@ -33,9 +33,12 @@ struct Purpose {
 /// Steps and their purposes, index by index.
 pub(super) struct Steps<'a> {
     pub(super) planned: Vec<PlannedStep<'a>>,
-    purposes: Vec<Purpose>,
+    pub(super) purposes: Purposes,
     prepared: &'a Prepared,
 }
+
+/// What each step is for.
+pub(super) struct Purposes(Vec<Purpose>);
 
 /// What a run adds to the policy.
 pub(super) struct RunSteps<'a> {
@@ -56,7 +59,7 @@ impl<'a> Steps<'a> {
     pub(super) fn for_child(prepared: &'a Prepared, run: &RunSteps<'a>) -> Self {
         let mut steps = Self {
             planned: Vec::new(),
-            purposes: Vec::new(),
+            purposes: Purposes(Vec::new()),
             prepared,
         };
         let settings = &prepared.settings;
@@ -124,7 +127,7 @@ impl<'a> Steps<'a> {
     pub(super) fn for_own_process(prepared: &'a Prepared, all_threads: bool) -> Self {
         let mut steps = Self {
             planned: Vec::new(),
-            purposes: Vec::new(),
+            purposes: Purposes(Vec::new()),
             prepared,
         };
         steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
@@ -140,7 +143,7 @@ impl<'a> Steps<'a> {
 
     fn add(&mut self, step: Step<'a>, stage: Stage, what: &'static str) {
         self.planned.push(PlannedStep { step, required: true });
-        self.purposes.push(Purpose {
+        self.purposes.0.push(Purpose {
             feature: None,
             stage,
             what,
@@ -152,7 +155,7 @@ impl<'a> Steps<'a> {
         if self.prepared.compiled.decisions.uses(feature) {
             let required = self.prepared.policy.strictness(feature) == Strictness::Require;
             self.planned.push(PlannedStep { step, required });
-            self.purposes.push(Purpose {
+            self.purposes.0.push(Purpose {
                 feature: Some(feature),
                 stage,
                 what,
@@ -181,7 +184,7 @@ impl<'a> Steps<'a> {
                     && self.prepared.policy.strictness(feature) == Strictness::Require
             });
             self.planned.push(PlannedStep { step, required });
-            self.purposes.push(Purpose {
+            self.purposes.0.push(Purpose {
                 feature: Some(Feature::Files),
                 stage: Stage::Landlock,
                 what: "enter the domain",
@@ -216,10 +219,12 @@ impl<'a> Steps<'a> {
             );
         }
     }
+}
 
+impl Purposes {
     /// Describes the failure of step `index`.
     pub(super) fn error(&self, index: usize, errno: i32) -> Error {
-        match self.purposes.get(index) {
+        match self.0.get(index) {
             Some(purpose) => Error::system(
                 ErrorKind::ChildSetup,
                 purpose.stage,
@@ -232,12 +237,12 @@ impl<'a> Steps<'a> {
 
     /// The report: what was decided, corrected by what the steps in `record` came to, and by the errno that kept the
     /// warden from a domain of its own, if one did.
-    pub(super) fn report(&self, record: &Record, terminal: bool, no_domain: i32) -> Arc<Report> {
-        let all_well = (0..self.planned.len()).all(|index| record.outcome(index) == 0);
+    pub(super) fn report(&self, prepared: &Prepared, record: &Record, terminal: bool, no_domain: i32) -> Arc<Report> {
+        let all_well = (0..self.0.len()).all(|index| record.outcome(index) == 0);
         if all_well && !terminal && no_domain == 0 {
-            return Arc::clone(&self.prepared.report);
+            return Arc::clone(&prepared.report);
         }
-        let mut rows = self.prepared.compiled.decisions.rows().to_vec();
+        let mut rows = prepared.compiled.decisions.rows().to_vec();
         for row in &mut rows {
             if row.feature == Feature::KillAll && no_domain != 0 {
                 row.state = State::Degraded;
@@ -250,7 +255,7 @@ impl<'a> Steps<'a> {
                 "in the session of the inherited terminal".clone_into(&mut row.detail);
             }
         }
-        for (index, purpose) in self.purposes.iter().enumerate() {
+        for (index, purpose) in self.0.iter().enumerate() {
             let errno = record.outcome(index);
             let Some(feature) = purpose.feature.filter(|_| errno != 0) else {
                 continue;

@@ -1,5 +1,6 @@
 //! The warden's thread: started while its job is still being put together.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,6 +14,7 @@ use crate::sys;
 
 use super::SpawnOptions;
 use super::prepare::Prepared;
+use super::steps::Purposes;
 use super::warden::{self, Job};
 
 /// Stack of a warden. It polls, reads pipes and formats an error at most.
@@ -48,10 +50,22 @@ impl Waiting {
         Arc::ptr_eq(&self.prepared, prepared)
     }
 
-    /// Gives it its job, and the caller its handle.
-    pub(super) fn give(mut self, job: Job) -> Option<JoinHandle<()>> {
-        self.mailbox.put(Letter::Job(Box::new(job)));
-        self.handle.take()
+    /// Gives it its job, and waits until the child has executed its program, or failed to. On success the thread goes on.
+    pub(super) fn start_child(mut self, job: Job) -> Result<(Cloned, JoinHandle<()>)> {
+        let arena = Arc::clone(&job.arena);
+        if self.mailbox.put(Letter::Job(Box::new(job))) {
+            // Not the answer, which comes when the child exists: the kernel wakes this thread when the program starts.
+            arena.record().wait_until_left();
+        }
+        match (self.mailbox.take_answer(), self.handle.take()) {
+            (Ok(cloned), Some(handle)) => Ok((cloned, handle)),
+            (Ok(_), None) => Err(bug()),
+            (Err(error), handle) => {
+                // The warden has nothing left to do. An error would be its panic.
+                let _ = handle.map(JoinHandle::join);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -65,6 +79,16 @@ impl Drop for Waiting {
     }
 }
 
+/// What a warden says of the child that it has made.
+pub(super) struct Cloned {
+    pub(super) pid: i32,
+    pub(super) pidfd: Arc<OwnedFd>,
+    /// What the child's steps were for.
+    pub(super) purposes: Purposes,
+    /// The errno that kept the warden from a domain of its own, or 0.
+    pub(super) no_domain: i32,
+}
+
 #[derive(Default)]
 enum Letter {
     #[default]
@@ -73,20 +97,36 @@ enum Letter {
     NoJob,
 }
 
-/// Where a warden's job is put.
+#[derive(Default)]
+struct Letters {
+    /// To the warden.
+    job: Letter,
+    /// From the warden.
+    answer: Option<Result<Cloned>>,
+    /// The warden reads no more.
+    closed: bool,
+}
+
+/// Where a warden's job is put, and its answer.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    letter: Mutex<Letter>,
+    letters: Mutex<Letters>,
     arrived: Condvar,
-    /// Tells that the letter is there without taking the lock.
+    /// Tells that the job is there without taking the lock.
     full: AtomicBool,
 }
 
 impl Mailbox {
-    fn put(&self, letter: Letter) {
-        *self.letter.lock() = letter;
+    /// False if the warden is gone.
+    fn put(&self, letter: Letter) -> bool {
+        let mut letters = self.letters.lock();
+        if letters.closed {
+            return false;
+        }
+        letters.job = letter;
         self.full.store(true, Ordering::Release);
-        self.arrived.notify_one();
+        self.arrived.notify_all();
+        true
     }
 
     /// Waits for the job; None if there is none after all.
@@ -95,15 +135,50 @@ impl Mailbox {
         while !self.full.load(Ordering::Acquire) && Instant::now() < patience {
             std::thread::yield_now();
         }
-        let mut letter = self.letter.lock();
+        let mut letters = self.letters.lock();
         loop {
-            match std::mem::take(&mut *letter) {
-                Letter::None => self.arrived.wait(&mut letter),
+            match std::mem::take(&mut letters.job) {
+                Letter::None => self.arrived.wait(&mut letters),
                 Letter::Job(job) => return Some(job),
                 Letter::NoJob => return None,
             }
         }
     }
+
+    /// The warden's answer.
+    pub(super) fn answer(&self, answer: Result<Cloned>) {
+        self.letters.lock().answer.get_or_insert(answer);
+        self.arrived.notify_all();
+    }
+
+    fn take_answer(&self) -> Result<Cloned> {
+        let mut letters = self.letters.lock();
+        loop {
+            match letters.answer.take() {
+                Some(answer) => return answer,
+                None => self.arrived.wait(&mut letters),
+            }
+        }
+    }
+
+    /// The warden is gone. A job that it did not take is lost, and nobody must wait for the answer.
+    pub(super) fn close(&self) {
+        let mut letters = self.letters.lock();
+        letters.closed = true;
+        letters.answer.get_or_insert_with(|| Err(bug()));
+        if let Letter::Job(job) = &letters.job {
+            job.arena.record().leave();
+        }
+        self.arrived.notify_all();
+    }
+}
+
+fn bug() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        Stage::Spawn,
+        "a bug in libsandlock ended the sandbox's thread",
+    )
 }
 
 fn name(options: &SpawnOptions) -> String {

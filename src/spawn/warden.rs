@@ -5,13 +5,14 @@
 //! host asked for the run; the program is born into a domain of its own; and kill(-1) from here reaches all of that
 //! domain, daemons included, and nothing else. It reaps the program, reads captured output and keeps the deadline.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
-use crate::plan::Progress;
-use crate::process::{Outcome, Reason, Shared, Started, Usage, timeout_until};
+use crate::plan::ChildPlan;
+use crate::process::{Outcome, Reason, Shared, Usage, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
 use crate::sys::limits::CpuSet;
@@ -25,7 +26,7 @@ use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
 use super::terminal::Terminal;
-use super::thread::Mailbox;
+use super::thread::{Cloned, Mailbox};
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
@@ -35,19 +36,20 @@ pub(super) struct Job {
     capture_limit: usize,
     deadline: Option<Duration>,
     host: i32,
-    arena: Arena,
+    /// Shared with who waits for the child to execute its program.
+    pub(super) arena: Arc<Arena>,
     memory: Memory,
 }
 
 impl Job {
-    /// Puts a job together; the host's ends of the streams stay with the caller.
+    /// Puts a job together.
     pub(super) fn new(
         prepared: &Prepared,
         launch: Launch,
-        mut streams: Streams,
+        streams: Streams,
         options: &SpawnOptions,
         deadline: Option<Duration>,
-    ) -> Result<(Self, [Option<OwnedFd>; 3])> {
+    ) -> Result<Self> {
         let memory = child_memory(prepared);
         let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
             Error::system(
@@ -57,18 +59,16 @@ impl Job {
                 errno.0,
             )
         })?;
-        let host_ends = std::mem::take(&mut streams.host_ends);
-        let job = Self {
+        Ok(Self {
             cpus: cpu_set(prepared),
             capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
             host: sys::process::id(),
             launch,
             streams,
             deadline,
-            arena,
+            arena: Arc::new(arena),
             memory,
-        };
-        Ok((job, host_ends))
+        })
     }
 }
 
@@ -94,11 +94,20 @@ fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
 }
 
 /// Tells those who wait that the warden is gone, however it goes.
-struct Farewell<'a>(&'a Shared);
+struct Farewell<'a> {
+    mailbox: &'a Mailbox,
+    arena: Option<Arc<Arena>>,
+    shared: &'a Shared,
+}
 
 impl Drop for Farewell<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.mailbox.close();
+        if let Some(arena) = &self.arena {
+            // There is no child any more, and perhaps there never was one.
+            arena.record().leave();
+        }
+        self.shared.abandon();
     }
 }
 
@@ -113,116 +122,84 @@ impl Drop for LastResort {
 
 /// The thread's body.
 pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox, shared: &Shared) {
-    let farewell = Farewell(shared);
+    let mut farewell = Farewell {
+        mailbox,
+        arena: None,
+        shared,
+    };
     // Without a job yet: it comes while this thread starts.
     let domain = enter_domain(prepared);
     let Some(mut job) = mailbox.take() else {
         // Nobody waits for this warden; another may be at work on the same run.
         return std::mem::forget(farewell);
     };
-    match domain.and_then(|domain| start(prepared, domain, &mut job)) {
-        Ok((started, watch)) => {
-            shared.set_started(started);
-            let last_resort = LastResort(watch.domain, watch.launched.child());
-            let outcome = watch.run(shared);
-            std::mem::forget(last_resort);
-            // Release what the sandbox held before anyone learns that it ended.
-            drop(job);
-            shared.set_ended(outcome);
-        }
-        Err(error) => {
-            drop(job);
-            shared.set_failed(error);
-        }
+    farewell.arena = Some(Arc::clone(&job.arena));
+    let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox, shared));
+    // Release what the sandbox held before anyone learns that it ended.
+    drop(job);
+    match outcome {
+        Ok(outcome) => shared.set_ended(outcome),
+        Err(error) => mailbox.answer(Err(error)),
     }
 }
 
-fn start(prepared: &Prepared, domain: Domain, job: &mut Job) -> Result<(Started, Watch)> {
-    if let Some(terminal) = &mut job.streams.terminal {
-        // From here on it is taken back whenever the job, or what becomes of it, is dropped.
+/// Starts the program and sees it to its end. An error: there is no child.
+fn look_after(
+    prepared: &Prepared,
+    domain: Domain,
+    job: &mut Job,
+    mailbox: &Mailbox,
+    shared: &Shared,
+) -> Result<Outcome> {
+    let mut terminal = job.streams.terminal.take();
+    if let Some(terminal) = &mut terminal {
+        // From here on it is taken back whenever it is dropped.
         terminal.hand_over(domain == Domain::Scoped);
     }
-    let terminal = job.streams.terminal.as_ref();
-    let guard = terminal.map(Terminal::guard).transpose()?;
-    let steps = Steps::for_child(
+    let guard = terminal.as_ref().map(Terminal::guard).transpose()?;
+    let Steps { planned, purposes, .. } = Steps::for_child(
         prepared,
         &RunSteps {
             host: job.host,
-            terminal,
+            terminal: terminal.as_ref(),
             guard: guard.as_deref(),
             moves: &job.streams.moves,
             cpus: job.cpus.as_ref(),
         },
     );
     let mut arrays = job.launch.arrays();
+    let plan = ChildPlan {
+        steps: &planned,
+        exec: arrays.exec(),
+        record: job.arena.record(),
+    };
     let start = Instant::now();
-    let launched = launch::launch(&steps.planned, &mut arrays, &job.arena, job.memory)
+    let launched = launch::launch(&plan, &job.arena, job.memory)
         .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create a process", errno.0))?;
-    let record = job.arena.record();
-    let failed = match record.progress() {
-        Progress::Executing => None,
-        Progress::StepFailed(index, errno) => Some(steps.error(index, errno)),
-        Progress::ExecFailed(errno) => {
-            let program = job.launch.program().to_bytes().escape_ascii();
-            Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))
-        }
-        Progress::Setup => Some(Error::new(
-            ErrorKind::ChildSetup,
-            Stage::Spawn,
-            "the child was killed before it executed its program",
-        )),
-    };
-    if let Some(error) = failed {
-        wait_for_end(&launched);
-        return Err(error);
-    }
-    let report = steps.report(record, terminal.is_some(), domain.lack());
-    drop(std::mem::take(&mut job.streams.child_ends));
-    let pidfd = launched.pidfd.try_clone().map_err(|error| {
-        // Nobody could be told of the program: end it.
-        domain.kill_all(launched.child());
-        wait_for_end(&launched);
-        let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
-        Error::system(
-            ErrorKind::System,
-            Stage::Spawn,
-            "cannot duplicate the process descriptor",
-            errno,
-        )
-    })?;
-    let captures = std::mem::take(&mut job.streams.captures);
-    let started = Started {
+    let last_resort = LastResort(domain, launched.child());
+    mailbox.answer(Ok(Cloned {
         pid: launched.pid,
-        pidfd,
-        report,
-    };
-    let watch = Watch {
-        launched,
+        pidfd: Arc::clone(&launched.pidfd),
+        purposes,
+        no_domain: domain.lack(),
+    }));
+    let captures = std::mem::take(&mut job.streams.captures);
+    let outcome = Watch {
+        launched: &launched,
         domain,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
-        terminal: job.streams.terminal.take(),
-        host_peak_rss: if job.memory != Memory::Shared {
-            0
-        } else {
+        host_peak_rss: if job.memory == Memory::Shared {
             sys::process::own_peak_rss()
+        } else {
+            0
         },
-    };
-    Ok((started, watch))
-}
-
-/// Waits for a child that never ran its program, and reaps it.
-fn wait_for_end(launched: &Launched) {
-    loop {
-        let mut ended = [Wait::readable(launched.pidfd.as_raw_fd())];
-        let blind = wait_for_any(&mut ended, None).is_err();
-        if ended[0].ready() || (blind && has_ended(launched)) {
-            break;
-        }
     }
-    // ECHILD: the host's waitpid(-1) was faster, which is as good.
-    let _ = sys::process::reap(launched.child());
+    .run(shared);
+    std::mem::forget(last_resort);
+    // The terminal is taken back here, before anyone learns that the sandbox ended.
+    Ok(outcome)
 }
 
 /// Waits until something is ready or the deadline passes. An error, after a hundredth of a second: poll(2) refuses, because
@@ -240,7 +217,7 @@ fn wait_for_any(waits: &mut [Wait], deadline: Option<Instant>) -> sys::Result<()
 }
 
 /// True if the program has ended, reaped by somebody else or not at all.
-fn has_ended(launched: &Launched) -> bool {
+fn has_ended(launched: &Launched<'_>) -> bool {
     !matches!(sys::process::has_ended(launched.child()), Ok(false))
 }
 
@@ -334,13 +311,12 @@ impl Domain {
 }
 
 /// A running program under the warden's eyes.
-struct Watch {
-    launched: Launched,
+struct Watch<'a> {
+    launched: &'a Launched<'a>,
     domain: Domain,
     start: Instant,
     deadline: Option<Instant>,
     captures: [Capture; 2],
-    terminal: Option<Terminal>,
     host_peak_rss: u64,
 }
 
@@ -348,7 +324,7 @@ struct Watch {
 /// that somebody outside the sandbox holds can keep a stream open that long.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
-impl Watch {
+impl Watch<'_> {
     /// Sees the sandbox to its end.
     fn run(mut self, shared: &Shared) -> Outcome {
         let mut ended_for = None;
@@ -361,7 +337,7 @@ impl Watch {
             ];
             let blind = wait_for_any(&mut waits, self.deadline).is_err();
             self.captures.iter_mut().for_each(Capture::read);
-            if waits[0].ready() || (blind && has_ended(&self.launched)) {
+            if waits[0].ready() || (blind && has_ended(self.launched)) {
                 break;
             }
             let wanted = if waits[1].ready() || blind {
@@ -386,8 +362,6 @@ impl Watch {
             _ => sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None)),
         };
         self.read_last_output();
-        // Taken back before anyone learns that the sandbox ended.
-        self.terminal = None;
         self.outcome(ended_for, reaped, wall)
     }
 

@@ -1,6 +1,7 @@
 //! Privileges of the calling thread, and other settings made by prctl(2).
 
-use super::{Errno, Result, check, check_long};
+use super::raw::syscall;
+use super::{Errno, Result};
 
 /// Sets no_new_privs: no exec will grant privileges any more.
 pub fn set_no_new_privs() -> Result<()> {
@@ -20,7 +21,7 @@ pub fn disable_huge_pages() -> Result<()> {
 fn prctl(option: i32, argument: libc::c_ulong) -> Result<()> {
     const UNUSED: libc::c_ulong = 0;
     // SAFETY: the options used in this file take numbers only.
-    check(unsafe { libc::prctl(option, argument, UNUSED, UNUSED, UNUSED) }).map(drop)
+    unsafe { syscall!(libc::SYS_prctl, option, argument, UNUSED, UNUSED, UNUSED) }.map(drop)
 }
 
 #[repr(C)]
@@ -51,7 +52,7 @@ fn capabilities() -> Result<[CapabilityData; 2]> {
         inheritable: 0,
     }; 2];
     // SAFETY: version 3 reads the header and writes two data elements.
-    check_long(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    unsafe { syscall!(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) }?;
     Ok(data)
 }
 
@@ -88,7 +89,7 @@ pub fn drop_capabilities() -> Result<()> {
         inheritable: 0,
     }; 2];
     // SAFETY: version 3 reads the header and two data elements.
-    check_long(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
+    unsafe { syscall!(libc::SYS_capset, &raw mut header, data.as_ptr()) }.map(drop)
 }
 
 /// Real user id of the calling process.

@@ -1,5 +1,9 @@
 //! Waiting for descriptors, and waking a thread that waits.
 
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
+
+use super::raw::syscall;
 use super::{Errno, Result, check};
 
 /// Something to wait for: an entry of poll(2).
@@ -52,4 +56,31 @@ pub fn reset(eventfd: i32) {
     let mut count = [0; 8];
     // EAGAIN: it was not readable.
     let _ = super::fd::read(eventfd, &mut count);
+}
+
+/// Sleeps while `word` holds `value`, until a wake-up (which may be for nothing) or the timeout.
+pub fn wait_for_change(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    // Not private: the kernel's own wake-up at the end of a thread is not either. Errors mean that there is nothing to wait
+    // for, or not any longer, and the caller looks at the word anyway.
+    // SAFETY: the word and the timeout outlive the call.
+    let _ = unsafe {
+        syscall!(
+            libc::SYS_futex,
+            word.as_ptr().cast_const(),
+            libc::FUTEX_WAIT,
+            value,
+            timeout
+        )
+    };
+}
+
+/// Wakes whoever sleeps in [`wait_for_change`] on `word`.
+pub fn wake_all(word: &AtomicU32) {
+    // SAFETY: the call looks at the address only.
+    let _ = unsafe { syscall!(libc::SYS_futex, word.as_ptr().cast_const(), libc::FUTEX_WAKE, i32::MAX) };
 }

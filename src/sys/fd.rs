@@ -2,7 +2,8 @@
 
 use core::ffi::CStr;
 
-use super::{Errno, Result, check, check_long};
+use super::raw::syscall;
+use super::{Errno, Result, check};
 
 /// Closes a descriptor that the caller owns; errors of close(2) leave nothing to do.
 pub fn close(fd: i32) {
@@ -13,13 +14,18 @@ pub fn close(fd: i32) {
 /// Duplicates `fd` to the lowest free number that is at least `floor`, close-on-exec.
 pub fn duplicate_above(fd: i32, floor: i32) -> Result<i32> {
     // SAFETY: takes no pointers.
-    check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, floor) })
+    number(unsafe { syscall!(libc::SYS_fcntl, fd, libc::F_DUPFD_CLOEXEC, floor) })
 }
 
 /// Makes `target` refer to what `source` does, and survive exec. The two must differ.
 pub fn duplicate_onto(source: i32, target: i32) -> Result<()> {
     // SAFETY: takes no pointers.
-    check(unsafe { libc::dup3(source, target, 0) }).map(drop)
+    unsafe { syscall!(libc::SYS_dup3, source, target, 0_i32) }.map(drop)
+}
+
+/// A descriptor that a raw call returned.
+pub(super) fn number(returned: Result<usize>) -> Result<i32> {
+    i32::try_from(returned?).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
 /// True if `fd` is open.
@@ -38,8 +44,17 @@ pub fn set_nonblocking(fd: i32) -> Result<()> {
 
 /// Marks every descriptor from `first` on close-on-exec. Linux 5.11.
 pub fn close_on_exec_from(first: u32) -> Result<()> {
+    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Likewise, in a table of the calling process's own, if it has shared one until now.
+pub fn unshare_and_close_on_exec_from(first: u32) -> Result<()> {
+    close_range(first, libc::CLOSE_RANGE_CLOEXEC | libc::CLOSE_RANGE_UNSHARE)
+}
+
+fn close_range(first: u32, flags: u32) -> Result<()> {
     // SAFETY: takes no pointers.
-    check_long(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+    unsafe { syscall!(libc::SYS_close_range, first, u32::MAX, flags) }.map(drop)
 }
 
 /// True if close_range(2) with CLOSE_RANGE_CLOEXEC exists (Linux 5.11); asks about an empty range.
@@ -86,7 +101,7 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
 /// Makes the directory open at `fd` the working directory.
 pub fn change_directory(fd: i32) -> Result<()> {
     // SAFETY: takes no pointers.
-    check(unsafe { libc::fchdir(fd) }).map(drop)
+    unsafe { syscall!(libc::SYS_fchdir, fd) }.map(drop)
 }
 
 /// Identity and kind of a file.

@@ -1,5 +1,6 @@
 //! The part of Landlock that the child calls itself, and the question which version runs.
 
+use super::raw::syscall;
 use super::{Result, check_long};
 
 /// landlock_create_ruleset(2): return the ABI version.
@@ -24,5 +25,5 @@ pub fn abi() -> Result<u32> {
 /// Enters the domain that `ruleset` describes; `flags` are LANDLOCK_RESTRICT_SELF_*.
 pub fn restrict_self(ruleset: i32, flags: u32) -> Result<()> {
     // SAFETY: takes no pointers.
-    check_long(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, flags) }).map(drop)
+    unsafe { syscall!(libc::SYS_landlock_restrict_self, ruleset, flags) }.map(drop)
 }

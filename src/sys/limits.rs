@@ -1,6 +1,7 @@
 //! Resource limits, scheduling and other per-process settings.
 
-use super::{Errno, Result, check, check_long};
+use super::raw::syscall;
+use super::{Errno, Result};
 
 /// The hard limit of `resource` (RLIMIT_*) for the calling process.
 pub fn hard_limit(resource: u32) -> Result<u64> {
@@ -9,15 +10,15 @@ pub fn hard_limit(resource: u32) -> Result<u64> {
         rlim_max: 0,
     };
     // SAFETY: `limit` has room for the old limits, and no new ones are passed.
-    check_long(unsafe {
-        libc::syscall(
+    unsafe {
+        syscall!(
             libc::SYS_prlimit64,
-            0,
+            0_i32,
             resource,
             core::ptr::null::<libc::rlimit64>(),
             &raw mut limit,
         )
-    })?;
+    }?;
     Ok(limit.rlim_max)
 }
 
@@ -30,22 +31,22 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
         rlim_max: hard,
     };
     // SAFETY: `limit` outlives the call; the old limits are not asked for.
-    check_long(unsafe {
-        libc::syscall(
+    unsafe {
+        syscall!(
             libc::SYS_prlimit64,
-            0,
+            0_i32,
             resource,
             &raw const limit,
             core::ptr::null_mut::<libc::rlimit64>(),
         )
-    })
+    }
     .map(drop)
 }
 
 /// Sets the nice value of the calling process.
 pub fn set_nice(value: i32) -> Result<()> {
     // SAFETY: takes no pointers.
-    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) }).map(drop)
+    unsafe { syscall!(libc::SYS_setpriority, libc::PRIO_PROCESS, 0_i32, value) }.map(drop)
 }
 
 /// A set of up to 1024 processors, as sched_setaffinity(2) reads it.
@@ -54,28 +55,30 @@ pub type CpuSet = [u64; 16];
 /// Confines the calling thread to the processors in `set`.
 pub fn set_affinity(set: &CpuSet) -> Result<()> {
     // SAFETY: the size passed is that of the set.
-    check_long(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of::<CpuSet>(), set.as_ptr()) }).map(drop)
+    unsafe { syscall!(libc::SYS_sched_setaffinity, 0_i32, size_of::<CpuSet>(), set.as_ptr()) }.map(drop)
 }
 
 /// Sets the file mode creation mask.
 pub fn set_umask(mask: u32) {
     // SAFETY: takes no pointers and cannot fail.
-    unsafe { libc::umask(mask) };
+    let _ = unsafe { syscall!(libc::SYS_umask, mask) };
 }
 
 /// Adds `flag` to the calling process's execution domain.
 pub fn add_personality(flag: u32) -> Result<()> {
-    const QUERY: libc::c_ulong = 0xffff_ffff;
-    // SAFETY: takes no pointers.
-    let current = check(unsafe { libc::personality(QUERY) })?;
-    let wanted = libc::c_ulong::from(current.cast_unsigned() | flag);
-    // SAFETY: takes no pointers.
-    check(unsafe { libc::personality(wanted) })?;
-    // SAFETY: takes no pointers.
-    let now = check(unsafe { libc::personality(QUERY) })?;
-    if now.cast_unsigned() & flag == flag {
+    let flag = libc::c_ulong::from(flag);
+    personality(personality(QUERY_PERSONALITY)? | flag)?;
+    if personality(QUERY_PERSONALITY)? & flag == flag {
         Ok(())
     } else {
         Err(Errno(libc::EOPNOTSUPP))
     }
+}
+
+const QUERY_PERSONALITY: libc::c_ulong = 0xffff_ffff;
+
+fn personality(wanted: libc::c_ulong) -> Result<libc::c_ulong> {
+    // SAFETY: takes no pointers.
+    let former = unsafe { syscall!(libc::SYS_personality, wanted) }?;
+    Ok(former as libc::c_ulong)
 }

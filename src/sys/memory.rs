@@ -13,6 +13,8 @@ pub struct Mapping {
 
 // SAFETY: the mapping is plain memory that this value owns; nothing about it is tied to a thread.
 unsafe impl Send for Mapping {}
+// SAFETY: a shared reference gives the end's address, which never changes.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps `usable` bytes, zeroed, above a guard page. `shared` makes writes visible across fork.

@@ -1,7 +1,7 @@
 //! Thin system calls and kernel structures.
 //!
-//! Everything here is usable between clone and exec: it needs only `core` and `libc`, never allocates, locks or
-//! panics. A function is safe when no argument can break memory; the rest say what the caller owes.
+//! Everything here needs only `core` and `libc`, and never allocates, locks or panics. What a child calls between clone and
+//! exec goes past libc, by `raw`. A function is safe when no argument can break memory; the rest say what the caller owes.
 //!
 //! # Safety
 //!
@@ -19,6 +19,7 @@
     clippy::panic
 )]
 
+pub mod clock;
 pub mod credentials;
 pub mod event;
 pub mod fd;
@@ -26,9 +27,11 @@ pub mod landlock;
 pub mod limits;
 pub mod memory;
 pub mod process;
+mod raw;
 pub mod seccomp;
 pub mod signal;
 pub mod terminal;
+pub mod thread;
 
 /// An errno value as the kernel returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU32;
 
+use super::raw::syscall;
 use super::{Errno, Result, check, check_long};
 
 /// A child as its parent sees it.
@@ -17,21 +19,38 @@ pub struct Child {
 /// Code that a new process starts with.
 pub type Entry = extern "C" fn(*mut c_void) -> c_int;
 
-/// Starts `entry(argument)` in a process that shares the caller's memory, on a stack of its own, and returns when that
-/// process has executed a program or ended (clone(2) with CLONE_VM and CLONE_VFORK). Linux 5.2 for the pidfd.
+/// Starts `entry(argument)` in a process that shares the caller's memory, on a stack of its own, and returns at once (clone(2)
+/// with CLONE_VM). When that process executes a program or ends, the kernel clears `present` and wakes who waits for it
+/// (CLONE_CHILD_CLEARTID). Linux 5.2 for the pidfd.
 ///
 /// # Safety
 ///
-/// `entry` must never return or unwind, and must be sound in a process that shares this one's memory, thread-local
-/// storage included: no allocation, no locks. `argument` must be valid for it. `stack_top` is 16-byte aligned and has
-/// enough unused memory below it. All signals are blocked by the caller, so that no handler of the host runs in the
-/// child.
-pub unsafe fn start_sharing_memory(entry: Entry, stack_top: *mut c_void, argument: *mut c_void) -> Result<Child> {
+/// `entry` must never return or unwind, and must be sound in a process that shares this one's memory and the calling thread's
+/// thread-local storage: no allocation, no locks, no libc function that sets errno. `argument` must be valid for it, and it,
+/// `present` and the stack must stay so until `present` is cleared. `stack_top` is 16-byte aligned and has enough unused memory
+/// below it. All signals are blocked by the caller, so that no handler of the host runs in the child.
+pub unsafe fn start_sharing_memory(
+    entry: Entry,
+    stack_top: *mut c_void,
+    argument: *mut c_void,
+    present: &AtomicU32,
+) -> Result<Child> {
     let mut pidfd = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    // SAFETY: the child uses entry, stack and argument, which the caller vouches for, until it has left this memory,
-    // which is when the call returns.
-    let pid = check(unsafe { libc::clone(entry, stack_top, flags, argument, &raw mut pidfd) })?;
+    let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    let no_tls = core::ptr::null_mut::<c_void>();
+    // SAFETY: the child uses entry, stack, argument and `present`, which the caller vouches for, until it has left this memory.
+    let pid = unsafe {
+        libc::clone(
+            entry,
+            stack_top,
+            flags,
+            argument,
+            &raw mut pidfd,
+            no_tls,
+            present.as_ptr(),
+        )
+    };
+    let pid = check(pid)?;
     Ok(Child {
         pid,
         pidfd: high_or_as_is(pidfd),
@@ -132,8 +151,10 @@ pub fn visit_environment(mut visit: impl FnMut(&CStr)) {
 
 /// Ends the calling process at once.
 pub fn exit(status: i32) -> ! {
-    // SAFETY: ends the process without running any of the host's exit handlers.
-    unsafe { libc::_exit(status) }
+    loop {
+        // SAFETY: ends the process without running any of the host's exit handlers.
+        let _ = unsafe { syscall!(libc::SYS_exit_group, status) };
+    }
 }
 
 /// Replaces the program; returns only on failure.
@@ -143,20 +164,28 @@ pub fn exit(status: i32) -> ! {
 /// `argv` and `envp` point to null-terminated arrays of NUL-terminated strings.
 pub unsafe fn execute(path: &CStr, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
     // SAFETY: as the caller promises.
-    unsafe { libc::execve(path.as_ptr(), argv, envp) };
-    Errno::last()
+    match unsafe { syscall!(libc::SYS_execve, path.as_ptr(), argv, envp) } {
+        Err(errno) => errno,
+        // Cannot be: it returns on failure only.
+        Ok(_) => Errno(libc::ENOEXEC),
+    }
 }
 
 /// Process id of the caller, from the kernel (never cached).
 pub fn id() -> i32 {
     // SAFETY: takes no arguments and cannot fail.
-    unsafe { libc::getpid() }
+    own_number(unsafe { syscall!(libc::SYS_getpid) })
 }
 
 /// Process id of the caller's parent.
 pub fn parent_id() -> i32 {
     // SAFETY: takes no arguments and cannot fail.
-    unsafe { libc::getppid() }
+    own_number(unsafe { syscall!(libc::SYS_getppid) })
+}
+
+/// A process id from a call that cannot fail.
+fn own_number(returned: Result<usize>) -> i32 {
+    super::fd::number(returned).unwrap_or(-1)
 }
 
 /// Process group of the caller.
@@ -168,13 +197,13 @@ pub fn group() -> i32 {
 /// Starts a session, of which the caller is leader, without a controlling terminal.
 pub fn new_session() -> Result<()> {
     // SAFETY: takes no arguments.
-    check(unsafe { libc::setsid() }).map(drop)
+    unsafe { syscall!(libc::SYS_setsid) }.map(drop)
 }
 
 /// Starts a process group, of which the caller is leader, in the same session.
 pub fn new_group() -> Result<()> {
     // SAFETY: takes no pointers.
-    check(unsafe { libc::setpgid(0, 0) }).map(drop)
+    unsafe { syscall!(libc::SYS_setpgid, 0_i32, 0_i32) }.map(drop)
 }
 
 /// How a process ended.

@@ -1,6 +1,7 @@
 //! seccomp(2) and its constants.
 
-use super::{Errno, Result, check_long};
+use super::raw::syscall;
+use super::{Errno, Result};
 
 /// One classic BPF instruction, `struct sock_filter`.
 #[repr(C)]
@@ -50,7 +51,7 @@ pub fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<()> {
         instructions: program.as_ptr(),
     };
     // SAFETY: the structure and the instructions it points to outlive the call.
-    let returned = check_long(unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) })?;
+    let returned = unsafe { syscall!(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) }?;
     // With FLAG_ALL_THREADS a positive value is the thread that could not be brought along.
     if returned == 0 { Ok(()) } else { Err(Errno(libc::ESRCH)) }
 }
@@ -58,5 +59,5 @@ pub fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<()> {
 /// True if filters may answer with `action`. Linux 4.14.
 pub fn has_action(action: u32) -> bool {
     // SAFETY: `action` outlives the call.
-    unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) == 0 }
+    unsafe { syscall!(libc::SYS_seccomp, GET_ACTION_AVAIL, 0_i32, &raw const action) }.is_ok()
 }

@@ -1,6 +1,7 @@
 //! Signal masks and dispositions, by raw calls where libc would leave out its internal signals.
 
 use super::process::Child;
+use super::raw::syscall;
 use super::{Errno, Result, check, check_long};
 
 /// Bytes in the kernel's signal set: 64 signals on every architecture served here.
@@ -26,15 +27,15 @@ impl Mask {
 pub fn set_mask(mask: Mask) -> Result<Mask> {
     let mut former = Mask::EMPTY;
     // SAFETY: both pointers are to live 8-byte sets, the size passed.
-    check_long(unsafe {
-        libc::syscall(
+    unsafe {
+        syscall!(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
             &raw const mask.0,
             &raw mut former.0,
             SET_BYTES,
         )
-    })?;
+    }?;
     Ok(former)
 }
 
@@ -56,8 +57,8 @@ pub fn reset_dispositions() {
     for signal in 1..=LAST {
         // KILL and STOP answer EINVAL and have no disposition to reset, so errors carry no news.
         // SAFETY: `default` is at least as large as the kernel's sigaction on every architecture served here.
-        unsafe {
-            libc::syscall(
+        let _ = unsafe {
+            syscall!(
                 libc::SYS_rt_sigaction,
                 signal,
                 &raw const default,

@@ -2,6 +2,7 @@
 
 use core::mem::MaybeUninit;
 
+use super::raw::syscall;
 use super::{Result, check};
 
 /// Foreground process group of the terminal `fd`; ENOTTY unless it is the caller's controlling terminal.
@@ -12,8 +13,8 @@ pub fn foreground(fd: i32) -> Result<i32> {
 
 /// Makes `group` the foreground process group of `fd`. The caller blocks SIGTTOU.
 pub fn set_foreground(fd: i32, group: i32) -> Result<()> {
-    // SAFETY: takes no pointers.
-    check(unsafe { libc::tcsetpgrp(fd, group) }).map(drop)
+    // SAFETY: `group` outlives the call.
+    unsafe { syscall!(libc::SYS_ioctl, fd, libc::TIOCSPGRP, &raw const group) }.map(drop)
 }
 
 /// Settings of a terminal.
