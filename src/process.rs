@@ -321,7 +321,9 @@ impl Drop for Process {
             return;
         }
         // Also if the sandbox has ended: a host with one thread must have one thread afterwards, or its unshare(2) fails.
-        self.request_end(Reason::Killed);
+        if self.ended().is_none() {
+            self.request_end(Reason::Killed);
+        }
         join(warden);
     }
 }

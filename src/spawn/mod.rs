@@ -92,25 +92,23 @@ pub(crate) fn start(
     options: SpawnOptions,
     deadline: Option<Duration>,
 ) -> Result<Process> {
-    // First, while no descriptor of ours can have taken the number of a stream that the host closed.
+    let early = guess.map(|guess| Waiting::start(&options, guess)).transpose()?;
+    // Before any other descriptor is opened: one could take the number of a stream that the host closed.
     let mut streams = streams::Streams::new(&options)?;
     let host_ends = std::mem::take(&mut streams.host_ends);
     let child_ends = std::mem::take(&mut streams.child_ends);
     let terminal = streams.terminal.is_some();
     let shared = Shared::new()?;
-    let early = guess
-        .map(|guess| Waiting::start(&options, guess, &shared))
-        .transpose()?;
     let prepared = prepare()?;
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
-    let job = warden::Job::new(&prepared, launch, streams, &options, deadline)?;
+    let job = warden::Job::new(&prepared, &shared, launch, streams, &options, deadline)?;
     let arena = Arc::clone(&job.arena);
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
         unsuited => {
             drop(unsuited);
-            Waiting::start(&options, Arc::clone(&prepared), &shared)?
+            Waiting::start(&options, Arc::clone(&prepared))?
         }
     };
     let (cloned, handle) = waiting.start_child(job)?;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::process::Shared;
 use crate::sys;
 
 use super::SpawnOptions;
@@ -32,11 +31,11 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Starts a warden under `prepared`.
-    pub(super) fn start(options: &SpawnOptions, prepared: Arc<Prepared>, shared: &Arc<Shared>) -> Result<Self> {
+    pub(super) fn start(options: &SpawnOptions, prepared: Arc<Prepared>) -> Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let handle = start_thread(name(options), {
-            let (mailbox, prepared, shared) = (Arc::clone(&mailbox), Arc::clone(&prepared), Arc::clone(shared));
-            move || warden::run(&prepared, &mailbox, &shared)
+            let (mailbox, prepared) = (Arc::clone(&mailbox), Arc::clone(&prepared));
+            move || warden::run(&prepared, &mailbox)
         })?;
         Ok(Self {
             prepared,

@@ -30,6 +30,7 @@ use super::thread::{Cloned, Mailbox};
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
+    shared: Arc<Shared>,
     launch: Launch,
     streams: Streams,
     cpus: Option<CpuSet>,
@@ -45,6 +46,7 @@ impl Job {
     /// Puts a job together.
     pub(super) fn new(
         prepared: &Prepared,
+        shared: &Arc<Shared>,
         launch: Launch,
         streams: Streams,
         options: &SpawnOptions,
@@ -60,6 +62,7 @@ impl Job {
             )
         })?;
         Ok(Self {
+            shared: Arc::clone(shared),
             cpus: cpu_set(prepared),
             capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
             host: sys::process::id(),
@@ -96,18 +99,17 @@ fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
 /// Tells those who wait that the warden is gone, however it goes.
 struct Farewell<'a> {
     mailbox: &'a Mailbox,
-    arena: Option<Arc<Arena>>,
-    shared: &'a Shared,
+    job: Option<(Arc<Arena>, Arc<Shared>)>,
 }
 
 impl Drop for Farewell<'_> {
     fn drop(&mut self) {
         self.mailbox.close();
-        if let Some(arena) = &self.arena {
+        if let Some((arena, shared)) = &self.job {
             // There is no child any more, and perhaps there never was one.
             arena.record().leave();
+            shared.abandon();
         }
-        self.shared.abandon();
     }
 }
 
@@ -121,20 +123,14 @@ impl Drop for LastResort {
 }
 
 /// The thread's body.
-pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox, shared: &Shared) {
-    let mut farewell = Farewell {
-        mailbox,
-        arena: None,
-        shared,
-    };
+pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox) {
+    let mut farewell = Farewell { mailbox, job: None };
     // Without a job yet: it comes while this thread starts.
     let domain = enter_domain(prepared);
-    let Some(mut job) = mailbox.take() else {
-        // Nobody waits for this warden; another may be at work on the same run.
-        return std::mem::forget(farewell);
-    };
-    farewell.arena = Some(Arc::clone(&job.arena));
-    let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox, shared));
+    let Some(mut job) = mailbox.take() else { return };
+    let shared = Arc::clone(&job.shared);
+    farewell.job = Some((Arc::clone(&job.arena), Arc::clone(&shared)));
+    let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox));
     // Release what the sandbox held before anyone learns that it ended.
     drop(job);
     match outcome {
@@ -144,13 +140,7 @@ pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox, shared: &Shared) {
 }
 
 /// Starts the program and sees it to its end. An error: there is no child.
-fn look_after(
-    prepared: &Prepared,
-    domain: Domain,
-    job: &mut Job,
-    mailbox: &Mailbox,
-    shared: &Shared,
-) -> Result<Outcome> {
+fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mailbox) -> Result<Outcome> {
     let mut terminal = job.streams.terminal.take();
     if let Some(terminal) = &mut terminal {
         // From here on it is taken back whenever it is dropped.
@@ -196,7 +186,7 @@ fn look_after(
             0
         },
     }
-    .run(shared);
+    .run(&job.shared);
     std::mem::forget(last_resort);
     // The terminal is taken back here, before anyone learns that the sandbox ended.
     Ok(outcome)
