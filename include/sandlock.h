@@ -119,6 +119,12 @@
 #define SANDLOCK_SPAWN_OPTIONS_INIT { sizeof(sandlock_spawn_options), SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_INHERIT, \
                                       SANDLOCK_STDIO_INHERIT, -1, -1, -1, 0, NULL, NULL, 0, NULL }
 
+/** What a sandlock_supervisor_options starts from: handlers have 30 seconds. */
+#define SANDLOCK_SUPERVISOR_OPTIONS_INIT { sizeof(sandlock_supervisor_options), 0 }
+
+/** What a sandlock_stats starts from: nothing done. */
+#define SANDLOCK_STATS_INIT { sizeof(sandlock_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
 /** What a sandlock_usage starts from: nothing used. */
 #define SANDLOCK_USAGE_INIT { sizeof(sandlock_usage), 0, 0, 0, 0, 0 }
 
@@ -173,6 +179,9 @@
 
 /// Waiting for the process, or signalling it.
 #define SANDLOCK_STAGE_WAIT 12
+
+/// Receiving, looking at or answering a system call.
+#define SANDLOCK_STAGE_SUPERVISOR 13
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Access: what a path rule grants (sandlock_policy_allow_path)
@@ -335,6 +344,9 @@
 /// SANDLOCK_FLAG_NO_HUGE_PAGES.
 #define SANDLOCK_FEATURE_NO_HUGE_PAGES 19
 
+/// Handlers of a supervisor look at system calls. Linux 5.5; not asked for without a supervisor.
+#define SANDLOCK_FEATURE_SUPERVISOR 20
+
 /// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
 /// -------------------------------------------------------------------------------------------------------------------
@@ -417,9 +429,35 @@
 /// never used more than the host.
 #define SANDLOCK_USAGE_PEAK_RSS_IS_BOUND 1
 
+/// -------------------------------------------------------------------------------------------------------------------
+/// Supervision: what handlers return, how descriptors are given, what a log tells
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The handler has answered the call or put it off.
+#define SANDLOCK_HANDLER_DONE 0
+
+/// The handler leaves the call to the next one; a call that all leave runs.
+#define SANDLOCK_HANDLER_PASS 1
+
+/// The descriptor stays open when the program executes another. Without it the descriptor is close-on-exec.
+#define SANDLOCK_FD_KEEP_ON_EXEC 1
+
+/// Something does not work.
+#define SANDLOCK_LOG_ERROR 1
+
+/// Something is hardly as it was meant.
+#define SANDLOCK_LOG_WARNING 2
+
 /// Why a call failed: a status, a stage, an errno and a message. Made by a failing function, owned by its caller, never
 /// changed after. Any thread, concurrently. Free it with sandlock_error_free().
 typedef struct sandlock_error sandlock_error;
+
+/// A system call that a handler looks at. It lives until the handler returns, and belongs to the thread that was handed it.
+typedef struct sandlock_notification sandlock_notification;
+
+/// A system call that was put off or taken from the queue: the right to answer it later. Any thread, concurrently, but for
+/// sandlock_pending_free(): of several answers the first counts. It outlives supervisor and process; then every answer is STALE.
+typedef struct sandlock_pending sandlock_pending;
 
 /// A policy: what a program may do. Plain data until it is used; sandlock_spawn() takes a snapshot. One thread at a time;
 /// functions that take it as const may run at the same time as each other. Make it with sandlock_policy_new(), free it with
@@ -438,7 +476,8 @@ typedef struct sandlock_report sandlock_report;
 /// concurrently. Free it with sandlock_result_free().
 typedef struct sandlock_result sandlock_result;
 
-/// Who answers a program's system calls. This version has none: pass NULL.
+/// Who answers the system calls of programs: handlers, and a queue. Made by sandlock_supervisor_new(), given to sandlock_spawn()
+/// or sandlock_run(). Any thread, concurrently, but for sandlock_supervisor_free().
 typedef struct sandlock_supervisor sandlock_supervisor;
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -467,6 +506,59 @@ typedef struct {
     /// 1 if RLIMIT_NPROC binds the programs that this user starts.
     uint32_t process_limit;
 } sandlock_capabilities;
+
+/// How a supervisor works. Start from SANDLOCK_SUPERVISOR_OPTIONS_INIT or sandlock_supervisor_options_init().
+typedef struct {
+    /// sizeof(sandlock_supervisor_options), set by the caller.
+    size_t size;
+    /// How long a handler may look at a call, in milliseconds; then the call is denied with EPERM, and what the handler answers
+    /// later is STALE. 0 is 30,000. Calls that were put off have no deadline.
+    uint32_t deadline_ms;
+} sandlock_supervisor_options;
+
+/// A handler: looks at a call and says SANDLOCK_HANDLER_DONE after it has answered it or put it off, or SANDLOCK_HANDLER_PASS
+/// to leave it to the next handler; a call that every handler passes on runs. Any other value means that the handler has
+/// failed: the call is denied, unless it was answered.
+///
+/// It runs on a thread of the library that is not confined and has all signals blocked, several at a time, also for calls
+/// of one program. While it runs the caller waits; other threads and processes of the program do not. It has the supervisor's
+/// deadline. It must not unwind, longjmp or end its thread, and the notification is its own until it returns.
+typedef int32_t (*sandlock_handler_fn)(sandlock_notification *call, void *user_data);
+
+/// Told when a handler or log and its user data are needed no more: exactly once, from any thread, when no call of it runs.
+typedef void (*sandlock_destroy_fn)(void *user_data);
+
+/// Takes a line of what the library has to say: `level` is SANDLOCK_LOG_*, `message` has no newline and is borrowed. Called from
+/// any thread, several at a time.
+typedef void (*sandlock_log_fn)(uint32_t level, const char *message, void *user_data);
+
+/// What a supervisor has done, for all its sandboxes, since it was made. Start from SANDLOCK_STATS_INIT or sandlock_stats_init().
+typedef struct {
+    /// sizeof(sandlock_stats), set by the caller.
+    size_t size;
+    /// Calls received from the kernel.
+    uint64_t received;
+    /// Calls that ran: passed on by every handler, or continued by one.
+    uint64_t continued;
+    /// Calls that failed by an answer, or for want of one.
+    uint64_t denied;
+    /// Calls that returned a value or descriptor without running.
+    uint64_t returned;
+    /// Sandboxes ended by a handler.
+    uint64_t killed;
+    /// Calls denied because their handler's deadline passed.
+    uint64_t overdue;
+    /// Times that a handler failed, or returned without an answer.
+    uint64_t failed;
+    /// Answers that found the caller gone, or could not be given.
+    uint64_t dropped;
+    /// Calls that were put off or went to the queue.
+    uint64_t deferred;
+    /// Calls that wait in the queue now.
+    uint64_t queued;
+    /// Longest time from receiving a call to its answer, microseconds.
+    uint64_t worst_latency_us;
+} sandlock_stats;
 
 /// How to start a program. Start from SANDLOCK_SPAWN_OPTIONS_INIT or sandlock_spawn_options_init() and set what differs. All
 /// pointers are borrowed for the call.
@@ -565,13 +657,13 @@ typedef struct {
 /// Time is up and what was waited for has not happened.
 #define SANDLOCK_ERROR_TIMEOUT -9
 
-/// What was meant is gone. Not returned yet.
+/// What was meant is gone: a system call whose caller has died, or whose deadline has passed.
 #define SANDLOCK_ERROR_STALE -10
 
-/// A buffer of the caller is too small. Not returned yet.
+/// A buffer of the caller is too small.
 #define SANDLOCK_ERROR_BUFFER_TOO_SMALL -11
 
-/// Waiting here would wait forever. Not returned yet.
+/// Waiting here would wait forever: for a program, in the handler that it waits for.
 #define SANDLOCK_ERROR_WOULD_DEADLOCK -12
 
 /// A callback of the host failed. Not returned yet.
@@ -780,6 +872,316 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
                                       sandlock_error **error);
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Functions: supervisor
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// A supervisor looks at system calls that the policy allows, before they run: it can let them run, have them fail, or answer in
+/// the kernel's place. It can narrow a policy and put something else behind its calls; it cannot widen it. A call that no
+/// handler is for costs nothing. One that goes through a handler takes about five microseconds more where the kernel is
+/// Linux 6.6 or later.
+///
+/// Sets `options` to SANDLOCK_SUPERVISOR_OPTIONS_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_supervisor_options_init(sandlock_supervisor_options *options);
+
+/// Makes a supervisor without handlers. `options` may be NULL. On success the caller owns `*out`.
+///
+/// INVALID_ARGUMENT: `out` is NULL, a wrong size. SYSTEM: the host is out of descriptors. Any thread.
+sandlock_status sandlock_supervisor_new(const sandlock_supervisor_options *options,
+                                        sandlock_supervisor **out,
+                                        sandlock_error **error);
+
+/// Has `handler` look at the calls that `syscall` names: a system call ("openat") or a group ("@file-system"). Handlers look at a
+/// call in the order in which they were added. Sandboxes that run already do not get to know a new one. `handler` NULL puts the
+/// calls in the supervisor's queue instead, for sandlock_supervisor_next().
+///
+/// `destroy` may be NULL; it is called with `user_data` exactly once, also if this function fails: when supervisor and sandboxes
+/// need the handler no more. `flags` must be 0. A handler for a call that the policy denies is refused when a program is
+/// started (STATE), for it could only widen the policy; of a group it gets the members that are allowed. Calls that the kernel
+/// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones.
+///
+/// What a call's pointers point to can be changed by another thread of the program at any time. A handler that decides by it
+/// must act on the copy that it has read, by sandlock_notification_return_fd() or the like; to let the call run after a look at
+/// such memory decides nothing.
+///
+/// INVALID_ARGUMENT: NULL, an unknown name, unknown flags. STATE: the supervisor was made before this process was forked.
+/// Any thread.
+sandlock_status sandlock_supervisor_add_handler(sandlock_supervisor *supervisor,
+                                                const char *syscall,
+                                                sandlock_handler_fn handler,
+                                                void *user_data,
+                                                sandlock_destroy_fn destroy,
+                                                uint64_t flags,
+                                                sandlock_error **error);
+
+/// Has the library say what goes wrong in a supervisor: handlers that fail, deadlines that pass, threads that cannot be started.
+/// Without a log it is silent. `log` NULL takes the former one away. `destroy` as for sandlock_supervisor_add_handler().
+///
+/// INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.
+sandlock_status sandlock_supervisor_set_log(sandlock_supervisor *supervisor,
+                                            sandlock_log_fn log,
+                                            void *user_data,
+                                            sandlock_destroy_fn destroy,
+                                            sandlock_error **error);
+
+/// A descriptor that is readable while sandlock_supervisor_next() has something to give: for poll(2), epoll(7) and what is built
+/// on them, like libuv and asyncio. Borrowed: it belongs to the supervisor and must be neither read nor closed. -1 if `supervisor`
+/// is NULL or from before a fork. Any thread.
+int sandlock_supervisor_fd(const sandlock_supervisor *supervisor);
+
+/// Takes the next call from the queue, waiting for at most `timeout_ms` (negative: without limit, 0: not at all). On success the
+/// caller owns `*out` and answers it, from any thread, whenever it can. Calls whose callers died meanwhile are left out. No thread of
+/// the library ever calls into a host that uses nothing but the queue.
+///
+/// TIMEOUT: none came. INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.
+sandlock_status sandlock_supervisor_next(sandlock_supervisor *supervisor,
+                                         int32_t timeout_ms,
+                                         sandlock_pending **out,
+                                         sandlock_error **error);
+
+/// Sets `stats` to SANDLOCK_STATS_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_stats_init(sandlock_stats *stats);
+
+/// What the supervisor has done so far. The numbers are read one by one while others count on.
+///
+/// INVALID_ARGUMENT: NULL, a wrong size. STATE: the supervisor was made before this process was forked. Any thread.
+sandlock_status sandlock_supervisor_stats(const sandlock_supervisor *supervisor,
+                                          sandlock_stats *out,
+                                          sandlock_error **error);
+
+/// Frees a supervisor. Sandboxes that it serves keep its handlers until they end; calls in its queue are denied, and so are those
+/// that would go there. NULL is allowed. In a fork of the host nothing happens: the memory stays. Any thread, when no other uses
+/// it any more, also from a handler.
+void sandlock_supervisor_free(sandlock_supervisor *supervisor);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: a call, inside a handler
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The number of the system call; -1 if `call` is NULL or was put off. The thread that was handed it.
+int32_t sandlock_notification_syscall(const sandlock_notification *call);
+
+/// Its name, on the architecture of this host; "unknown" for a number without one, and if `call` is NULL. A static string.
+/// The thread that was handed it.
+const char *sandlock_notification_syscall_name(const sandlock_notification *call);
+
+/// Argument `index`, 0 to 5, as it was in the register: an int has rubbish in its upper half. 0 for another index and if
+/// `call` is NULL. The thread that was handed it.
+uint64_t sandlock_notification_arg(const sandlock_notification *call,
+                                   uint32_t index);
+
+/// The thread that calls, by its id in the host's PID namespace (for the main thread that is the process id). It is the caller's
+/// for as long as the call waits. 0 if it has none there, and if `call` is NULL. The thread that was handed it.
+int32_t sandlock_notification_pid(const sandlock_notification *call);
+
+/// Reads up to `length` bytes at `address` of the caller's memory into `buffer`, as far as it can be read, and stores how many
+/// in `*length_out`. Let the program never choose how
+/// much is allocated: cap `length` first.
+///
+/// INVALID_ARGUMENT: NULL, nothing can be read there. STALE: the caller is gone; what is in `buffer` means nothing. PERMISSION:
+/// the kernel does not let the host look (the program has changed its identity, or ptrace is restricted). The thread that was handed it.
+sandlock_status sandlock_notification_read(sandlock_notification *call,
+                                           uint64_t address,
+                                           void *buffer,
+                                           size_t length,
+                                           size_t *length_out,
+                                           sandlock_error **error);
+
+/// Reads a string at `address` of the caller's memory into `buffer`, which has room for `capacity` bytes, with its NUL, and stores
+/// its length without NUL in `*length_out`. Reads no further than the page in which the string ends.
+///
+/// BUFFER_TOO_SMALL: no NUL within `capacity` bytes. INVALID_ARGUMENT: NULL, it cannot be read. STALE, PERMISSION: as for
+/// sandlock_notification_read(). The thread that was handed it.
+sandlock_status sandlock_notification_read_string(sandlock_notification *call,
+                                                  uint64_t address,
+                                                  char *buffer,
+                                                  size_t capacity,
+                                                  size_t *length_out,
+                                                  sandlock_error **error);
+
+/// Writes `length` bytes of `data` to `address` of the caller's memory. An error if not all of it could be written; then some may
+/// have been.
+///
+/// INVALID_ARGUMENT: NULL, it cannot be written there. STALE, PERMISSION: as for sandlock_notification_read(). The thread that was handed it.
+sandlock_status sandlock_notification_write(sandlock_notification *call,
+                                            uint64_t address,
+                                            const void *data,
+                                            size_t length,
+                                            sandlock_error **error);
+
+/// Lets the call run. Not a security decision on what its pointers point to: another thread of the program can change that before
+/// the kernel reads it. Path and port rules of the policy, which the kernel enforces, hold in any case.
+///
+/// STALE: the caller is gone, or the deadline has passed. STATE: it was answered before. INVALID_ARGUMENT: NULL. The thread that was handed it.
+sandlock_status sandlock_notification_continue(sandlock_notification *call,
+                                               sandlock_error **error);
+
+/// Has the call fail with `errno_value`, 1 to 4095.
+///
+/// INVALID_ARGUMENT: NULL, another errno. STALE, STATE: as for sandlock_notification_continue(). The thread that was handed it.
+sandlock_status sandlock_notification_deny(sandlock_notification *call,
+                                           int32_t errno_value,
+                                           sandlock_error **error);
+
+/// Has the call return `value` without running. A value of -1 to -4095 reads as an errno to the caller's libc.
+///
+/// STALE, STATE, INVALID_ARGUMENT: as for sandlock_notification_continue(). The thread that was handed it.
+sandlock_status sandlock_notification_return(sandlock_notification *call, int64_t value, sandlock_error **error);
+
+/// Has the call return a duplicate of the host's descriptor `fd`, at the lowest number that the caller has free. `fd` stays the
+/// host's. The duplicate shares its offset and flags, and is close-on-exec unless `flags` has SANDLOCK_FD_KEEP_ON_EXEC. It
+/// gives the program what the descriptor can do, whatever the policy says. Linux 5.9.
+///
+/// SYSTEM: the caller has no number free (its call fails with EMFILE), or the kernel cannot do it (EIO); the call never runs
+/// instead. INVALID_ARGUMENT: NULL, `fd` is not open, unknown flags. STALE, STATE: as for sandlock_notification_continue(). The thread that was handed it.
+sandlock_status sandlock_notification_return_fd(sandlock_notification *call,
+                                                int fd,
+                                                uint64_t flags,
+                                                sandlock_error **error);
+
+/// Likewise, at the number `number` of the caller's table, whatever was open there.
+///
+/// As sandlock_notification_return_fd(); INVALID_ARGUMENT also if `number` is negative. The thread that was handed it.
+sandlock_status sandlock_notification_return_fd_at(sandlock_notification *call,
+                                                   int fd,
+                                                   int number,
+                                                   uint64_t flags,
+                                                   sandlock_error **error);
+
+/// Has the call return a descriptor of a file in memory that contains `length` bytes of `data` and that nobody can change
+/// (memfd_create(2), sealed). Its offset is 0. `flags` as for sandlock_notification_return_fd().
+///
+/// SYSTEM: the host cannot make it; the call fails with EIO. Others as for sandlock_notification_return_fd(). The thread that was handed it.
+sandlock_status sandlock_notification_return_bytes(sandlock_notification *call,
+                                                   const void *data,
+                                                   size_t length,
+                                                   uint64_t flags,
+                                                   sandlock_error **error);
+
+/// Ends the sandbox that the caller belongs to: its result will say KILLED. Does not wait for that.
+///
+/// STATE, STALE, INVALID_ARGUMENT: as for sandlock_notification_continue(). The thread that was handed it.
+sandlock_status sandlock_notification_kill(sandlock_notification *call, sandlock_error **error);
+
+/// Puts the answer off: the handler returns SANDLOCK_HANDLER_DONE, and whoever has the answer gives it later, from any thread, by
+/// the functions of sandlock_pending. On success the caller owns `*out`, and `call` is of no more use.
+///
+/// STATE: it was answered or put off before. INVALID_ARGUMENT: NULL. The thread that was handed it.
+sandlock_status sandlock_notification_defer(sandlock_notification *call,
+                                            sandlock_pending **out,
+                                            sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: a call that was put off
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The number of the system call; -1 if `pending` is NULL. Any thread.
+int32_t sandlock_pending_syscall(const sandlock_pending *pending);
+
+/// Its name, on the architecture of this host; "unknown" for a number without one, and if `pending` is NULL. A static string.
+/// Any thread.
+const char *sandlock_pending_syscall_name(const sandlock_pending *pending);
+
+/// Argument `index`, 0 to 5, as it was in the register: an int has rubbish in its upper half. 0 for another index and if
+/// `pending` is NULL. Any thread.
+uint64_t sandlock_pending_arg(const sandlock_pending *pending,
+                              uint32_t index);
+
+/// The thread that calls, by its id in the host's PID namespace (for the main thread that is the process id). It is the caller's
+/// for as long as the call waits. 0 if it has none there, and if `pending` is NULL. Any thread.
+int32_t sandlock_pending_pid(const sandlock_pending *pending);
+
+/// Reads up to `length` bytes at `address` of the caller's memory into `buffer`, as far as it can be read, and stores how many
+/// in `*length_out`. Let the program never choose how
+/// much is allocated: cap `length` first.
+///
+/// INVALID_ARGUMENT: NULL, nothing can be read there. STALE: the caller is gone; what is in `buffer` means nothing. PERMISSION:
+/// the kernel does not let the host look (the program has changed its identity, or ptrace is restricted). Any thread.
+sandlock_status sandlock_pending_read(sandlock_pending *pending,
+                                      uint64_t address,
+                                      void *buffer,
+                                      size_t length,
+                                      size_t *length_out,
+                                      sandlock_error **error);
+
+/// Reads a string at `address` of the caller's memory into `buffer`, which has room for `capacity` bytes, with its NUL, and stores
+/// its length without NUL in `*length_out`. Reads no further than the page in which the string ends.
+///
+/// BUFFER_TOO_SMALL: no NUL within `capacity` bytes. INVALID_ARGUMENT: NULL, it cannot be read. STALE, PERMISSION: as for
+/// sandlock_pending_read(). Any thread.
+sandlock_status sandlock_pending_read_string(sandlock_pending *pending,
+                                             uint64_t address,
+                                             char *buffer,
+                                             size_t capacity,
+                                             size_t *length_out,
+                                             sandlock_error **error);
+
+/// Writes `length` bytes of `data` to `address` of the caller's memory. An error if not all of it could be written; then some may
+/// have been.
+///
+/// INVALID_ARGUMENT: NULL, it cannot be written there. STALE, PERMISSION: as for sandlock_pending_read(). Any thread.
+sandlock_status sandlock_pending_write(sandlock_pending *pending,
+                                       uint64_t address,
+                                       const void *data,
+                                       size_t length,
+                                       sandlock_error **error);
+
+/// Lets the call run. Not a security decision on what its pointers point to: another thread of the program can change that before
+/// the kernel reads it. Path and port rules of the policy, which the kernel enforces, hold in any case.
+///
+/// STALE: the caller is gone, or the deadline has passed. STATE: it was answered before. INVALID_ARGUMENT: NULL. Any thread.
+sandlock_status sandlock_pending_continue(sandlock_pending *pending,
+                                          sandlock_error **error);
+
+/// Has the call fail with `errno_value`, 1 to 4095.
+///
+/// INVALID_ARGUMENT: NULL, another errno. STALE, STATE: as for sandlock_pending_continue(). Any thread.
+sandlock_status sandlock_pending_deny(sandlock_pending *pending, int32_t errno_value, sandlock_error **error);
+
+/// Has the call return `value` without running. A value of -1 to -4095 reads as an errno to the caller's libc.
+///
+/// STALE, STATE, INVALID_ARGUMENT: as for sandlock_pending_continue(). Any thread.
+sandlock_status sandlock_pending_return(sandlock_pending *pending, int64_t value, sandlock_error **error);
+
+/// Has the call return a duplicate of the host's descriptor `fd`, at the lowest number that the caller has free. `fd` stays the
+/// host's. The duplicate shares its offset and flags, and is close-on-exec unless `flags` has SANDLOCK_FD_KEEP_ON_EXEC. It
+/// gives the program what the descriptor can do, whatever the policy says. Linux 5.9.
+///
+/// SYSTEM: the caller has no number free (its call fails with EMFILE), or the kernel cannot do it (EIO); the call never runs
+/// instead. INVALID_ARGUMENT: NULL, `fd` is not open, unknown flags. STALE, STATE: as for sandlock_pending_continue(). Any thread.
+sandlock_status sandlock_pending_return_fd(sandlock_pending *pending,
+                                           int fd,
+                                           uint64_t flags,
+                                           sandlock_error **error);
+
+/// Likewise, at the number `number` of the caller's table, whatever was open there.
+///
+/// As sandlock_pending_return_fd(); INVALID_ARGUMENT also if `number` is negative. Any thread.
+sandlock_status sandlock_pending_return_fd_at(sandlock_pending *pending,
+                                              int fd,
+                                              int number,
+                                              uint64_t flags,
+                                              sandlock_error **error);
+
+/// Has the call return a descriptor of a file in memory that contains `length` bytes of `data` and that nobody can change
+/// (memfd_create(2), sealed). Its offset is 0. `flags` as for sandlock_pending_return_fd().
+///
+/// SYSTEM: the host cannot make it; the call fails with EIO. Others as for sandlock_pending_return_fd(). Any thread.
+sandlock_status sandlock_pending_return_bytes(sandlock_pending *pending,
+                                              const void *data,
+                                              size_t length,
+                                              uint64_t flags,
+                                              sandlock_error **error);
+
+/// Ends the sandbox that the caller belongs to: its result will say KILLED. Does not wait for that.
+///
+/// STATE, STALE, INVALID_ARGUMENT: as for sandlock_pending_continue(). Any thread.
+sandlock_status sandlock_pending_kill(sandlock_pending *pending, sandlock_error **error);
+
+/// Frees a pending call. If it was not answered, it is denied with EPERM. NULL is allowed. In a fork of the host it does not
+/// answer. Any thread, when no other uses it any more.
+void sandlock_pending_free(sandlock_pending *pending);
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// Functions: starting programs
 /// -------------------------------------------------------------------------------------------------------------------
 ///
@@ -789,8 +1191,8 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// Starts a program under `policy` and returns when it has been executed, fully confined, or has failed to be.
 ///
 /// `argv` is a NULL-terminated array. argv[0] is looked up in the PATH that the program will have, as execvp(3) does; the
-/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` must be NULL in this
-/// version. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
+/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` may be NULL: then
+/// nobody looks at the program's calls. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
 ///
 /// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and
 /// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the

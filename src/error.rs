@@ -67,6 +67,8 @@ numbered! {
         Exec = 11, "exec";
         /// Waiting for, signalling or reading from the process.
         Wait = 12, "wait";
+        /// Receiving, looking at or answering a system call.
+        Supervisor = 13, "supervisor";
     }
 }
 

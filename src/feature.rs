@@ -75,6 +75,8 @@ numbered! {
         NoAslr = 18, "no-aslr";
         /// No transparent huge pages.
         NoHugePages = 19, "no-huge-pages";
+        /// Handlers look at system calls (Linux 5.5 at least).
+        Supervisor = 20, "supervisor";
     }
 }
 
@@ -109,6 +111,9 @@ numbered! {
 impl Feature {
     /// True for a feature that nothing asks for until a flag or a setting of the policy does.
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::Limits | Self::NoCoredump | Self::NoAslr | Self::NoHugePages)
+        matches!(
+            self,
+            Self::Limits | Self::NoCoredump | Self::NoAslr | Self::NoHugePages | Self::Supervisor
+        )
     }
 }

@@ -34,4 +34,5 @@ mod capi;
 mod child;
 mod plan;
 mod spawn;
+pub mod supervisor;
 mod sys;

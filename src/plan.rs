@@ -58,7 +58,10 @@ pub enum Step<'a> {
         flags: u32,
     },
     /// Mark everything above the standard streams close-on-exec.
-    CloseInherited,
+    CloseInherited {
+        /// In a table of its own, if it shares one with the host until now.
+        unshare: bool,
+    },
     /// Put descriptors where the program expects them.
     Descriptors(&'a [FdMove]),
     /// Lower a resource limit.
@@ -69,6 +72,13 @@ pub enum Step<'a> {
         soft: u64,
         /// Hard limit.
         hard: u64,
+    },
+    /// Install a filter that traps calls, and make its listener, in the descriptor table that is shared with the host.
+    Listen {
+        /// The program.
+        program: &'a [Instruction],
+        /// SECCOMP_FILTER_FLAG_* besides the one for the listener.
+        flags: libc::c_ulong,
     },
     /// Install the system call filter.
     Filter {
@@ -131,6 +141,8 @@ pub struct ChildPlan<'a> {
 pub struct Record {
     /// 1 while a child uses this memory. The kernel clears it (CLONE_CHILD_CLEARTID) when the child executes or ends.
     present: AtomicU32,
+    /// How far the listener is: [`NOT_YET`], [`BEING_MADE`], or [`LISTENING`] plus its number.
+    listener: AtomicU32,
     phase: AtomicU32,
     failed: AtomicU32,
     errno: AtomicI32,
@@ -150,6 +162,21 @@ pub enum Progress {
     ExecFailed(i32),
 }
 
+const NOT_YET: u32 = 0;
+const BEING_MADE: u32 = 1;
+const LISTENING: u32 = 2;
+
+/// How far the listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The child has not come so far.
+    NotYet,
+    /// It will have been made in a moment, or not.
+    BeingMade,
+    /// It has this number, in the table that child and parent share.
+    At(i32),
+}
+
 const SETUP: u32 = 0;
 const EXECUTING: u32 = 1;
 const STEP_FAILED: u32 = 2;
@@ -160,6 +187,7 @@ impl Record {
     pub const fn new() -> Self {
         Self {
             present: AtomicU32::new(1),
+            listener: AtomicU32::new(NOT_YET),
             phase: AtomicU32::new(SETUP),
             failed: AtomicU32::new(0),
             errno: AtomicI32::new(0),
@@ -189,6 +217,32 @@ impl Record {
         if self.present.swap(0, Ordering::Release) != 0 {
             crate::sys::event::wake_all(&self.present);
         }
+    }
+
+    /// Notes that the listener comes next, and tells who waits for it.
+    pub fn begin_listening(&self) {
+        self.listener.store(BEING_MADE, Ordering::Release);
+        crate::sys::event::wake_all(&self.listener);
+    }
+
+    /// Notes the listener's number. Whatever the child calls from now on may be trapped, so nobody is told.
+    pub fn set_listener(&self, number: i32) {
+        self.listener
+            .store(number.cast_unsigned().saturating_add(LISTENING), Ordering::Release);
+    }
+
+    /// How far the listener is.
+    pub fn listener(&self) -> Listener {
+        match self.listener.load(Ordering::Acquire) {
+            NOT_YET => Listener::NotYet,
+            BEING_MADE => Listener::BeingMade,
+            at => Listener::At(at.saturating_sub(LISTENING).cast_signed()),
+        }
+    }
+
+    /// The word that changes as the listener comes about.
+    pub fn listener_word(&self) -> &AtomicU32 {
+        &self.listener
     }
 
     /// Notes how step `index` went: `errno` 0 is success.

@@ -11,8 +11,10 @@ pub struct Capabilities {
     pub landlock_errno: i32,
     /// seccomp filters with ERRNO and KILL_PROCESS (Linux 4.14).
     pub seccomp_filter: bool,
-    /// Filters may ask a listener (Linux 5.0).
+    /// Filters may ask a listener, which may let calls run (Linux 5.5).
     pub seccomp_notify: bool,
+    /// A call that the listener has received is interrupted by nothing but death (Linux 5.19).
+    pub notify_wait_killable: bool,
     /// close_range(2) can mark close-on-exec (Linux 5.11).
     pub close_range: bool,
     /// The kernel exempts the calling user from RLIMIT_NPROC.
@@ -47,7 +49,8 @@ impl Capabilities {
             landlock_errno: landlock.err().map_or(0, |errno| errno.0),
             seccomp_filter: sys::seccomp::has_action(sys::seccomp::RET_ERRNO)
                 && sys::seccomp::has_action(sys::seccomp::RET_KILL_PROCESS),
-            seccomp_notify: sys::seccomp::has_action(sys::seccomp::RET_USER_NOTIF),
+            seccomp_notify: sys::seccomp::has_action(sys::seccomp::RET_USER_NOTIF) && sys::notify::sizes_fit(),
+            notify_wait_killable: sys::notify::knows_flag(sys::notify::FLAG_WAIT_KILLABLE),
             close_range: sys::fd::has_close_on_exec_range(),
             unlimited_processes: is_initial_root(),
             privileged: sys::credentials::has_capabilities(),

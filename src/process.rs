@@ -4,6 +4,7 @@
 //! ends the sandbox. This file holds what the two share and how the owner asks.
 #![allow(unsafe_code)] // two blocks: taking over a descriptor that sys just made, and joining a thread
 
+use std::any::Any;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
@@ -136,6 +137,17 @@ impl Shared {
         self.state.lock().kill
     }
 
+    /// Asks for the end of the sandbox.
+    pub(crate) fn request_end(&self, reason: Reason) {
+        self.state.lock().kill.get_or_insert(reason);
+        self.wake();
+    }
+
+    /// Has the warden look what there is to do.
+    pub(crate) fn wake(&self) {
+        sys::event::signal(self.wake.as_raw_fd());
+    }
+
     pub(crate) fn set_ended(&self, outcome: Outcome) {
         self.state.lock().phase = Phase::Ended(Arc::new(outcome));
         self.changed.notify_all();
@@ -173,6 +185,8 @@ pub struct Process {
     warden: Option<JoinHandle<()>>,
     /// The process that started it: a fork of the host has the handle but not the warden.
     owner: i32,
+    /// What must not go before the warden does.
+    kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Process {
@@ -191,7 +205,13 @@ impl Process {
             stdio: Mutex::new(stdio),
             warden: Some(warden),
             owner: sys::process::id(),
+            kept: None,
         }
+    }
+
+    /// Keeps `what` for as long as there is a warden.
+    pub(crate) fn keep(&mut self, what: Box<dyn Any + Send + Sync>) {
+        self.kept = Some(what);
     }
 
     /// Process id of the program. Stays reserved until the program has ended.
@@ -269,13 +289,8 @@ impl Process {
     /// Kills every process of the sandbox and waits until the program is reaped. No error if it has ended.
     pub fn kill(&self) -> Result<()> {
         self.check_owner()?;
-        self.request_end(Reason::Killed);
+        self.shared.request_end(Reason::Killed);
         self.wait(None).map(drop)
-    }
-
-    fn request_end(&self, reason: Reason) {
-        self.shared.state.lock().kill.get_or_insert(reason);
-        sys::event::signal(self.shared.wake_fd());
     }
 
     /// Sends `signal` to the program, not to its descendants.
@@ -318,11 +333,12 @@ impl Drop for Process {
         if self.owner != sys::process::id() {
             // The warden is a thread of another process. Its handle must not be joined, nor detached.
             std::mem::forget(warden);
+            std::mem::forget(self.kept.take());
             return;
         }
         // Also if the sandbox has ended: a host with one thread must have one thread afterwards, or its unshare(2) fails.
         if self.ended().is_none() {
-            self.request_end(Reason::Killed);
+            self.shared.request_end(Reason::Killed);
         }
         join(warden);
     }

@@ -4,19 +4,22 @@
 //! (`spawn/prepare.rs`), starts the warden, and the warden starts the program. Compiling and opening are kept for the
 //! next run, for as long as policy, privileges and the files behind the path rules stay the same.
 
-use std::ffi::CString;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::compile;
+use crate::compile::arch::Arch;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::policy::Policy;
 use crate::policy::syscalls::{SyscallRule, Verdict};
 use crate::probe::{Capabilities, Privileges};
 use crate::process::{Outcome, Process};
 use crate::spawn::{self, Prepared};
+use crate::supervisor::Supervisor;
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 
@@ -29,7 +32,7 @@ pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 /// let mut policy = Policy::new();
 /// let access = Access::from_bits(Access::READ | Access::EXECUTE)?;
 /// policy.paths.push(PathRule::new(c"/usr".into(), access)?);
-/// let outcome = Sandbox::new(policy).run(vec![c"/usr/bin/id".into()], None)?;
+/// let outcome = Sandbox::new(policy).run(None, vec![c"/usr/bin/id".into()], None)?;
 /// assert_eq!(outcome.exit_code, Some(0));
 /// # Ok::<(), sandlock::error::Error>(())
 /// ```
@@ -70,30 +73,57 @@ impl Sandbox {
 
     /// Says everything that [`Sandbox::spawn`] would refuse about the policy.
     pub fn check(&self) -> Result<()> {
-        self.prepare().map(drop)
+        self.prepare(&[]).map(drop)
     }
 
-    /// Starts `argv` under the policy. A program name without `/` is looked up in the PATH it will have.
-    pub fn spawn(&self, argv: Vec<CString>, options: SpawnOptions) -> Result<Process> {
-        spawn::start(self.last_prepared(), || self.prepare(), argv, options, None)
+    /// Starts `argv` under the policy. A program name without `/` is looked up in the PATH it will have. The handlers of
+    /// `supervisor` look at its system calls.
+    pub fn spawn(&self, supervisor: Option<&Supervisor>, argv: Vec<CString>, options: SpawnOptions) -> Result<Process> {
+        self.start(supervisor, argv, options, None)
     }
 
     /// Runs `argv` to its end with standard output and error captured and standard input empty. After `timeout` the
     /// sandbox is killed, and the outcome says so.
-    pub fn run(&self, argv: Vec<CString>, timeout: Option<Duration>) -> Result<Arc<Outcome>> {
+    pub fn run(
+        &self,
+        supervisor: Option<&Supervisor>,
+        argv: Vec<CString>,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<Outcome>> {
         let options = SpawnOptions {
             stdio: [Stdio::Null, Stdio::Capture, Stdio::Capture],
             ..SpawnOptions::default()
         };
-        let process = spawn::start(self.last_prepared(), || self.prepare(), argv, options, timeout)?;
-        process
+        self.start(supervisor, argv, options, timeout)?
             .wait(None)?
             .ok_or_else(|| Error::new(ErrorKind::Internal, Stage::Wait, "an unlimited wait ran out of time"))
     }
 
     /// Applies the layers that need no supervisor and no new process to the calling thread, for good.
     pub fn confine_self(&self) -> Result<()> {
-        spawn::confine_self(&self.policy, &*self.prepare()?)
+        spawn::confine_self(&self.policy, &*self.prepare(&[])?)
+    }
+
+    fn start(
+        &self,
+        supervisor: Option<&Supervisor>,
+        argv: Vec<CString>,
+        options: SpawnOptions,
+        deadline: Option<Duration>,
+    ) -> Result<Process> {
+        let supervision = supervisor
+            .map(Supervisor::supervision)
+            .filter(|supervision| !supervision.links.is_empty());
+        let selectors: Vec<String> = supervision
+            .iter()
+            .flat_map(|supervision| &supervision.links)
+            .map(|(selector, _)| selector.clone())
+            .collect();
+        let policy = spawn::Source {
+            guess: self.last_prepared(),
+            prepare: &|| self.prepare(&selectors),
+        };
+        spawn::start(policy, supervision, argv, options, deadline)
     }
 
     /// What the last run used.
@@ -101,21 +131,41 @@ impl Sandbox {
         self.prepared.lock().clone()
     }
 
-    fn prepare(&self) -> Result<Arc<Prepared>> {
+    fn prepare(&self, selectors: &[String]) -> Result<Arc<Prepared>> {
         let mut kept = self.prepared.lock();
         let privileges = Privileges::probe();
-        if let Some(prepared) = kept.as_ref().filter(|prepared| prepared.is_current(privileges)) {
+        if let Some(prepared) = kept
+            .as_ref()
+            .filter(|prepared| prepared.is_current(privileges, selectors))
+        {
             return Ok(Arc::clone(prepared));
         }
         *kept = None;
-        let compiled = compile::compile(&self.policy, &Capabilities::probe());
-        let prepared = Arc::new(Prepared::new(&self.policy, compiled, privileges).map_err(|problems| {
-            Error::all(problems)
-                .unwrap_or_else(|| Error::new(ErrorKind::Internal, Stage::Policy, "refused without a reason"))
-        })?);
+        let compiled = compile::compile(&self.policy, selectors, &Capabilities::probe());
+        let prepared = Arc::new(
+            Prepared::new(&self.policy, compiled, privileges, selectors.to_vec()).map_err(|problems| {
+                Error::all(problems)
+                    .unwrap_or_else(|| Error::new(ErrorKind::Internal, Stage::Policy, "refused without a reason"))
+            })?,
+        );
         *kept = Some(Arc::clone(&prepared));
         Ok(prepared)
     }
+}
+
+/// Checks that `selector` is a system call of some architecture or a `@group`.
+pub fn check_selector(selector: &str) -> Result<()> {
+    compile::syscalls::check_name(selector)
+}
+
+/// The name of the system call `number` on this architecture.
+pub fn syscall_name(number: u32) -> Option<&'static CStr> {
+    static NAMES: OnceLock<BTreeMap<u32, CString>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        let name = |number| Some((number, CString::new(Arch::NATIVE.name(number)?).ok()?));
+        Arch::NATIVE.numbers().filter_map(name).collect()
+    });
+    names.get(&number).map(CString::as_c_str)
 }
 
 impl Clone for Sandbox {

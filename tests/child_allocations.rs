@@ -117,9 +117,13 @@ fn child_never_allocates() {
         ("no-such-program", false),
         ("/etc/passwd", false),
     ] {
-        assert_eq!(sandbox.spawn(argv(program), options()).is_ok(), starts, "{program}");
+        assert_eq!(
+            sandbox.spawn(None, argv(program), options()).is_ok(),
+            starts,
+            "{program}"
+        );
     }
     sandbox.policy_mut().process.set_cpus(&[1000]).unwrap();
-    assert!(sandbox.spawn(argv("/bin/echo"), options()).is_err());
+    assert!(sandbox.spawn(None, argv("/bin/echo"), options()).is_err());
     assert_eq!(TRIPPED.load(Ordering::Relaxed), 0);
 }

@@ -71,7 +71,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
     }
     if !for_kernel {
         check_filter(&policy, arch, unknown_names);
-    } else if let Err(problems) = compile(&policy, &kernel) {
+    } else if let Err(problems) = compile(&policy, &[], &kernel) {
         check_problems(problems);
     }
     // Messages about paths come from opening them, on the kernel that there is.
@@ -162,6 +162,7 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         },
         seccomp_filter: bytes.ratio(7, 8)?,
         seccomp_notify: bytes.arbitrary()?,
+        notify_wait_killable: bytes.arbitrary()?,
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,
         privileged: bytes.arbitrary()?,

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::supervisor::FdPlace;
 
-use super::constants::{SANDLOCK_OK, sandlock_status};
+use super::constants::{SANDLOCK_FD_KEEP_ON_EXEC, SANDLOCK_OK, sandlock_status};
 use super::error::sandlock_error;
 
 /// Runs `body` so that no panic leaves it, and hands its error to C. The body writes outputs as its last act, so that
@@ -131,6 +132,42 @@ pub(super) fn slice<'a, T>(pointer: *const T, length: usize, what: &str) -> Resu
     }
     // SAFETY: not NULL, and holds `length` elements as the header asks.
     Ok(unsafe { std::slice::from_raw_parts(pointer, length) })
+}
+
+/// A borrowed array to be written to; `(NULL, 0)` is an empty one.
+pub(super) fn slice_mut<'a, T>(pointer: *mut T, length: usize, what: &str) -> Result<&'a mut [T]> {
+    slice(pointer.cast_const(), length, what)?;
+    if length == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: not NULL, and has room for `length` elements that nobody else uses, as the header asks.
+    Ok(unsafe { std::slice::from_raw_parts_mut(pointer, length) })
+}
+
+/// A text of the library's for C.
+pub(super) fn c_string(text: &str) -> CString {
+    // A NUL would end it early anyway.
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+/// The name of a system call on this architecture.
+pub(super) fn syscall_name(number: i32) -> &'static CStr {
+    let number = u32::try_from(number).ok();
+    number.and_then(crate::sandbox::syscall_name).unwrap_or(c"unknown")
+}
+
+/// Where a descriptor goes.
+pub(super) fn fd_place(flags: u64, target: Option<i32>) -> Result<FdPlace> {
+    if flags & !SANDLOCK_FD_KEEP_ON_EXEC != 0 {
+        return Err(Error::argument(format_args!("unknown descriptor flags {flags:#x}")));
+    }
+    if let Some(number @ ..=-1) = target {
+        return Err(Error::argument(format_args!("descriptor number {number} is negative")));
+    }
+    Ok(FdPlace {
+        target,
+        keep_on_exec: flags & SANDLOCK_FD_KEEP_ON_EXEC != 0,
+    })
 }
 
 /// A text that must be UTF-8, which all names of system calls are.

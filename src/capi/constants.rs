@@ -37,11 +37,11 @@ pub const SANDLOCK_ERROR_CHILD_SETUP: sandlock_status = -7;
 pub const SANDLOCK_ERROR_EXEC: sandlock_status = -8;
 /// Time is up and what was waited for has not happened.
 pub const SANDLOCK_ERROR_TIMEOUT: sandlock_status = -9;
-/// What was meant is gone. Not returned yet.
+/// What was meant is gone: a system call whose caller has died, or whose deadline has passed.
 pub const SANDLOCK_ERROR_STALE: sandlock_status = -10;
-/// A buffer of the caller is too small. Not returned yet.
+/// A buffer of the caller is too small.
 pub const SANDLOCK_ERROR_BUFFER_TOO_SMALL: sandlock_status = -11;
-/// Waiting here would wait forever. Not returned yet.
+/// Waiting here would wait forever: for a program, in the handler that it waits for.
 pub const SANDLOCK_ERROR_WOULD_DEADLOCK: sandlock_status = -12;
 /// A callback of the host failed. Not returned yet.
 pub const SANDLOCK_ERROR_CALLBACK: sandlock_status = -13;
@@ -78,6 +78,8 @@ pub const SANDLOCK_STAGE_PRIVILEGES: u32 = 10;
 pub const SANDLOCK_STAGE_EXEC: u32 = 11;
 /// Waiting for the process, or signalling it.
 pub const SANDLOCK_STAGE_WAIT: u32 = 12;
+/// Receiving, looking at or answering a system call.
+pub const SANDLOCK_STAGE_SUPERVISOR: u32 = 13;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Access: what a path rule grants (sandlock_policy_allow_path)
@@ -201,6 +203,8 @@ pub const SANDLOCK_FEATURE_NO_COREDUMP: u32 = 17;
 pub const SANDLOCK_FEATURE_NO_ASLR: u32 = 18;
 /// SANDLOCK_FLAG_NO_HUGE_PAGES.
 pub const SANDLOCK_FEATURE_NO_HUGE_PAGES: u32 = 19;
+/// Handlers of a supervisor look at system calls. Linux 5.5; not asked for without a supervisor.
+pub const SANDLOCK_FEATURE_SUPERVISOR: u32 = 20;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
@@ -269,6 +273,21 @@ pub const SANDLOCK_REASON_LOST: u32 = 6;
 /// never used more than the host.
 pub const SANDLOCK_USAGE_PEAK_RSS_IS_BOUND: u64 = 1;
 
+/// -------------------------------------------------------------------------------------------------------------------
+/// Supervision: what handlers return, how descriptors are given, what a log tells
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The handler has answered the call or put it off.
+pub const SANDLOCK_HANDLER_DONE: i32 = 0;
+/// The handler leaves the call to the next one; a call that all leave runs.
+pub const SANDLOCK_HANDLER_PASS: i32 = 1;
+/// The descriptor stays open when the program executes another. Without it the descriptor is close-on-exec.
+pub const SANDLOCK_FD_KEEP_ON_EXEC: u64 = 1;
+/// Something does not work.
+pub const SANDLOCK_LOG_ERROR: u32 = 1;
+/// Something is hardly as it was meant.
+pub const SANDLOCK_LOG_WARNING: u32 = 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,7 +337,7 @@ mod tests {
         assert_numbers!(Stage:
             SANDLOCK_STAGE_ARGUMENTS, SANDLOCK_STAGE_POLICY, SANDLOCK_STAGE_LANDLOCK, SANDLOCK_STAGE_SECCOMP,
             SANDLOCK_STAGE_DESCRIPTORS, SANDLOCK_STAGE_SPAWN, SANDLOCK_STAGE_PROCESS, SANDLOCK_STAGE_CWD,
-            SANDLOCK_STAGE_LIMITS, SANDLOCK_STAGE_PRIVILEGES, SANDLOCK_STAGE_EXEC, SANDLOCK_STAGE_WAIT);
+            SANDLOCK_STAGE_LIMITS, SANDLOCK_STAGE_PRIVILEGES, SANDLOCK_STAGE_EXEC, SANDLOCK_STAGE_WAIT, SANDLOCK_STAGE_SUPERVISOR);
         assert_numbers!(SyscallMode: SANDLOCK_SYSCALLS_DENYLIST, SANDLOCK_SYSCALLS_ALLOWLIST);
         assert_numbers!(Limit:
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
@@ -333,7 +352,7 @@ mod tests {
             SANDLOCK_FEATURE_NO_NEW_PRIVS, SANDLOCK_FEATURE_CAPABILITIES, SANDLOCK_FEATURE_DESCRIPTORS,
             SANDLOCK_FEATURE_SESSION, SANDLOCK_FEATURE_PARENT_DEATH, SANDLOCK_FEATURE_KILL_ALL,
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
-            SANDLOCK_FEATURE_NO_HUGE_PAGES);
+            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR);
         assert_numbers!(State:
             SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,
             SANDLOCK_STATE_NOT_REQUESTED);

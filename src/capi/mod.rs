@@ -15,6 +15,8 @@
 mod boundary;
 mod constants;
 mod error;
+mod notification;
+mod pending;
 mod policy;
 mod probe;
 mod process;
@@ -22,4 +24,5 @@ mod report;
 mod result;
 mod spawn;
 mod structs;
+mod supervisor;
 mod version;

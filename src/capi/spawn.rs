@@ -2,8 +2,9 @@
 
 use std::ffi::{CString, c_char};
 
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Result};
 use crate::sandbox::{Passed, SpawnOptions, Stdio};
+use crate::supervisor::Supervisor;
 
 use super::boundary::{into_handle, null, optional_string, required, slice, status, string_array, timeout, value};
 use super::constants::{
@@ -15,11 +16,7 @@ use super::policy::sandlock_policy;
 use super::process::sandlock_process;
 use super::result::sandlock_result;
 use super::structs::{Extensible, init, read};
-
-/// Who answers a program's system calls. This version has none: pass NULL.
-pub struct sandlock_supervisor {
-    _private: (),
-}
+use super::supervisor::sandlock_supervisor;
 
 /// How to start a program. Start from SANDLOCK_SPAWN_OPTIONS_INIT or sandlock_spawn_options_init() and set what differs. All
 /// pointers are borrowed for the call.
@@ -120,16 +117,13 @@ fn arguments(
     policy: *const sandlock_policy,
     supervisor: *mut sandlock_supervisor,
     argv: *const *const c_char,
-) -> Result<(&'static sandlock_policy, Vec<CString>)> {
+) -> Result<(&'static sandlock_policy, Option<&'static Supervisor>, Vec<CString>)> {
     let policy = required(policy, "policy")?;
-    if !supervisor.is_null() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            Stage::Arguments,
-            "this version has no supervisors: pass NULL",
-        ));
-    }
-    Ok((policy, string_array(argv, "argv")?))
+    // SAFETY: NULL or a live supervisor, as the header asks.
+    let supervisor = unsafe { supervisor.as_ref() }
+        .map(sandlock_supervisor::supervisor)
+        .transpose()?;
+    Ok((policy, supervisor, string_array(argv, "argv")?))
 }
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -145,8 +139,8 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// Starts a program under `policy` and returns when it has been executed, fully confined, or has failed to be.
 ///
 /// `argv` is a NULL-terminated array. argv[0] is looked up in the PATH that the program will have, as execvp(3) does; the
-/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` must be NULL in this
-/// version. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
+/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` may be NULL: then
+/// nobody looks at the program's calls. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
 ///
 /// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and
 /// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the
@@ -173,12 +167,12 @@ pub extern "C" fn sandlock_spawn(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     status(error, || {
-        let (policy, argv) = arguments(policy, supervisor, argv)?;
+        let (policy, supervisor, argv) = arguments(policy, supervisor, argv)?;
         let options = self::options(options)?;
         if out.is_null() {
             return Err(null("out"));
         }
-        let process = policy.sandbox()?.spawn(argv, options)?;
+        let process = policy.sandbox()?.spawn(supervisor, argv, options)?;
         // SAFETY: not NULL, and writable as the header asks.
         unsafe { out.write(into_handle(sandlock_process::new(process))) };
         Ok(())
@@ -200,11 +194,11 @@ pub extern "C" fn sandlock_run(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     status(error, || {
-        let (policy, argv) = arguments(policy, supervisor, argv)?;
+        let (policy, supervisor, argv) = arguments(policy, supervisor, argv)?;
         if out.is_null() {
             return Err(null("out"));
         }
-        let outcome = policy.sandbox()?.run(argv, timeout(timeout_ms))?;
+        let outcome = policy.sandbox()?.run(supervisor, argv, timeout(timeout_ms))?;
         // SAFETY: not NULL, and writable as the header asks.
         unsafe { out.write(into_handle(sandlock_result::new(outcome))) };
         Ok(())

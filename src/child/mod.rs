@@ -1,7 +1,7 @@
 //! What runs between clone and exec.
 //!
-//! The child of the usual path shares the host's memory, thread-local storage and all, while the thread that made it
-//! stands still in clone(2). The host's other threads run on. Whatever lock one of them holds, a malloc lock for one,
+//! The child of the usual path shares the host's memory, and the thread-local storage of the thread that made it, while that
+//! and the host's other threads run on. Whatever lock one of them holds, a malloc lock for one,
 //! the child would wait for with nobody to vouch that it is ever released in a state the child understands; whatever
 //! the child allocates, the host leaks. So the code here and in `sys/` does three things only: it reads the
 //! [`ChildPlan`] that its parent prepared, makes system calls, and writes numbers into the plan's record. It never
@@ -38,7 +38,7 @@ const FAILED: c_int = 127;
 /// `plan` points to a [`ChildPlan`] that outlives the child's use of this memory.
 #[allow(unsafe_code)]
 pub extern "C" fn entry(plan: *mut c_void) -> c_int {
-    // SAFETY: spawn passes a valid plan and, on the usual path, stands still until exec or exit.
+    // SAFETY: spawn passes a plan that stays valid until the child has left this memory.
     let plan: &ChildPlan<'_> = unsafe { &*plan.cast_const().cast() };
     if run_steps(plan.steps, plan.record) {
         plan.record.begin_exec();
@@ -51,7 +51,7 @@ pub extern "C" fn entry(plan: *mut c_void) -> c_int {
 /// Takes `steps` in order and records each outcome; false if a required one failed.
 pub fn run_steps(steps: &[PlannedStep<'_>], record: &Record) -> bool {
     for (index, planned) in steps.iter().enumerate() {
-        let Err(Errno(errno)) = take(planned.step) else {
+        let Err(Errno(errno)) = take(planned.step, record) else {
             continue;
         };
         record.set_outcome(index, errno);
@@ -63,7 +63,7 @@ pub fn run_steps(steps: &[PlannedStep<'_>], record: &Record) -> bool {
     true
 }
 
-fn take(step: Step<'_>) -> sys::Result<()> {
+fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
     match step {
         Step::DefaultSignals => {
             sys::signal::reset_dispositions();
@@ -83,12 +83,14 @@ fn take(step: Step<'_>) -> sys::Result<()> {
         Step::Personality(flag) => sys::limits::add_personality(flag),
         Step::NoHugePages => sys::credentials::disable_huge_pages(),
         Step::ChangeDirectory(directory) => sys::fd::change_directory(directory),
-        Step::CloseInherited => sys::fd::close_on_exec_from(3),
+        Step::CloseInherited { unshare: false } => sys::fd::close_on_exec_from(3),
+        Step::CloseInherited { unshare: true } => sys::fd::unshare_and_close_on_exec_from(3),
         Step::Descriptors(moves) => setup::place_descriptors(moves),
         Step::Limit { resource, soft, hard } => sys::limits::set_limit(resource, soft, hard),
         Step::DropCapabilities => sys::credentials::drop_capabilities(),
         Step::NoNewPrivs => sys::credentials::set_no_new_privs(),
         Step::Landlock { ruleset, flags } => sys::landlock::restrict_self(ruleset, flags),
+        Step::Listen { program, flags } => confine::listen(program, flags, record),
         Step::Filter { program, flags } => confine::install_filter(program, flags),
     }
 }

@@ -123,7 +123,7 @@ fn rulesets_are_as_recorded() {
     let mut text = String::new();
     for abi in 1..=7 {
         let kernel = kernel(abi);
-        let compiled = super::compile(&policy, &kernel).unwrap();
+        let compiled = super::compile(&policy, &[], &kernel).unwrap();
         let _ = writeln!(text, "ABI {abi}\n  program: {}", ruleset(compiled.ruleset.as_ref()));
         let _ = writeln!(text, "  warden:  {}", ruleset(compiled.domain.as_ref()));
     }
@@ -156,6 +156,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         landlock_errno: if landlock_abi == 0 { libc::EOPNOTSUPP } else { 0 },
         seccomp_filter: true,
         seccomp_notify: true,
+        notify_wait_killable: true,
         close_range: true,
         unlimited_processes: false,
         privileged: false,
@@ -168,7 +169,7 @@ fn decisions_are_as_recorded() {
     policy.set_all_strictness(Strictness::BestEffort);
     let mut text = String::new();
     for abi in 0..=7 {
-        let decisions = Decisions::new(&policy, &kernel(abi), &mut Vec::new());
+        let decisions = Decisions::new(&policy, false, &kernel(abi), &mut Vec::new());
         let _ = writeln!(text, "ABI {abi}");
         for row in decisions.rows() {
             let _ = writeln!(

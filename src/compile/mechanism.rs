@@ -21,11 +21,15 @@ struct Lack {
 }
 
 impl Decisions {
-    /// Decides for every feature; what the policy requires and the kernel lacks is added to `problems`.
-    pub fn new(policy: &Policy, kernel: &Capabilities, problems: &mut Vec<Error>) -> Self {
+    /// Decides for every feature; what the policy requires and the kernel lacks is added to `problems`. `supervised`: calls
+    /// are put before a listener.
+    pub fn new(policy: &Policy, supervised: bool, kernel: &Capabilities, problems: &mut Vec<Error>) -> Self {
         let rows = Feature::ALL
             .iter()
-            .map(|&feature| decide(feature, policy, kernel, problems))
+            .map(|&feature| {
+                let asked = policy.asks_for(feature) || (feature == Feature::Supervisor && supervised);
+                decide(feature, asked, policy, kernel, problems)
+            })
             .collect();
         Self { rows }
     }
@@ -50,7 +54,7 @@ impl Decisions {
     }
 }
 
-fn decide(feature: Feature, policy: &Policy, kernel: &Capabilities, problems: &mut Vec<Error>) -> Row {
+fn decide(feature: Feature, asked: bool, policy: &Policy, kernel: &Capabilities, problems: &mut Vec<Error>) -> Row {
     let requested = policy.strictness(feature);
     let mut row = Row {
         feature,
@@ -60,7 +64,7 @@ fn decide(feature: Feature, policy: &Policy, kernel: &Capabilities, problems: &m
         detail: detail(feature, policy, kernel),
         errno: 0,
     };
-    if !policy.asks_for(feature) {
+    if !asked {
         row.state = State::NotRequested;
     } else if requested == Strictness::Disable || rests_on_disabled(feature, policy) {
         row.state = State::Waived;
@@ -124,6 +128,10 @@ fn lack(feature: Feature, policy: &Policy, kernel: &Capabilities) -> Option<Lack
     match feature {
         Feature::Syscalls | Feature::FilesMetadata if !kernel.seccomp_filter => Some(unavailable(
             "this kernel has no seccomp filters".to_owned(),
+            libc::ENOSYS,
+        )),
+        Feature::Supervisor if !kernel.seccomp_notify => Some(unavailable(
+            "this kernel has no seccomp user notification".to_owned(),
             libc::ENOSYS,
         )),
         Feature::Descriptors if !kernel.close_range => {
@@ -192,6 +200,7 @@ fn mechanism(feature: Feature, kernel: &Capabilities) -> String {
         Feature::NoCoredump => "RLIMIT_CORE",
         Feature::NoAslr => "personality",
         Feature::NoHugePages => "PR_SET_THP_DISABLE",
+        Feature::Supervisor => "seccomp user notification",
     }
     .to_owned()
 }
@@ -206,6 +215,7 @@ fn detail(feature: Feature, policy: &Policy, kernel: &Capabilities) -> String {
             )
         }
         Feature::Syscalls => format!("{} mode", policy.syscalls.mode.name()),
+        Feature::Supervisor if kernel.notify_wait_killable => "received calls are not interrupted".to_owned(),
         Feature::Limits => {
             let limits: Vec<_> = policy
                 .limits
@@ -224,7 +234,7 @@ fn detail(feature: Feature, policy: &Policy, kernel: &Capabilities) -> String {
 
 fn stage(feature: Feature) -> Stage {
     match feature {
-        Feature::Syscalls | Feature::FilesMetadata => Stage::Seccomp,
+        Feature::Syscalls | Feature::FilesMetadata | Feature::Supervisor => Stage::Seccomp,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
         _ => Stage::Landlock,

@@ -8,6 +8,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         landlock_errno: if landlock_abi == 0 { libc::ENOSYS } else { 0 },
         seccomp_filter: true,
         seccomp_notify: true,
+        notify_wait_killable: true,
         close_range: true,
         unlimited_processes: false,
         privileged: false,
@@ -22,7 +23,7 @@ fn best_effort() -> Policy {
 
 fn states(policy: &Policy, kernel: &Capabilities) -> Vec<(Feature, State)> {
     let mut problems = Vec::new();
-    let decisions = Decisions::new(policy, kernel, &mut problems);
+    let decisions = Decisions::new(policy, false, kernel, &mut problems);
     assert_eq!(problems, []);
     decisions.rows().iter().map(|row| (row.feature, row.state)).collect()
 }
@@ -64,7 +65,7 @@ fn features_appear_with_the_abi_that_brought_them() {
 #[test]
 fn everything_required_and_missing_is_named_at_once() {
     let mut problems = Vec::new();
-    Decisions::new(&Policy::new(), &kernel(3), &mut problems);
+    Decisions::new(&Policy::new(), false, &kernel(3), &mut problems);
     let messages: Vec<_> = problems.iter().map(Error::message).collect();
     assert_eq!(
         messages,
@@ -100,12 +101,12 @@ fn process_limit_is_refused_where_the_kernel_would_ignore_it() {
     let mut root = kernel(7);
     root.unlimited_processes = true;
     let mut problems = Vec::new();
-    Decisions::new(&policy, &root, &mut problems);
+    Decisions::new(&policy, false, &root, &mut problems);
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].kind(), ErrorKind::Unsupported);
     policy.set_strictness(Feature::Limits, Strictness::BestEffort);
     problems.clear();
-    let decisions = Decisions::new(&policy, &root, &mut problems);
+    let decisions = Decisions::new(&policy, false, &root, &mut problems);
     assert!(problems.is_empty());
     assert!(decisions.uses(Feature::Limits) && !decisions.enforces(Feature::Limits));
 }
@@ -115,7 +116,7 @@ fn disabled_feature_is_not_used_and_takes_its_parts_along() {
     let mut policy = Policy::new();
     policy.set_strictness(Feature::Files, Strictness::Disable);
     let mut problems = Vec::new();
-    let decisions = Decisions::new(&policy, &kernel(7), &mut problems);
+    let decisions = Decisions::new(&policy, false, &kernel(7), &mut problems);
     assert!(problems.is_empty());
     assert!(!decisions.uses(Feature::Files) && !decisions.uses(Feature::FilesTruncate));
     assert!(decisions.enforces(Feature::Network));

@@ -16,19 +16,23 @@ mod table_aarch64;
 mod table_groups;
 mod table_riscv64;
 mod table_x86_64;
+pub mod traps;
 
 use crate::error::Error;
 use crate::feature::Feature;
 use crate::policy::{Limit, Policy};
 use crate::probe::Capabilities;
+use crate::sys::notify::FLAG_WAIT_KILLABLE;
 use crate::sys::seccomp::Instruction;
 
 pub use bpf::AssemblyError;
 
 use self::arch::Arch;
 use self::defaults::Gaps;
+use self::filter::FilterSpec;
 use self::landlock::{Parts, RulesetSpec};
 use self::mechanism::Decisions;
+use self::traps::{Listening, Traps};
 
 /// A resource limit as setrlimit(2) takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +56,23 @@ pub struct Compiled {
     pub ruleset: Option<RulesetSpec>,
     /// The Landlock ruleset of the warden, which the child is born into.
     pub domain: Option<RulesetSpec>,
-    /// The system call filter.
+    /// The system call filter, which is installed last, unless it listens.
     pub filter: Option<Vec<Instruction>>,
+    /// The filter that puts calls before a listener, if any are: the whole filter, or one besides `filter`.
+    pub listening: Option<Vec<Instruction>>,
+    /// SECCOMP_FILTER_FLAG_* for it, besides the one that makes the listener.
+    pub listener_flags: libc::c_ulong,
+    /// Which calls those are.
+    pub traps: Traps,
     /// Resource limits, in the order in which they are set.
     pub limits: Vec<ResourceLimit>,
 }
 
-/// Compiles `policy` for `kernel`, or says everything that is wrong.
-pub fn compile(policy: &Policy, kernel: &Capabilities) -> Result<Compiled, Vec<Error>> {
+/// Compiles `policy` for `kernel`, or says everything that is wrong. The calls that `selectors` name (system calls and groups)
+/// are put before a listener.
+pub fn compile(policy: &Policy, selectors: &[String], kernel: &Capabilities) -> Result<Compiled, Vec<Error>> {
     let mut problems = Vec::new();
-    let decisions = Decisions::new(policy, kernel, &mut problems);
+    let decisions = Decisions::new(policy, !selectors.is_empty(), kernel, &mut problems);
     let uses = |feature| decisions.uses(feature);
     let parts = Parts {
         files: uses(Feature::Files),
@@ -82,22 +93,58 @@ pub fn compile(policy: &Policy, kernel: &Capabilities) -> Result<Compiled, Vec<E
         network: uses(Feature::Network),
     };
     // The rules are checked even if the filter is not used: a mistake in them is a mistake on every kernel.
-    let filter = syscalls::filter(&policy.syscalls, gaps, Arch::NATIVE)
-        .and_then(|spec| spec.compile().map_err(|error| vec![syscalls::assembly_error(error)]))
-        .map_err(|found| problems.extend(found))
-        .ok()
-        .filter(|_| uses(Feature::Syscalls));
+    let filters = syscalls::filter(&policy.syscalls, gaps, Arch::NATIVE)
+        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), selectors))
+        .unwrap_or_else(|found| {
+            problems.extend(found);
+            Filters::default()
+        });
     let limits = resource_limits(policy, &decisions, kernel);
     if problems.is_empty() {
         Ok(Compiled {
             decisions,
             ruleset,
             domain,
-            filter,
+            filter: filters.filter,
+            listening: filters.listening,
+            listener_flags: if kernel.notify_wait_killable {
+                FLAG_WAIT_KILLABLE
+            } else {
+                0
+            },
+            traps: filters.traps,
             limits,
         })
     } else {
         Err(problems)
+    }
+}
+
+#[derive(Default)]
+struct Filters {
+    filter: Option<Vec<Instruction>>,
+    listening: Option<Vec<Instruction>>,
+    traps: Traps,
+}
+
+impl Filters {
+    /// Assembles `spec`, if it is used, and what `selectors` take.
+    fn new(spec: &FilterSpec, used: bool, selectors: &[String]) -> Result<Self, Vec<Error>> {
+        let assemble = |spec: &FilterSpec| spec.compile().map_err(|error| vec![syscalls::assembly_error(error)]);
+        let filter = assemble(spec)?;
+        let everything = traps::allow_all(spec.arch);
+        let base = if used { spec } else { &everything };
+        let traps = Traps::new(selectors, base)?;
+        let (filter, listening) = match traps.listening(base) {
+            Listening::None => (used.then_some(filter), None),
+            Listening::InFilter(spec) => (None, Some(assemble(&spec)?)),
+            Listening::Apart(spec) => (used.then_some(filter), Some(assemble(&spec)?)),
+        };
+        Ok(Self {
+            filter,
+            listening,
+            traps,
+        })
     }
 }
 

@@ -68,6 +68,8 @@ impl Policy {
             Feature::NoCoredump => self.process.has(Flag::NoCoredump),
             Feature::NoAslr => self.process.has(Flag::NoAslr),
             Feature::NoHugePages => self.process.has(Flag::NoHugePages),
+            // A supervisor asks for it.
+            Feature::Supervisor => false,
             _ => true,
         }
     }

@@ -138,11 +138,17 @@ pub(super) enum Memory {
 }
 
 /// Clones a child that takes `steps` and executes the program. The calling thread keeps its signal mask.
-pub(super) fn launch<'a>(plan: &'a ChildPlan<'a>, arena: &'a Arena, memory: Memory) -> sys::Result<Launched<'a>> {
+/// `listen`: it makes a listener for the host.
+pub(super) fn launch<'a>(
+    plan: &'a ChildPlan<'a>,
+    arena: &'a Arena,
+    memory: Memory,
+    listen: bool,
+) -> sys::Result<Launched<'a>> {
     let argument = ptr::from_ref(plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
     let launched = match memory {
-        Memory::Shared => start_sharing(argument, arena),
+        Memory::Shared => start_sharing(argument, arena, listen),
         Memory::Copied => start_copy(argument, arena.record()),
         Memory::PlainFork => start_plain_fork(argument, arena.record()),
     };
@@ -151,13 +157,14 @@ pub(super) fn launch<'a>(plan: &'a ChildPlan<'a>, arena: &'a Arena, memory: Memo
     launched
 }
 
-fn start_sharing(argument: *mut c_void, arena: &Arena) -> sys::Result<Launched<'_>> {
+fn start_sharing(argument: *mut c_void, arena: &Arena, listen: bool) -> sys::Result<Launched<'_>> {
     let record = arena.record();
     // SAFETY: child::entry neither returns nor unwinds, and keeps to what a shared address space allows. The plan and all it
     // points to are borrowed by the value returned, which does not go before the child has left this memory. The stack is the
     // arena's, used by nobody else, and page-aligned. All signals are blocked.
-    let child =
-        unsafe { sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument, record.present()) }?;
+    let child = unsafe {
+        sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument, record.present(), listen)
+    }?;
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
     Ok(Launched::new(child.pid, pidfd, record))

@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::plan::{Progress, Record};
 use crate::process::{Process, Shared};
+use crate::supervisor::{Membership, Supervision};
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
@@ -81,28 +82,39 @@ impl Default for SpawnOptions {
     }
 }
 
+/// Where the prepared policy of a run comes from.
+pub(crate) struct Source<'a> {
+    /// What `prepare` will most likely give: then the warden's thread, which takes as long to start as the rest to gather, is
+    /// started at once.
+    pub(crate) guess: Option<Arc<Prepared>>,
+    /// Gives it.
+    pub(crate) prepare: &'a dyn Fn() -> Result<Arc<Prepared>>,
+}
+
 /// Starts `argv`; with a `deadline`, kills the sandbox when that much time has passed.
-///
-/// `prepare` gives the prepared policy. `guess` is what it will most likely give: then the warden's thread, which takes as
-/// long to start as the rest to gather, is started at once.
 pub(crate) fn start(
-    guess: Option<Arc<Prepared>>,
-    prepare: impl FnOnce() -> Result<Arc<Prepared>>,
+    policy: Source<'_>,
+    supervision: Option<Supervision>,
     argv: Vec<CString>,
     options: SpawnOptions,
     deadline: Option<Duration>,
 ) -> Result<Process> {
-    let early = guess.map(|guess| Waiting::start(&options, guess)).transpose()?;
+    let early = policy.guess.map(|guess| Waiting::start(&options, guess)).transpose()?;
     // Before any other descriptor is opened: one could take the number of a stream that the host closed.
     let mut streams = streams::Streams::new(&options)?;
     let host_ends = std::mem::take(&mut streams.host_ends);
     let child_ends = std::mem::take(&mut streams.child_ends);
     let terminal = streams.terminal.is_some();
     let shared = Shared::new()?;
-    let prepared = prepare()?;
+    let prepared = (policy.prepare)()?;
+    let membership = supervision
+        .as_ref()
+        .filter(|supervision| supervision.needs_workers())
+        .map(|_| Membership::join())
+        .transpose()?;
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
-    let job = warden::Job::new(&prepared, &shared, launch, streams, &options, deadline)?;
+    let job = warden::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
     let arena = Arc::clone(&job.arena);
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
@@ -120,13 +132,11 @@ pub(crate) fn start(
         return Err(error);
     }
     let report = cloned.purposes.report(&prepared, record, terminal, cloned.no_domain);
-    Ok(Process::new(
-        shared,
-        (cloned.pid, cloned.pidfd),
-        report,
-        host_ends,
-        handle,
-    ))
+    let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, host_ends, handle);
+    if let Some(membership) = membership {
+        process.keep(Box::new(membership));
+    }
+    Ok(process)
 }
 
 /// Why the child did not execute its program, if it did not.

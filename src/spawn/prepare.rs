@@ -33,6 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) report: Arc<Report>,
     stamps: Vec<(CString, Option<FileId>)>,
     privileges: Privileges,
+    /// The calls that it was compiled to trap.
+    selectors: Vec<String>,
 }
 
 /// An open path of the policy.
@@ -47,6 +49,7 @@ impl Prepared {
         policy: &Policy,
         compiled: Result<Compiled, Vec<Error>>,
         privileges: Privileges,
+        selectors: Vec<String>,
     ) -> Result<Self, Vec<Error>> {
         let mut problems = Vec::new();
         let compiled = compiled.map_err(|found| problems.extend(found)).ok();
@@ -92,13 +95,15 @@ impl Prepared {
             compiled,
             stamps,
             privileges,
+            selectors,
         })
     }
 
-    /// True if every path still leads to the file that was opened, and a caller with `privileges` would be given the
-    /// same: otherwise the policy must be compiled again.
-    pub(crate) fn is_current(&self, privileges: Privileges) -> bool {
+    /// True if every path still leads to the file that was opened, and a caller with `privileges` who wants `selectors` trapped
+    /// would be given the same: otherwise the policy must be compiled again.
+    pub(crate) fn is_current(&self, privileges: Privileges, selectors: &[String]) -> bool {
         self.privileges == privileges
+            && self.selectors == selectors
             && self
                 .stamps
                 .iter()

@@ -7,7 +7,8 @@
 //! 3. Capabilities go before no_new_privs and Landlock, and Landlock before the descriptors are rearranged, which may
 //!    overwrite the ruleset's number.
 //! 4. Limits come last of what could break the set-up, and are followed only by calls that need no resources.
-//! 5. The filter is installed immediately before exec, so that it need not allow what the set-up does.
+//! 5. The filter is installed immediately before exec, so that it need not allow what the set-up does. A filter with a
+//!    listener comes before the descriptors instead, while the child shares the table that the listener must appear in.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(super) struct RunSteps<'a> {
     pub(super) guard: Option<&'a [Instruction]>,
     /// Descriptors.
     pub(super) moves: &'a [FdMove],
+    /// Calls are trapped: the child shares the host's descriptor table until its listener is there.
+    pub(super) listen: bool,
     /// Processors, if the policy names any.
     pub(super) cpus: Option<&'a CpuSet>,
 }
@@ -101,23 +104,21 @@ impl<'a> Steps<'a> {
             );
         }
         steps.add_privileges(0);
+        if run.listen {
+            steps.add_guard(run.guard);
+            steps.add_listener();
+        }
         steps.add_for(
             Feature::Descriptors,
-            Step::CloseInherited,
+            Step::CloseInherited { unshare: run.listen },
             Stage::Descriptors,
             "close inherited",
         );
         steps.add(Step::Descriptors(run.moves), Stage::Descriptors, "pass descriptors");
         steps.add_limits();
         steps.add(Step::UnblockSignals, Stage::Process, "unblock signals");
-        if let Some(program) = run.guard {
-            let filter = Step::Filter { program, flags: 0 };
-            steps.add_for(
-                Feature::Syscalls,
-                filter,
-                Stage::Seccomp,
-                "keep out of the host's process group",
-            );
+        if !run.listen {
+            steps.add_guard(run.guard);
         }
         steps.add_filter(0);
         steps
@@ -206,6 +207,34 @@ impl<'a> Steps<'a> {
                 hard: limit.hard,
             };
             self.add_for(feature, step, Stage::Limits, limit.name);
+        }
+    }
+
+    /// The filter that keeps the program in its process group.
+    fn add_guard(&mut self, guard: Option<&'a [Instruction]>) {
+        if let Some(program) = guard {
+            self.add_for(
+                Feature::Syscalls,
+                Step::Filter { program, flags: 0 },
+                Stage::Seccomp,
+                "keep out of the host's process group",
+            );
+        }
+    }
+
+    fn add_listener(&mut self) {
+        if let Some(program) = &self.prepared.compiled.listening {
+            let flags = self.prepared.compiled.listener_flags;
+            // Required: without it, handlers that the caller relies on would not be asked.
+            self.planned.push(PlannedStep {
+                step: Step::Listen { program, flags },
+                required: true,
+            });
+            self.purposes.0.push(Purpose {
+                feature: Some(Feature::Supervisor),
+                stage: Stage::Seccomp,
+                what: "install the filter with a listener",
+            });
         }
     }
 
@@ -301,6 +330,7 @@ fn hint(purpose: &Purpose, errno: i32) -> &'static str {
     match (purpose.stage, errno) {
         (Stage::Landlock, libc::E2BIG) => " (16 nested domains are the most)",
         (Stage::Seccomp, libc::E2BIG) => " (32768 instructions in all filters are the most)",
+        (Stage::Seccomp, libc::EBUSY) => " (the host itself is supervised, and a process can have one listener only)",
         (Stage::Process, libc::ESRCH) if purpose.feature == Some(Feature::ParentDeath) => " (the host has died)",
         _ => "",
     }

@@ -3,18 +3,22 @@
 //! It lives exactly as long as the sandbox. It enters a Landlock domain with signal scoping and clones the program from
 //! there, which gives three things: the parent-death signal hangs on this thread and not on whichever thread of the
 //! host asked for the run; the program is born into a domain of its own; and kill(-1) from here reaches all of that
-//! domain, daemons included, and nothing else. It reaps the program, reads captured output and keeps the deadline.
+//! domain, daemons included, and nothing else. It reaps the program, reads captured output, keeps the deadline, and answers
+//! system calls as far as a confined thread can.
 
-use std::os::fd::AsRawFd;
+#![allow(unsafe_code)] // one block: taking over the listener that the child has made
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
-use crate::plan::ChildPlan;
+use crate::plan::{ChildPlan, Listener};
 use crate::process::{Outcome, Reason, Shared, Usage, timeout_until};
+use crate::supervisor::{Session, Supervision};
 use crate::sys;
-use crate::sys::event::{Wait, poll};
+use crate::sys::event::{Wait, poll, wait_for_change};
 use crate::sys::limits::CpuSet;
 use crate::sys::process::{Child, Ending, Resources};
 
@@ -31,6 +35,8 @@ use super::thread::{Cloned, Mailbox};
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
     shared: Arc<Shared>,
+    /// What looks at the program's calls, if anything does.
+    supervision: Option<Supervision>,
     launch: Launch,
     streams: Streams,
     cpus: Option<CpuSet>,
@@ -47,12 +53,20 @@ impl Job {
     pub(super) fn new(
         prepared: &Prepared,
         shared: &Arc<Shared>,
+        supervision: Option<Supervision>,
         launch: Launch,
         streams: Streams,
         options: &SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<Self> {
         let memory = child_memory(prepared);
+        if supervision.is_some() && memory != Memory::Shared {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Stage::Supervisor,
+                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork) cannot be supervised",
+            ));
+        }
         let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
             Error::system(
                 ErrorKind::System,
@@ -63,6 +77,7 @@ impl Job {
         })?;
         Ok(Self {
             shared: Arc::clone(shared),
+            supervision,
             cpus: cpu_set(prepared),
             capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
             host: sys::process::id(),
@@ -154,6 +169,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             terminal: terminal.as_ref(),
             guard: guard.as_deref(),
             moves: &job.streams.moves,
+            listen: job.supervision.is_some(),
             cpus: job.cpus.as_ref(),
         },
     );
@@ -164,7 +180,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         record: job.arena.record(),
     };
     let start = Instant::now();
-    let launched = launch::launch(&plan, &job.arena, job.memory)
+    let launched = launch::launch(&plan, &job.arena, job.memory, job.supervision.is_some())
         .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create a process", errno.0))?;
     let last_resort = LastResort(domain, launched.child());
     mailbox.answer(Ok(Cloned {
@@ -173,12 +189,17 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         purposes,
         no_domain: domain.lack(),
     }));
+    let session = job
+        .supervision
+        .take()
+        .and_then(|supervision| take_over(prepared, supervision, &job.arena, &job.shared));
     let captures = std::mem::take(&mut job.streams.captures);
     let outcome = Watch {
         launched: &launched,
         domain,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
+        session,
         captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
         host_peak_rss: if job.memory == Memory::Shared {
             sys::process::own_peak_rss()
@@ -190,6 +211,44 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     std::mem::forget(last_resort);
     // The terminal is taken back here, before anyone learns that the sandbox ended.
     Ok(outcome)
+}
+
+/// Takes over the listener as soon as the child has made it, in the table that both use. None: the child has failed before.
+///
+/// A child that is killed inside seccomp(2) by somebody outside leaves a listener that nobody knows the number of; the library
+/// itself does not kill before this returns.
+fn take_over(
+    prepared: &Prepared,
+    supervision: Supervision,
+    arena: &Arc<Arena>,
+    shared: &Arc<Shared>,
+) -> Option<Arc<Session>> {
+    /// The kernel takes a few times this long to make the filter.
+    const NAP: Duration = Duration::from_micros(20);
+    const LOOK_AGAIN: Duration = Duration::from_millis(1);
+    let record = arena.record();
+    let number = loop {
+        let left = record.has_left();
+        match record.listener() {
+            Listener::At(number) => break number,
+            _ if left => return None,
+            Listener::NotYet => wait_for_change(record.listener_word(), 0, Some(LOOK_AGAIN)),
+            Listener::BeingMade => wait_for_change(record.listener_word(), 1, Some(NAP)),
+        }
+    };
+    // A failure is a full table in a host that has closed its standard streams; then the number stays.
+    let number = sys::fd::above_stdio(number).unwrap_or(number);
+    // SAFETY: the child made it for its parent, and in this table nobody else has it.
+    let listener = unsafe { OwnedFd::from_raw_fd(number) };
+    let chains = supervision.chains(&prepared.compiled.traps.numbers);
+    let arena = Arc::clone(arena);
+    Some(Session::new(
+        listener,
+        chains,
+        supervision.core,
+        Arc::clone(shared),
+        move || !arena.record().has_left(),
+    ))
 }
 
 /// Waits until something is ready or the deadline passes. An error, after a hundredth of a second: poll(2) refuses, because
@@ -306,6 +365,8 @@ struct Watch<'a> {
     domain: Domain,
     start: Instant,
     deadline: Option<Instant>,
+    /// The supervision of its calls.
+    session: Option<Arc<Session>>,
     captures: [Capture; 2],
     host_peak_rss: u64,
 }
@@ -313,6 +374,9 @@ struct Watch<'a> {
 /// How long captured output is waited for once the program has ended and its descendants are killed. Only a descriptor
 /// that somebody outside the sandbox holds can keep a stream open that long.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// How long the end of killed processes is waited for, where the kernel tells. Only one that hangs in the kernel takes longer.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 impl Watch<'_> {
     /// Sees the sandbox to its end.
@@ -324,6 +388,12 @@ impl Watch<'_> {
                 Wait::readable(shared.wake_fd()),
                 self.captures[0].wait(),
                 self.captures[1].wait(),
+                Wait::readable(
+                    self.session
+                        .as_ref()
+                        .and_then(|session| session.warden_waits_on())
+                        .unwrap_or(-1),
+                ),
             ];
             let blind = wait_for_any(&mut waits, self.deadline).is_err();
             self.captures.iter_mut().for_each(Capture::read);
@@ -335,6 +405,14 @@ impl Watch<'_> {
             } else {
                 None
             };
+            if let Some(session) = &self.session {
+                if waits[1].ready() || blind {
+                    session.empty_inbox();
+                }
+                if waits[4].ready() || blind {
+                    session.serve_as_warden();
+                }
+            }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
                 ended_for.get_or_insert(reason);
@@ -345,6 +423,9 @@ impl Watch<'_> {
         let wall = self.start.elapsed();
         // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
         self.domain.kill_all(self.launched.child());
+        if let Some(session) = &self.session {
+            session.end(LAST_BREATH);
+        }
         let pidfd = self.launched.pidfd.as_raw_fd();
         let reaped = match sys::process::reap(self.launched.child()) {
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),

@@ -21,6 +21,16 @@ impl Wait {
         })
     }
 
+    /// True if the last [`poll`] found something to read.
+    pub fn readable_now(&self) -> bool {
+        self.0.revents & libc::POLLIN != 0
+    }
+
+    /// True if the last [`poll`] found that the other side is gone.
+    pub fn hung_up(&self) -> bool {
+        self.0.revents & libc::POLLHUP != 0
+    }
+
     /// True if the last [`poll`] found anything: data, end of file or an error.
     pub fn ready(&self) -> bool {
         self.0.revents != 0

@@ -21,7 +21,8 @@ pub type Entry = extern "C" fn(*mut c_void) -> c_int;
 
 /// Starts `entry(argument)` in a process that shares the caller's memory, on a stack of its own, and returns at once (clone(2)
 /// with CLONE_VM). When that process executes a program or ends, the kernel clears `present` and wakes who waits for it
-/// (CLONE_CHILD_CLEARTID). Linux 5.2 for the pidfd.
+/// (CLONE_CHILD_CLEARTID). `share_descriptors`: it uses the caller's descriptor table until it unshares it. Linux 5.2 for the
+/// pidfd.
 ///
 /// # Safety
 ///
@@ -34,9 +35,13 @@ pub unsafe fn start_sharing_memory(
     stack_top: *mut c_void,
     argument: *mut c_void,
     present: &AtomicU32,
+    share_descriptors: bool,
 ) -> Result<Child> {
     let mut pidfd = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    let mut flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    if share_descriptors {
+        flags |= libc::CLONE_FILES;
+    }
     let no_tls = core::ptr::null_mut::<c_void>();
     // SAFETY: the child uses entry, stack, argument and `present`, which the caller vouches for, until it has left this memory.
     let pid = unsafe {
@@ -151,10 +156,12 @@ pub fn visit_environment(mut visit: impl FnMut(&CStr)) {
 
 /// Ends the calling process at once.
 pub fn exit(status: i32) -> ! {
-    loop {
-        // SAFETY: ends the process without running any of the host's exit handlers.
-        let _ = unsafe { syscall!(libc::SYS_exit_group, status) };
-    }
+    // SAFETY: ends the process without running any of the host's exit handlers.
+    let _ = unsafe { syscall!(libc::SYS_exit_group, status) };
+    // A filter forbids it.
+    // SAFETY: ends the thread, which is the only one.
+    let _ = unsafe { syscall!(libc::SYS_exit, status) };
+    super::raw::crash()
 }
 
 /// Replaces the program; returns only on failure.

@@ -130,6 +130,25 @@ unsafe fn trap(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     returned
 }
 
+/// Ends the process with SIGILL, which no filter can forbid.
+pub(super) fn crash() -> ! {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the process ends here.
+    unsafe {
+        core::arch::asm!("ud2", options(noreturn, nomem, nostack))
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("udf #0", options(noreturn, nomem, nostack))
+    }
+    #[cfg(target_arch = "riscv64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("unimp", options(noreturn, nomem, nostack))
+    }
+}
+
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 compile_error!("libsandlock knows the system calls of x86-64, AArch64 and 64-bit RISC-V only");
 

@@ -43,6 +43,21 @@ struct Program {
 
 /// Installs `program` on the calling thread, or with [`FLAG_ALL_THREADS`] on all. ESRCH: some thread could not follow.
 pub fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<()> {
+    // With FLAG_ALL_THREADS a positive value is the thread that could not be brought along.
+    if set_filter(program, flags)? == 0 {
+        Ok(())
+    } else {
+        Err(Errno(libc::ESRCH))
+    }
+}
+
+/// Installs `program` on the calling thread and makes a listener for what it traps, close-on-exec. EBUSY: the thread has a
+/// listener already, perhaps from before it was started.
+pub fn listen(program: &[Instruction], flags: libc::c_ulong) -> Result<i32> {
+    super::fd::number(set_filter(program, flags | super::notify::FLAG_NEW_LISTENER))
+}
+
+fn set_filter(program: &[Instruction], flags: libc::c_ulong) -> Result<usize> {
     let Ok(length) = u16::try_from(program.len()) else {
         return Err(Errno(libc::EINVAL));
     };
@@ -51,9 +66,7 @@ pub fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<()> {
         instructions: program.as_ptr(),
     };
     // SAFETY: the structure and the instructions it points to outlive the call.
-    let returned = unsafe { syscall!(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) }?;
-    // With FLAG_ALL_THREADS a positive value is the thread that could not be brought along.
-    if returned == 0 { Ok(()) } else { Err(Errno(libc::ESRCH)) }
+    unsafe { syscall!(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const program) }
 }
 
 /// True if filters may answer with `action`. Linux 4.14.

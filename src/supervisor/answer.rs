@@ -1,0 +1,228 @@
+//! Answering a call: exactly once, by whoever comes first, and counted.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::sys;
+use crate::sys::notify;
+
+use super::session::Session;
+
+/// What a call is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// It runs.
+    Continue,
+    /// It fails.
+    Errno(u16),
+    /// It returns this, without running.
+    Value(i64),
+    /// It returns a duplicate of this descriptor, at a number of the caller's table.
+    Fd {
+        fd: RawFd,
+        target: Option<i32>,
+        cloexec: bool,
+    },
+    /// The sandbox ends.
+    Kill,
+}
+
+/// The right to answer one call.
+pub(crate) struct Ticket {
+    id: u64,
+    state: AtomicU8,
+    received: Instant,
+}
+
+const OPEN: u8 = 0;
+const ANSWERED: u8 = 1;
+const OVERDUE: u8 = 2;
+
+impl Ticket {
+    pub(super) fn new(id: u64) -> Self {
+        Self {
+            id,
+            state: AtomicU8::new(OPEN),
+            received: Instant::now(),
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Takes the right. Only one caller ever has it.
+    fn claim(&self, state: u8) -> Result<()> {
+        match self
+            .state
+            .compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => Ok(()),
+            Err(OVERDUE) => Err(stale("the handler's deadline has passed, and the call was denied")),
+            Err(_) => Err(Error::new(
+                ErrorKind::State,
+                Stage::Supervisor,
+                "the call was answered before",
+            )),
+        }
+    }
+
+    /// Answers, unless that was done before.
+    pub(super) fn answer(&self, session: &Session, reply: Reply) -> Result<()> {
+        self.claim(ANSWERED)?;
+        let sent = send(session, self.id, reply);
+        let latency = self.received.elapsed();
+        session.count(|counters| counters.answered(reply, sent.is_ok(), latency));
+        sent
+    }
+
+    /// Denies a call whose handler has had its time; false if it was answered before.
+    pub(super) fn deny_overdue(&self, session: &Session) -> bool {
+        if self.claim(OVERDUE).is_err() {
+            return false;
+        }
+        // An error means that the caller is gone.
+        let _ = notify::fail(session.listener(), self.id, session.denial());
+        session.count(|counters| add(&counters.overdue));
+        true
+    }
+}
+
+fn stale(why: &str) -> Error {
+    Error::system(ErrorKind::Stale, Stage::Supervisor, why, libc::ENOENT)
+}
+
+fn send(session: &Session, id: u64, reply: Reply) -> Result<()> {
+    let listener = session.listener();
+    let sent = match reply {
+        Reply::Continue => notify::resume(listener, id),
+        Reply::Errno(errno) => notify::fail(listener, id, errno),
+        Reply::Value(value) => notify::succeed(listener, id, value),
+        Reply::Fd { fd, target, cloexec } => return send_fd(session, id, fd, target, cloexec),
+        Reply::Kill => {
+            session.kill();
+            return Ok(());
+        }
+    };
+    sent.map_err(|errno| match errno.0 {
+        libc::ENOENT | libc::EINPROGRESS => stale("the caller has died, or its call was interrupted"),
+        errno => {
+            // Never left without an answer.
+            let _ = notify::fail(listener, id, session.denial());
+            Error::system(ErrorKind::System, Stage::Supervisor, "cannot answer the call", errno)
+        }
+    })
+}
+
+/// A descriptor that cannot be given means that the call fails: it never runs instead.
+fn send_fd(session: &Session, id: u64, fd: RawFd, target: Option<i32>, cloexec: bool) -> Result<()> {
+    let listener = session.listener();
+    let sent = match notify::succeed_with_fd(listener, id, fd, target, cloexec) {
+        // Linux 5.9 to 5.13: in two steps.
+        Err(sys::Errno(libc::EINVAL)) => notify::add_fd(listener, id, fd, target, cloexec)
+            .and_then(|number| notify::succeed(listener, id, i64::from(number))),
+        sent => sent,
+    };
+    sent.map_err(|errno| match errno.0 {
+        libc::ENOENT | libc::EINPROGRESS => stale("the caller has died, or its call was interrupted"),
+        errno => {
+            let shown = match errno {
+                libc::EMFILE => libc::EMFILE.unsigned_abs(),
+                _ => libc::EIO.unsigned_abs(),
+            };
+            let _ = notify::fail(listener, id, u16::try_from(shown).unwrap_or(session.denial()));
+            Error::system(
+                ErrorKind::System,
+                Stage::Supervisor,
+                "cannot give the caller a descriptor",
+                errno,
+            )
+        }
+    })
+}
+
+/// What was done, since the start.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(super) received: AtomicU64,
+    continued: AtomicU64,
+    denied: AtomicU64,
+    returned: AtomicU64,
+    killed: AtomicU64,
+    overdue: AtomicU64,
+    pub(super) failed: AtomicU64,
+    dropped: AtomicU64,
+    pub(super) deferred: AtomicU64,
+    worst_latency_us: AtomicU64,
+}
+
+pub(super) fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Counters {
+    fn answered(&self, reply: Reply, sent: bool, latency: Duration) {
+        if sent {
+            add(match reply {
+                Reply::Continue => &self.continued,
+                Reply::Errno(_) => &self.denied,
+                Reply::Value(_) | Reply::Fd { .. } => &self.returned,
+                Reply::Kill => &self.killed,
+            });
+        } else {
+            add(&self.dropped);
+        }
+        let latency = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.worst_latency_us.fetch_max(latency, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self, queued: usize) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            received: read(&self.received),
+            continued: read(&self.continued),
+            denied: read(&self.denied),
+            returned: read(&self.returned),
+            killed: read(&self.killed),
+            overdue: read(&self.overdue),
+            failed: read(&self.failed),
+            dropped: read(&self.dropped),
+            deferred: read(&self.deferred),
+            queued: queued as u64,
+            worst_latency_us: read(&self.worst_latency_us),
+        }
+    }
+}
+
+/// What a supervisor, or the supervision of one sandbox, has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Calls received, those of a starting program included.
+    pub received: u64,
+    /// Calls that ran.
+    pub continued: u64,
+    /// Calls that failed by an answer.
+    pub denied: u64,
+    /// Calls that returned a value or descriptor without running.
+    pub returned: u64,
+    /// Sandboxes ended by an answer.
+    pub killed: u64,
+    /// Calls denied because their handler's deadline passed.
+    pub overdue: u64,
+    /// Calls denied because their handler failed, or returned without an answer.
+    pub failed: u64,
+    /// Answers that found the caller dead or interrupted, or could not be given.
+    pub dropped: u64,
+    /// Calls that were put off, to be answered later.
+    pub deferred: u64,
+    /// Calls that wait in the queue of `Supervisor::next` now.
+    pub queued: u64,
+    /// Longest time from receiving a call to its answer, microseconds.
+    pub worst_latency_us: u64,
+}

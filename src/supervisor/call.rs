@@ -1,0 +1,143 @@
+//! A received call on its way along the chain of those who look at it.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::sys::notify::Received;
+
+use super::answer::{Reply, Ticket, add};
+use super::notification::Notification;
+use super::pool;
+use super::session::{Link, Session};
+use super::{Level, Place, Served, Verdict};
+
+/// A call that waits for its answer. Dropped unanswered, it is denied.
+pub struct Call {
+    session: Arc<Session>,
+    received: Received,
+    ticket: Arc<Ticket>,
+    /// How many links of the chain have passed it on.
+    position: usize,
+}
+
+/// Where a call must go on.
+pub(super) enum Elsewhere {
+    /// To a thread that is confined like the sandbox.
+    Confined(Call),
+    /// To one that is not.
+    Free(Call),
+}
+
+impl Call {
+    pub(super) fn new(session: Arc<Session>, received: Received) -> Self {
+        Self {
+            session,
+            ticket: Arc::new(Ticket::new(received.id)),
+            received,
+            position: 0,
+        }
+    }
+
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    pub(super) fn ticket(&self) -> &Arc<Ticket> {
+        &self.ticket
+    }
+
+    /// What the kernel says of it.
+    pub(crate) fn received(&self) -> &Received {
+        &self.received
+    }
+
+    /// Answers it; an error if somebody did before, or if the caller is gone.
+    pub(crate) fn answer(&self, reply: Reply) -> Result<()> {
+        self.ticket.answer(&self.session, reply)
+    }
+
+    /// Goes on along the chain as far as this thread may: `place` is where it is. None: the call is dealt with.
+    pub(super) fn proceed(
+        mut self,
+        place: Place,
+        mut run: impl FnMut(&dyn super::Handler, Self) -> Option<Self>,
+    ) -> Option<Elsewhere> {
+        if self.session.is_own(&self.received) {
+            // An error means that the child has died.
+            let _ = self.answer(Reply::Continue);
+            return None;
+        }
+        let session = Arc::clone(&self.session);
+        loop {
+            match session.links(&self.received).get(self.position) {
+                None => {
+                    // Nobody minds. An error means that the caller is gone.
+                    let _ = self.answer(Reply::Continue);
+                    return None;
+                }
+                Some(Link::Service(service)) => {
+                    if service.place() == Place::Confined && place != Place::Confined {
+                        return Some(Elsewhere::Confined(self));
+                    }
+                    match service.serve(&self) {
+                        Served::Pass => self.position += 1,
+                        // Dropped unanswered it is denied.
+                        Served::Done => return None,
+                    }
+                }
+                Some(Link::Handler(handler)) => {
+                    if place == Place::Confined {
+                        return Some(Elsewhere::Free(self));
+                    }
+                    self.position += 1;
+                    self = run(&**handler, self)?;
+                }
+                Some(Link::Queue) => {
+                    session.core().enqueue(self);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Goes on in the warden.
+    pub(super) fn proceed_as_warden(self) {
+        match self.proceed(Place::Confined, |_, call| Some(call)) {
+            None => {}
+            Some(Elsewhere::Confined(call)) => drop(call),
+            Some(Elsewhere::Free(call)) => pool::hand_over(call),
+        }
+    }
+
+    /// Has `handler` look at it. The call comes back if it goes on to the next.
+    pub(super) fn run_handler(self, handler: &dyn super::Handler) -> Option<Self> {
+        let mut notification = Notification::new(self);
+        let verdict = handler.handle(&mut notification);
+        // None: the handler has put it off.
+        let call = notification.into_call()?;
+        let open = call.ticket.is_open();
+        match verdict {
+            Verdict::Pass if open => return Some(call),
+            Verdict::Done | Verdict::Pass if !open => {}
+            _ => {
+                call.session.count(|counters| add(&counters.failed));
+                let number = call.received.number;
+                call.session.core().log(
+                    Level::Warning,
+                    &format!("a handler of system call {number} failed or gave no answer; the call is denied"),
+                );
+            }
+        }
+        // Unanswered, it is denied here.
+        None
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.ticket.is_open() {
+            // An error means that somebody was faster, or that the caller is gone.
+            let _ = self.answer(Reply::Errno(self.session.denial()));
+        }
+    }
+}

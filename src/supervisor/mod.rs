@@ -1,0 +1,315 @@
+//! Serving a sandbox's system calls: mechanism only, no particular call is known here.
+//!
+//! The kernel stops a call that the filter traps and tells the sandbox's listener (`session.rs`). Whoever waits there receives
+//! it (`call.rs`) and takes it along a chain: services of the library first, then handlers of the host, each of which answers
+//! it (`answer.rs`), puts it off (`notification.rs`), or passes it on. What nobody answers runs, because the policy allows it.
+//!
+//! To hand a call from thread to thread costs seven times what answering costs, so whoever receives a call answers it, as far
+//! as it may. Services may run in the warden, which is confined; handlers may not. A sandbox at rest is watched by its warden.
+//! When a call comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call
+//! is received where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
+
+mod answer;
+mod call;
+mod memory;
+mod notification;
+mod pool;
+mod session;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::sys;
+
+pub use answer::Stats;
+pub(crate) use call::Call;
+pub use notification::{Answerable, FdPlace, Notification, Pending};
+pub(crate) use pool::Membership;
+pub(crate) use session::{Chains, Link, Session};
+
+/// Code of the host that looks at calls. Runs on threads of the library, several at a time.
+pub trait Handler: Send + Sync {
+    /// Answers `call`, puts it off, or passes it on.
+    fn handle(&self, call: &mut Notification) -> Verdict;
+}
+
+/// What a handler says it has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has answered the call, or put it off.
+    Done,
+    /// The next handler shall look at it.
+    Pass,
+    /// It does not know. The call is denied.
+    Failed,
+}
+
+/// Part of the library that looks at calls.
+pub(crate) trait Service: Send + Sync {
+    /// Where it must run.
+    fn place(&self) -> Place;
+    /// Answers `call`, or passes it on.
+    fn serve(&self, call: &Call) -> Served;
+}
+
+/// Where something runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On a thread inside the sandbox's domain.
+    Confined,
+    /// On any thread.
+    Anywhere,
+}
+
+/// What a service has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// Answered, or to be denied.
+    Done,
+    /// Passed on.
+    Pass,
+}
+
+/// How much a log message matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something does not work.
+    Error,
+    /// Something is not as its author will have meant it.
+    Warning,
+}
+
+/// Who is told what the library would otherwise keep to itself.
+pub trait Log: Send + Sync {
+    /// Takes a message of one line. Called from any thread.
+    fn log(&self, level: Level, message: &str);
+}
+
+/// How a supervisor works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a handler may look at a call. Then the call is denied.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What looks at the calls that a selector names.
+struct Registered {
+    /// A system call or group.
+    selector: String,
+    link: Link,
+}
+
+/// What looks at the calls of one sandbox, and at which.
+pub(crate) struct Supervision {
+    pub(crate) core: Arc<Core>,
+    /// Selectors with what looks at the calls that they name, in order.
+    pub(crate) links: Vec<(String, Link)>,
+}
+
+impl Supervision {
+    /// True if a thread that is not confined is needed.
+    pub(crate) fn needs_workers(&self) -> bool {
+        self.links.iter().any(|(_, link)| matches!(link, Link::Handler(_)))
+    }
+
+    /// What looks at each call, if selector by selector `numbers` are the calls that they name.
+    pub(crate) fn chains(&self, numbers: &[Vec<u32>]) -> Chains {
+        let mut chains = Chains::default();
+        for ((_, link), numbers) in self.links.iter().zip(numbers) {
+            for &number in numbers {
+                chains.add(number, link.clone());
+            }
+        }
+        chains
+    }
+}
+
+/// Who answers the calls of sandboxes: any number of them, each with the handlers that were there when it started. Sandboxes
+/// may outlive it, and keep what they need of it.
+pub struct Supervisor {
+    core: Arc<Core>,
+}
+
+/// What a supervisor and its sandboxes share.
+pub(crate) struct Core {
+    options: Options,
+    registered: Mutex<Vec<Registered>>,
+    log: Mutex<Option<Arc<dyn Log>>>,
+    counters: answer::Counters,
+    queue: Mutex<VecDeque<Pending>>,
+    queued: Condvar,
+    /// Readable while the queue is not empty.
+    ready: OwnedFd,
+    /// Nobody can take from the queue any more.
+    closed: AtomicBool,
+}
+
+impl Supervisor {
+    /// A supervisor without handlers.
+    pub fn new(options: Options) -> Result<Self> {
+        Ok(Self {
+            core: Arc::new(Core::new(options)?),
+        })
+    }
+
+    /// Has `handler` look at the calls that `selector` names (a system call or `@group`), after those that were added before.
+    /// Sandboxes that run already do not know it.
+    pub fn add_handler(&self, selector: &str, handler: Arc<dyn Handler>) {
+        self.register(selector, Link::Handler(handler));
+    }
+
+    /// Has the calls that `selector` names wait for [`Supervisor::next`].
+    pub fn add_queue(&self, selector: &str) {
+        self.register(selector, Link::Queue);
+    }
+
+    fn register(&self, selector: &str, link: Link) {
+        self.core.registered.lock().push(Registered {
+            selector: selector.to_owned(),
+            link,
+        });
+    }
+
+    /// Sets who is told of what goes wrong.
+    pub fn set_log(&self, log: Option<Arc<dyn Log>>) {
+        *self.core.log.lock() = log;
+    }
+
+    /// Readable while [`Supervisor::next`] has something to give. Belongs to this object.
+    pub fn fd(&self) -> RawFd {
+        self.core.ready.as_raw_fd()
+    }
+
+    /// The next call of the queue; None if none comes before `timeout` has passed.
+    pub fn next(&self, timeout: Option<Duration>) -> Option<Pending> {
+        self.core.dequeue(timeout)
+    }
+
+    /// What was done for all its sandboxes.
+    pub fn stats(&self) -> Stats {
+        self.core.counters.read(self.core.queue.lock().len())
+    }
+
+    /// For a sandbox that starts now.
+    pub(crate) fn supervision(&self) -> Supervision {
+        let registered = self.core.registered.lock();
+        Supervision {
+            core: Arc::clone(&self.core),
+            links: registered
+                .iter()
+                .map(|registered| (registered.selector.clone(), registered.link.clone()))
+                .collect(),
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.core.closed.store(true, Ordering::Release);
+        // Dropped outside of the lock, and so denied.
+        let unanswered = std::mem::take(&mut *self.core.queue.lock());
+        drop(unanswered);
+    }
+}
+
+impl Core {
+    /// What a sandbox without a supervisor has for its services.
+    pub(crate) fn new(options: Options) -> Result<Self> {
+        let ready = sys::event::eventfd().map_err(|errno| {
+            Error::system(
+                ErrorKind::System,
+                Stage::Supervisor,
+                "cannot create an eventfd",
+                errno.0,
+            )
+        })?;
+        Ok(Self {
+            options,
+            registered: Mutex::new(Vec::new()),
+            log: Mutex::new(None),
+            counters: answer::Counters::default(),
+            queue: Mutex::new(VecDeque::new()),
+            queued: Condvar::new(),
+            // SAFETY: the descriptor was just made and nobody else has it.
+            #[allow(unsafe_code)]
+            ready: unsafe { OwnedFd::from_raw_fd(ready) },
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn deadline(&self) -> Duration {
+        self.options.deadline
+    }
+
+    fn counters(&self) -> &answer::Counters {
+        &self.counters
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        // Called without the lock: it may take its time, or set another log.
+        let log = self.log.lock().clone();
+        if let Some(log) = log {
+            log.log(level, message);
+        }
+    }
+
+    fn enqueue(&self, call: Call) {
+        let pending = Pending::new(call);
+        {
+            let mut queue = self.queue.lock();
+            if !self.closed.load(Ordering::Acquire) {
+                queue.push_back(pending);
+                if queue.len() == 1 {
+                    sys::event::signal(self.ready.as_raw_fd());
+                }
+                drop(queue);
+                self.queued.notify_one();
+                return;
+            }
+        }
+        drop(pending);
+    }
+
+    fn dequeue(&self, timeout: Option<Duration>) -> Option<Pending> {
+        // A deadline too far to be represented is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let mut queue = self.queue.lock();
+            let pending = loop {
+                if let Some(pending) = queue.pop_front() {
+                    break pending;
+                }
+                match deadline {
+                    None => self.queued.wait(&mut queue),
+                    Some(deadline) => {
+                        if self.queued.wait_until(&mut queue, deadline).timed_out() && queue.is_empty() {
+                            return None;
+                        }
+                    }
+                }
+            };
+            if queue.is_empty() {
+                sys::event::reset(self.ready.as_raw_fd());
+            }
+            drop(queue);
+            // The callers of others have died while these waited.
+            if pending.is_waiting() {
+                return Some(pending);
+            }
+        }
+    }
+}

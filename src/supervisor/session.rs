@@ -1,0 +1,268 @@
+//! The supervision of one sandbox: its listener, what is done with each call, and who waits for the next one.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::process::{Reason, Shared, timeout_until};
+use crate::sys;
+use crate::sys::event::{Wait, poll};
+use crate::sys::notify::{self, Received};
+
+use super::answer::{Counters, Stats, add};
+use super::call::Call;
+use super::{Core, Handler, Service};
+
+/// Something that looks at a call.
+#[derive(Clone)]
+pub(crate) enum Link {
+    /// Part of the library.
+    Service(Arc<dyn Service>),
+    /// The host's.
+    Handler(Arc<dyn Handler>),
+    /// The queue of `Supervisor::next`.
+    Queue,
+}
+
+/// What looks at each call, in order, by call number.
+#[derive(Default)]
+pub(crate) struct Chains(Vec<Vec<Link>>);
+
+impl Chains {
+    /// Adds `link` for the call `number`.
+    pub(crate) fn add(&mut self, number: u32, link: Link) {
+        let index = number as usize;
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, Vec::new);
+        }
+        self.0[index].push(link);
+    }
+
+    fn of(&self, number: i32) -> &[Link] {
+        usize::try_from(number)
+            .ok()
+            .and_then(|number| self.0.get(number))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Who waits for calls. One thread at a time: the kernel would wake them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// The warden, as long as there is little to do.
+    Warden,
+    /// The worker with this token: as long as calls come for it.
+    Worker(u64),
+}
+
+/// What became of waiting for a call.
+pub(super) enum Awaited {
+    /// There is one.
+    Call(Call),
+    /// Not in time.
+    Nothing,
+    /// Somebody else waits now, or there will be none any more.
+    Over,
+}
+
+/// The supervision of one sandbox.
+pub(crate) struct Session {
+    listener: OwnedFd,
+    chains: Chains,
+    core: Arc<Core>,
+    shared: Arc<Shared>,
+    holder: Mutex<Holder>,
+    /// Calls that only the warden can deal with.
+    inbox: Mutex<VecDeque<Call>>,
+    counters: Counters,
+    /// True while the child still runs the library's own code.
+    in_bootstrap: Box<dyn Fn() -> bool + Send + Sync>,
+    bootstrapped: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Session {
+    /// Takes over `listener`. `in_bootstrap` says whether the program has not been executed yet.
+    pub(crate) fn new(
+        listener: OwnedFd,
+        chains: Chains,
+        core: Arc<Core>,
+        shared: Arc<Shared>,
+        in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        // Without it, before Linux 6.6, answers only take longer.
+        let _ = notify::wake_in_turn(listener.as_raw_fd());
+        Arc::new(Self {
+            listener,
+            chains,
+            core,
+            shared,
+            holder: Mutex::new(Holder::Warden),
+            inbox: Mutex::new(VecDeque::new()),
+            counters: Counters::default(),
+            in_bootstrap: Box::new(in_bootstrap),
+            bootstrapped: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn listener(&self) -> RawFd {
+        self.listener.as_raw_fd()
+    }
+
+    /// The errno of a call that is denied because nobody answered it.
+    pub(super) fn denial(&self) -> u16 {
+        const EPERM: u16 = 1;
+        const { assert!(EPERM as i32 == libc::EPERM) };
+        EPERM
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(super) fn links(&self, received: &Received) -> &[Link] {
+        self.chains.of(received.number)
+    }
+
+    pub(super) fn count(&self, what: impl Fn(&Counters)) {
+        what(&self.counters);
+        what(self.core.counters());
+    }
+
+    /// What was done for this sandbox.
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.read(0)
+    }
+
+    /// Ends the sandbox.
+    pub(super) fn kill(&self) {
+        self.shared.request_end(Reason::Killed);
+    }
+
+    /// The descriptor that the warden waits on, if the waiting is its.
+    pub(crate) fn warden_waits_on(&self) -> Option<RawFd> {
+        let held = *self.holder.lock() == Holder::Warden && !self.ended.load(Ordering::Relaxed);
+        held.then(|| self.listener())
+    }
+
+    /// Receives the next call and does what the warden can do about it. For the warden, when its descriptor is ready.
+    pub(crate) fn serve_as_warden(self: &Arc<Self>) {
+        if let Awaited::Call(call) = self.take_call(Holder::Warden) {
+            call.proceed_as_warden();
+        }
+    }
+
+    /// Deals with calls that others have left to the warden.
+    pub(crate) fn empty_inbox(&self) {
+        loop {
+            let Some(call) = self.inbox.lock().pop_front() else {
+                return;
+            };
+            call.proceed_as_warden();
+        }
+    }
+
+    /// Leaves a call to the warden.
+    pub(super) fn leave_to_warden(&self, call: Call) {
+        self.inbox.lock().push_back(call);
+        self.shared.wake();
+    }
+
+    /// Everything in the sandbox was killed. Waits until nobody is left, for at most `patience`.
+    pub(crate) fn end(&self, patience: Duration) {
+        self.ended.store(true, Ordering::Relaxed);
+        // Dropped outside of the lock.
+        let left_over = std::mem::take(&mut *self.inbox.lock());
+        drop(left_over);
+        let until = Instant::now() + patience;
+        let mut waits = [Wait::readable(self.listener())];
+        while !waits[0].hung_up() && Instant::now() < until {
+            let left = timeout_until(Some(until));
+            // A call of somebody who is dying makes it readable for a moment.
+            if poll(&mut waits, left).is_err() || !waits[0].hung_up() {
+                let _ = poll(&mut [], 1);
+            }
+        }
+    }
+
+    /// Gives the waiting to the worker with `token`.
+    pub(super) fn give_post(&self, token: u64) {
+        *self.holder.lock() = Holder::Worker(token);
+    }
+
+    /// Gives the waiting back to the warden, if the worker with `token` still has it.
+    pub(super) fn return_post(&self, token: u64) {
+        let mut holder = self.holder.lock();
+        if *holder == Holder::Worker(token) {
+            *holder = Holder::Warden;
+            drop(holder);
+            self.shared.wake();
+        }
+    }
+
+    /// Waits for a call as the worker with `token`.
+    pub(super) fn await_call(self: &Arc<Self>, token: u64, timeout_ms: i32) -> Awaited {
+        let mut waits = [Wait::readable(self.listener())];
+        match poll(&mut waits, timeout_ms) {
+            Ok(()) if waits[0].ready() => self.take_call(Holder::Worker(token)),
+            Ok(()) | Err(sys::Errno(libc::EINTR)) => Awaited::Nothing,
+            Err(_) => Awaited::Over,
+        }
+    }
+
+    /// Receives a call that poll(2) has announced. The lock makes sure that the caller is the only one to take calls, so that
+    /// the kernel does not block.
+    fn take_call(self: &Arc<Self>, who: Holder) -> Awaited {
+        let holder = self.holder.lock();
+        if *holder != who {
+            return Awaited::Over;
+        }
+        let mut waits = [Wait::readable(self.listener())];
+        if poll(&mut waits, 0).is_err() || !waits[0].readable_now() {
+            // Taken by nobody, so the caller has died; or all have.
+            if waits[0].hung_up() {
+                self.ended.store(true, Ordering::Relaxed);
+                return Awaited::Over;
+            }
+            return Awaited::Nothing;
+        }
+        let received = notify::receive(self.listener());
+        drop(holder);
+        match received {
+            Ok(received) => {
+                self.count(|counters| add(&counters.received));
+                Awaited::Call(Call::new(Arc::clone(self), received))
+            }
+            // The caller died, or was interrupted, between poll and here.
+            Err(sys::Errno(libc::ENOENT | libc::EINTR)) => Awaited::Nothing,
+            Err(errno) => {
+                self.core.log(
+                    super::Level::Error,
+                    &format!("cannot receive a call: errno {}", errno.0),
+                );
+                Awaited::Nothing
+            }
+        }
+    }
+
+    /// True for a call of the library's own code in the child, before exec. The exec itself is the program's.
+    pub(super) fn is_own(&self, received: &Received) -> bool {
+        if self.bootstrapped.load(Ordering::Relaxed) {
+            return false;
+        }
+        let number = libc::c_long::from(received.number);
+        if number == libc::SYS_execve || number == libc::SYS_execveat {
+            return false;
+        }
+        let own = (self.in_bootstrap)();
+        if !own {
+            self.bootstrapped.store(true, Ordering::Relaxed);
+        }
+        own
+    }
+}
