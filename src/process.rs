@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // two blocks: taking over a descriptor that sys just made, and joining a thread
 
 use std::any::Any;
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
@@ -163,6 +164,26 @@ impl Shared {
     }
 }
 
+thread_local! {
+    /// The sandbox whose call this thread looks at: a handler of it must not wait for its end.
+    static SERVING: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+}
+
+impl Shared {
+    /// Runs `body`, which the sandbox waits for.
+    pub(crate) fn serving<T>(&self, body: impl FnOnce() -> T) -> T {
+        /// Also if `body` unwinds.
+        struct Restore(*const Shared);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                SERVING.set(self.0);
+            }
+        }
+        let _restore = Restore(SERVING.replace(self));
+        body()
+    }
+}
+
 /// How long a waiting thread stays awake for the warden to finish, once the program has ended.
 const PATIENCE: Duration = Duration::from_micros(200);
 
@@ -237,6 +258,17 @@ impl Process {
     /// Waits for the sandbox to end; None if `timeout` passes first, and the program runs on.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
         self.check_owner()?;
+        if SERVING.get() == Arc::as_ptr(&self.shared) && self.ended().is_none() {
+            return Err(Error::new(
+                ErrorKind::WouldDeadlock,
+                Stage::Wait,
+                "this thread runs a handler that the sandbox waits for",
+            ));
+        }
+        self.wait_for_end(timeout)
+    }
+
+    fn wait_for_end(&self, timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
         // A deadline too far to be represented is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // The program's end wakes this thread and the warden at the same time, instead of one after the other; what the warden
@@ -290,7 +322,8 @@ impl Process {
     pub fn kill(&self) -> Result<()> {
         self.check_owner()?;
         self.shared.request_end(Reason::Killed);
-        self.wait(None).map(drop)
+        // Also from a handler: its call dies with the sandbox.
+        self.wait_for_end(None).map(drop)
     }
 
     /// Sends `signal` to the program, not to its descendants.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::plan::{Progress, Record};
 use crate::process::{Process, Shared};
-use crate::supervisor::{Membership, Supervision};
+use crate::supervisor::Supervision;
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
@@ -94,7 +94,7 @@ pub(crate) struct Source<'a> {
 /// Starts `argv`; with a `deadline`, kills the sandbox when that much time has passed.
 pub(crate) fn start(
     policy: Source<'_>,
-    supervision: Option<Supervision>,
+    mut supervision: Option<Supervision>,
     argv: Vec<CString>,
     options: SpawnOptions,
     deadline: Option<Duration>,
@@ -107,11 +107,10 @@ pub(crate) fn start(
     let terminal = streams.terminal.is_some();
     let shared = Shared::new()?;
     let prepared = (policy.prepare)()?;
-    let membership = supervision
-        .as_ref()
-        .filter(|supervision| supervision.needs_workers())
-        .map(|_| Membership::join())
-        .transpose()?;
+    let membership = match &mut supervision {
+        Some(supervision) => supervision.call_workers()?,
+        None => None,
+    };
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
     let job = warden::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;

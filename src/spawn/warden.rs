@@ -240,15 +240,11 @@ fn take_over(
     let number = sys::fd::above_stdio(number).unwrap_or(number);
     // SAFETY: the child made it for its parent, and in this table nobody else has it.
     let listener = unsafe { OwnedFd::from_raw_fd(number) };
-    let chains = supervision.chains(&prepared.compiled.traps.numbers);
     let arena = Arc::clone(arena);
-    Some(Session::new(
-        listener,
-        chains,
-        supervision.core,
-        Arc::clone(shared),
-        move || !arena.record().has_left(),
-    ))
+    let numbers = &prepared.compiled.traps.numbers;
+    Some(supervision.start(listener, numbers, Arc::clone(shared), move || {
+        !arena.record().has_left()
+    }))
 }
 
 /// Waits until something is ready or the deadline passes. An error, after a hundredth of a second: poll(2) refuses, because

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::sys::notify::Received;
+use crate::sys::notify::{self, Received};
 
 use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
-use super::pool;
 use super::session::{Link, Session};
 use super::{Level, Place, Served, Verdict};
 
@@ -44,6 +43,11 @@ impl Call {
 
     pub(super) fn ticket(&self) -> &Arc<Ticket> {
         &self.ticket
+    }
+
+    /// True while its caller waits for the answer.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.ticket.is_open() && notify::is_waiting(self.session.listener(), self.ticket.id())
     }
 
     /// What the kernel says of it.
@@ -105,7 +109,10 @@ impl Call {
         match self.proceed(Place::Confined, |_, call| Some(call)) {
             None => {}
             Some(Elsewhere::Confined(call)) => drop(call),
-            Some(Elsewhere::Free(call)) => pool::hand_over(call),
+            Some(Elsewhere::Free(call)) => {
+                let session = Arc::clone(call.session());
+                session.hand_over(call);
+            }
         }
     }
 

@@ -25,13 +25,16 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::process::Shared;
 use crate::sys;
 
 pub use answer::Stats;
 pub(crate) use call::Call;
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
-pub(crate) use session::{Chains, Link, Session};
+pub(crate) use session::{Link, Session};
+
+use session::Chains;
 
 /// Code of the host that looks at calls. Runs on threads of the library, several at a time.
 pub trait Handler: Send + Sync {
@@ -118,16 +121,36 @@ pub(crate) struct Supervision {
     pub(crate) core: Arc<Core>,
     /// Selectors with what looks at the calls that they name, in order.
     pub(crate) links: Vec<(String, Link)>,
+    crew: Option<Arc<pool::Crew>>,
 }
 
 impl Supervision {
-    /// True if a thread that is not confined is needed.
-    pub(crate) fn needs_workers(&self) -> bool {
-        self.links.iter().any(|(_, link)| matches!(link, Link::Handler(_)))
+    /// Makes sure that there are threads for the handlers, if there are any, for as long as the value returned is kept. Called by
+    /// a thread that is not confined.
+    pub(crate) fn call_workers(&mut self) -> Result<Option<Membership>> {
+        if !self.links.iter().any(|(_, link)| matches!(link, Link::Handler(_))) {
+            return Ok(None);
+        }
+        let membership = Membership::join()?;
+        self.crew = Some(membership.crew());
+        Ok(Some(membership))
+    }
+
+    /// Starts to supervise what has the other end of `listener`; selector by selector `numbers` are the calls that the links are
+    /// for. `in_bootstrap` says whether the program has not been executed yet.
+    pub(crate) fn start(
+        self,
+        listener: OwnedFd,
+        numbers: &[Vec<u32>],
+        shared: Arc<Shared>,
+        in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Arc<Session> {
+        let chains = self.chains(numbers);
+        Session::new(listener, chains, self.core, self.crew, shared, in_bootstrap)
     }
 
     /// What looks at each call, if selector by selector `numbers` are the calls that they name.
-    pub(crate) fn chains(&self, numbers: &[Vec<u32>]) -> Chains {
+    fn chains(&self, numbers: &[Vec<u32>]) -> Chains {
         let mut chains = Chains::default();
         for ((_, link), numbers) in self.links.iter().zip(numbers) {
             for &number in numbers {
@@ -213,6 +236,7 @@ impl Supervisor {
                 .iter()
                 .map(|registered| (registered.selector.clone(), registered.link.clone()))
                 .collect(),
+            crew: None,
         }
     }
 }

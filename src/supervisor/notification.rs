@@ -166,7 +166,7 @@ impl Pending {
 
     /// True while the caller waits for the answer.
     pub fn is_waiting(&self) -> bool {
-        self.call.ticket().is_open() && memory::check_waiting(&self.call).is_ok()
+        self.call.is_waiting()
     }
 }
 

@@ -34,12 +34,10 @@ const TICK: Duration = Duration::from_micros(250);
 const QUIET_TICKS: u32 = 8;
 const STACK: usize = 1 << 20;
 
-/// Something for a worker.
-enum Work {
-    /// A call, and the token of the waiting for the next one if that comes with it.
-    Call(Call, Option<u64>),
-    /// End.
-    Stop,
+/// A call for a worker, with the token of the waiting for the next one if that comes with it.
+struct Work {
+    call: Call,
+    token: Option<u64>,
 }
 
 /// What the manager sees of a worker.
@@ -63,8 +61,6 @@ struct Worker {
 
 #[derive(Default)]
 struct State {
-    /// Sandboxes that may need a worker.
-    members: usize,
     workers: Vec<Worker>,
     /// Workers that wait for work.
     idle: usize,
@@ -72,25 +68,35 @@ struct State {
     starting: usize,
     /// Work that no worker has taken yet.
     waiting: usize,
-    manager: Option<JoinHandle<()>>,
-    /// Counts how often the pool was shut down: threads of former times end.
-    era: u64,
+    /// Where work is put; None when there will be no more.
+    work: Option<Sender<Work>>,
 }
 
-struct Pool {
-    /// The process whose threads these are: a fork of the host has none of them.
-    owner: i32,
+/// The threads of the pool, from the first sandbox that needs them to the last.
+pub(crate) struct Crew {
     state: Mutex<State>,
     /// Tells the manager that something is to be done.
     changed: Condvar,
     /// The manager looks only when told.
     asleep: AtomicBool,
-    work: Sender<Work>,
     queue: Receiver<Work>,
     tokens: AtomicU64,
 }
 
-/// Made on first use, and again in a fork of the host; never freed, since threads may look at it at any time.
+/// The crew that there is, if there is one.
+struct Pool {
+    /// The process whose threads these are: a fork of the host has none of them.
+    owner: i32,
+    present: Mutex<Option<Present>>,
+}
+
+struct Present {
+    crew: Arc<Crew>,
+    manager: JoinHandle<()>,
+    members: usize,
+}
+
+/// Made on first use, and again in a fork of the host; never freed, since any thread may look at it at any time.
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 
 #[allow(unsafe_code)]
@@ -101,15 +107,9 @@ fn pool() -> &'static Pool {
         if let Some(pool) = unsafe { current.as_ref() }.filter(|pool| pool.owner == sys::process::id()) {
             return pool;
         }
-        let (work, queue) = crossbeam_channel::unbounded();
         let new = Box::into_raw(Box::new(Pool {
             owner: sys::process::id(),
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-            asleep: AtomicBool::new(false),
-            work,
-            queue,
-            tokens: AtomicU64::new(1),
+            present: Mutex::new(None),
         }));
         if POOL
             .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
@@ -122,57 +122,85 @@ fn pool() -> &'static Pool {
 }
 
 /// Keeps the pool's threads: for a sandbox with handlers. The last one to go ends them.
-pub(crate) struct Membership(());
+pub(crate) struct Membership {
+    crew: Arc<Crew>,
+}
 
 impl Membership {
     /// Makes sure that there is a manager, and a worker before the first call comes. Called by a thread that is not confined.
     pub(crate) fn join() -> Result<Self> {
-        let pool = pool();
-        let mut state = pool.state.lock();
-        if state.manager.is_none() {
-            let era = state.era;
-            let manager = start_thread("sandlock-manager", move || manage(pool, era))?;
-            state.manager = Some(manager);
+        let mut present = pool().present.lock();
+        if let Some(present) = &mut *present {
+            present.members += 1;
+            return Ok(Self {
+                crew: Arc::clone(&present.crew),
+            });
         }
-        state.members += 1;
-        if state.workers.len() + state.starting == 0 {
-            state.starting = 1;
-            pool.wake_manager();
-        }
-        Ok(Self(()))
+        let (work, queue) = crossbeam_channel::unbounded();
+        let crew = Arc::new(Crew {
+            state: Mutex::new(State {
+                starting: 1,
+                work: Some(work),
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+            asleep: AtomicBool::new(false),
+            queue,
+            tokens: AtomicU64::new(1),
+        });
+        let manager = start_thread("sandlock-manager", {
+            let crew = Arc::clone(&crew);
+            move || manage(&crew)
+        })?;
+        *present = Some(Present {
+            crew: Arc::clone(&crew),
+            manager,
+            members: 1,
+        });
+        Ok(Self { crew })
+    }
+
+    pub(super) fn crew(&self) -> Arc<Crew> {
+        Arc::clone(&self.crew)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let pool = pool();
-        let mut state = pool.state.lock();
-        // In a fork of the host the members were another process's.
-        state.members = state.members.saturating_sub(1);
-        if state.members > 0 {
-            return;
+        let leaving = {
+            let mut present = pool().present.lock();
+            let Some(crew) = &mut *present else { return };
+            if !Arc::ptr_eq(&crew.crew, &self.crew) {
+                // From before a fork.
+                return;
+            }
+            crew.members -= 1;
+            if crew.members > 0 {
+                return;
+            }
+            present.take()
+        };
+        if let Some(leaving) = leaving {
+            leaving.dismiss();
         }
-        state.era += 1;
-        state.idle = 0;
+    }
+}
+
+impl Present {
+    /// Ends the threads. Those inside a handler of a sandbox that is gone end when it returns; nobody waits for that.
+    fn dismiss(self) {
+        let mut state = self.crew.state.lock();
+        state.work = None;
         state.starting = 0;
-        let manager = state.manager.take();
         let workers = std::mem::take(&mut state.workers);
-        let own = std::thread::current().id();
-        // Threads inside a handler of a sandbox that is gone end when it returns; nobody waits for that.
-        let (leaving, stuck): (Vec<_>, Vec<_>) = workers
-            .into_iter()
-            .partition(|worker| worker.slot.turns.load(Ordering::SeqCst).is_multiple_of(2));
-        for _ in &leaving {
-            // Cannot fail: the pool holds a receiver.
-            let _ = pool.work.send(Work::Stop);
-        }
         drop(state);
-        pool.wake_manager();
-        drop(stuck);
-        for handle in manager
+        self.crew.wake_manager();
+        let own = std::thread::current().id();
+        let free = workers
             .into_iter()
-            .chain(leaving.into_iter().map(|worker| worker.handle))
-        {
+            .filter(|worker| worker.slot.turns.load(Ordering::SeqCst).is_multiple_of(2))
+            .map(|worker| worker.handle);
+        for handle in free.chain([self.manager]) {
             if handle.thread().id() != own {
                 // An error would be a panic, which has ended the thread as well.
                 let _ = handle.join();
@@ -181,22 +209,24 @@ impl Drop for Membership {
     }
 }
 
-impl Pool {
+impl Crew {
     fn wake_manager(&self) {
+        // Under the lock: the manager may be between saying that it sleeps and sleeping.
+        let _state = self.state.lock();
         self.asleep.store(false, Ordering::SeqCst);
         self.changed.notify_all();
     }
 
     /// Gives `call` to a worker, with the waiting for the next one if there is a worker to be had.
-    fn submit(&self, call: Call) {
+    pub(super) fn hand_over(&self, call: Call) {
         let mut state = self.state.lock();
-        let free = state.idle + state.starting;
+        let Some(work) = state.work.clone() else { return };
         let mut start = false;
-        if state.waiting >= free && state.workers.len() + state.starting < MOST_WORKERS && state.manager.is_some() {
+        if state.waiting >= state.idle + state.starting && state.workers.len() + state.starting < MOST_WORKERS {
             state.starting += 1;
             start = true;
         }
-        let token = (start || state.waiting < free).then(|| self.tokens.fetch_add(1, Ordering::Relaxed));
+        let token = (state.waiting < state.idle + state.starting).then(|| self.tokens.fetch_add(1, Ordering::Relaxed));
         state.waiting += 1;
         drop(state);
         if start {
@@ -205,50 +235,29 @@ impl Pool {
         if let Some(token) = token {
             call.session().give_post(token);
         }
-        // Cannot fail: the pool holds a receiver.
-        let _ = self.work.send(Work::Call(call, token));
+        // Cannot fail: the crew holds a receiver.
+        let _ = work.send(Work { call, token });
     }
 }
 
-/// Leaves a call to a worker.
-pub(super) fn hand_over(call: Call) {
-    pool().submit(call);
-}
-
 /// A worker's life.
-fn work(pool: &'static Pool, slot: &Slot, era: u64) {
+fn work(crew: &Crew, slot: &Arc<Slot>) {
     loop {
-        {
-            let mut state = pool.state.lock();
-            if state.era != era {
-                return;
-            }
-            state.idle += 1;
-        }
-        let work = pool.queue.recv_timeout(IDLE);
-        let mut state = pool.state.lock();
-        if state.era != era {
-            // A call is not for this one.
-            if let Ok(Work::Call(call, token)) = work {
-                drop(state);
-                let _ = pool.work.send(Work::Call(call, token));
-            }
-            return;
-        }
+        crew.state.lock().idle += 1;
+        let work = crew.queue.recv_timeout(IDLE);
+        let mut state = crew.state.lock();
         state.idle -= 1;
         match work {
-            Ok(Work::Call(call, token)) => {
-                state.waiting = state.waiting.saturating_sub(1);
+            Ok(Work { call, token }) => {
+                state.waiting -= 1;
                 drop(state);
-                serve(pool, slot, call, token);
+                serve(crew, slot, call, token);
             }
-            Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 // One stays for the next call.
                 if state.workers.len() > 1 && state.waiting == 0 {
-                    state
-                        .workers
-                        .retain(|worker| !std::ptr::eq(&raw const *worker.slot, slot));
+                    state.workers.retain(|worker| !Arc::ptr_eq(&worker.slot, slot));
                     return;
                 }
             }
@@ -257,21 +266,23 @@ fn work(pool: &'static Pool, slot: &Slot, era: u64) {
 }
 
 /// Deals with a call, and with those that come after it if the waiting for them came with it.
-fn serve(pool: &'static Pool, slot: &Slot, call: Call, token: Option<u64>) {
+fn serve(crew: &Crew, slot: &Slot, call: Call, token: Option<u64>) {
     let session = Arc::clone(call.session());
-    proceed(pool, slot, call, token);
+    if call.is_waiting() {
+        proceed(crew, slot, call, token);
+    }
     let Some(token) = token else { return };
     loop {
         match session.await_call(token, LINGER_MS) {
-            Awaited::Call(call) => proceed(pool, slot, call, Some(token)),
+            Awaited::Call(call) => proceed(crew, slot, call, Some(token)),
             Awaited::Nothing => return session.return_post(token),
             Awaited::Over => return,
         }
     }
 }
 
-fn proceed(pool: &'static Pool, slot: &Slot, call: Call, token: Option<u64>) {
-    let elsewhere = call.proceed(Place::Anywhere, |handler, call| run(pool, slot, handler, call, token));
+fn proceed(crew: &Crew, slot: &Slot, call: Call, token: Option<u64>) {
+    let elsewhere = call.proceed(Place::Anywhere, |handler, call| run(crew, slot, handler, call, token));
     if let Some(Elsewhere::Confined(call)) = elsewhere {
         let session = Arc::clone(call.session());
         session.leave_to_warden(call);
@@ -279,21 +290,21 @@ fn proceed(pool: &'static Pool, slot: &Slot, call: Call, token: Option<u64>) {
 }
 
 /// Runs a handler under the manager's eyes.
-fn run(pool: &'static Pool, slot: &Slot, handler: &dyn Handler, call: Call, token: Option<u64>) -> Option<Call> {
+fn run(crew: &Crew, slot: &Slot, handler: &dyn Handler, call: Call, token: Option<u64>) -> Option<Call> {
     *slot.running.lock() = Some(Running {
         session: Arc::clone(call.session()),
         ticket: Arc::clone(call.ticket()),
         token,
     });
     slot.turns.fetch_add(1, Ordering::SeqCst);
-    if pool.asleep.load(Ordering::SeqCst) {
-        // Under the lock: the manager may be between saying that it sleeps and sleeping.
-        let state = pool.state.lock();
-        pool.wake_manager();
-        drop(state);
+    if crew.asleep.load(Ordering::SeqCst) {
+        crew.wake_manager();
     }
     // What a panic leaves is a call without an answer, which is denied when it is dropped.
-    let passed_on = catch_unwind(AssertUnwindSafe(|| call.run_handler(handler))).unwrap_or(None);
+    let passed_on = {
+        let session = Arc::clone(call.session());
+        catch_unwind(AssertUnwindSafe(|| session.serving(|| call.run_handler(handler)))).unwrap_or(None)
+    };
     slot.turns.fetch_add(1, Ordering::SeqCst);
     *slot.running.lock() = None;
     passed_on
@@ -310,14 +321,14 @@ struct Watched {
 }
 
 /// The manager's life.
-fn manage(pool: &'static Pool, era: u64) {
+fn manage(crew: &Arc<Crew>) {
     let mut watched: Vec<Watched> = Vec::new();
     let mut quiet = 0;
-    let mut state = pool.state.lock();
-    while state.era == era {
+    let mut state = crew.state.lock();
+    while state.work.is_some() {
         while state.starting > 0 {
             state.starting -= 1;
-            start_worker(pool, &mut state, era);
+            start_worker(crew, &mut state);
         }
         let slots: Vec<_> = state.workers.iter().map(|worker| Arc::clone(&worker.slot)).collect();
         drop(state);
@@ -335,36 +346,33 @@ fn manage(pool: &'static Pool, era: u64) {
         }
         let now = Instant::now();
         let next = watched.iter_mut().filter_map(|worker| look(worker, now)).min();
-        quiet = if next.is_some_and(|next| next <= now + TICK) {
-            0
+        if next.is_some_and(|next| next <= now + TICK) {
+            quiet = 0;
         } else {
-            quiet + 1
-        };
-        state = pool.state.lock();
-        if state.era != era || state.starting > 0 {
+            quiet += 1;
+        }
+        state = crew.state.lock();
+        if state.work.is_none() || state.starting > 0 {
             continue;
         }
         if quiet < QUIET_TICKS {
-            pool.changed.wait_for(&mut state, TICK);
+            crew.changed.wait_for(&mut state, TICK);
             continue;
         }
-        pool.asleep.store(true, Ordering::SeqCst);
+        crew.asleep.store(true, Ordering::SeqCst);
         // A handler that began before it could see that the manager sleeps.
         let unseen = watched
             .iter()
             .any(|worker| worker.slot.turns.load(Ordering::SeqCst) != worker.turn);
-        if unseen {
-            pool.asleep.store(false, Ordering::SeqCst);
-            quiet = 0;
-            continue;
-        }
-        match next {
-            Some(next) => {
-                pool.changed.wait_until(&mut state, next);
+        if !unseen {
+            match next {
+                Some(next) => {
+                    crew.changed.wait_until(&mut state, next);
+                }
+                None => crew.changed.wait(&mut state),
             }
-            None => pool.changed.wait(&mut state),
         }
-        pool.asleep.store(false, Ordering::SeqCst);
+        crew.asleep.store(false, Ordering::SeqCst);
         quiet = 0;
     }
 }
@@ -413,26 +421,32 @@ fn look(worker: &mut Watched, now: Instant) -> Option<Instant> {
     deadline
 }
 
-fn start_worker(pool: &'static Pool, state: &mut State, era: u64) {
+fn start_worker(crew: &Arc<Crew>, state: &mut State) {
     let slot = Arc::new(Slot::default());
     let started = start_thread("sandlock-worker", {
-        let slot = Arc::clone(&slot);
-        move || work(pool, &slot, era)
+        let (crew, slot) = (Arc::clone(crew), Arc::clone(&slot));
+        move || work(&crew, &slot)
     });
     match started {
         Ok(handle) => state.workers.push(Worker { slot, handle }),
-        // Other workers will come to the work in time. If there are none, nobody will: it is denied.
+        // The others will come to the work in time, and the wardens wait for calls meanwhile.
         Err(error) => {
-            while state.workers.is_empty() {
-                let Ok(Work::Call(call, token)) = pool.queue.try_recv() else {
-                    break;
-                };
-                state.waiting = state.waiting.saturating_sub(1);
+            let left: Vec<Work> = crew.queue.try_iter().collect();
+            for Work { call, token } in left {
                 if let Some(token) = token {
                     call.session().return_post(token);
                 }
-                call.session().core().log(Level::Error, &error.to_string());
-                drop(call);
+                call.session().core().log(Level::Error, error.message());
+                match (&state.work, state.workers.is_empty()) {
+                    (Some(work), false) => {
+                        let _ = work.send(Work { call, token: None });
+                    }
+                    // There are none, and perhaps never will be: the call is denied.
+                    _ => {
+                        state.waiting -= 1;
+                        drop(call);
+                    }
+                }
             }
         }
     }

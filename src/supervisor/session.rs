@@ -15,6 +15,7 @@ use crate::sys::notify::{self, Received};
 
 use super::answer::{Counters, Stats, add};
 use super::call::Call;
+use super::pool::Crew;
 use super::{Core, Handler, Service};
 
 /// Something that looks at a call.
@@ -75,6 +76,8 @@ pub(crate) struct Session {
     chains: Chains,
     core: Arc<Core>,
     shared: Arc<Shared>,
+    /// Who runs handlers, if there are any.
+    crew: Option<Arc<Crew>>,
     holder: Mutex<Holder>,
     /// Calls that only the warden can deal with.
     inbox: Mutex<VecDeque<Call>>,
@@ -91,6 +94,7 @@ impl Session {
         listener: OwnedFd,
         chains: Chains,
         core: Arc<Core>,
+        crew: Option<Arc<Crew>>,
         shared: Arc<Shared>,
         in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -100,6 +104,7 @@ impl Session {
             listener,
             chains,
             core,
+            crew,
             shared,
             holder: Mutex::new(Holder::Warden),
             inbox: Mutex::new(VecDeque::new()),
@@ -137,6 +142,11 @@ impl Session {
     /// What was done for this sandbox.
     pub(crate) fn stats(&self) -> Stats {
         self.counters.read(0)
+    }
+
+    /// Runs a handler of a call.
+    pub(super) fn serving<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.shared.serving(body)
     }
 
     /// Ends the sandbox.
@@ -187,6 +197,13 @@ impl Session {
             if poll(&mut waits, left).is_err() || !waits[0].hung_up() {
                 let _ = poll(&mut [], 1);
             }
+        }
+    }
+
+    /// Leaves a call to a worker. Without any it is denied.
+    pub(super) fn hand_over(&self, call: Call) {
+        if let Some(crew) = &self.crew {
+            crew.hand_over(call);
         }
     }
 
