@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <sandlock.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/filter.h>
@@ -17,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -58,14 +61,14 @@ static sandlock_policy *make_policy(void)
 
 static const char *const true_argv[] = {"/bin/true", NULL};
 
-static double start_sandboxed(const sandlock_policy *policy)
+static double start_supervised(const sandlock_policy *policy, sandlock_supervisor *supervisor)
 {
     sandlock_process *process = NULL;
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
     double start = now_us(), took;
 
-    if (sandlock_spawn(policy, NULL, true_argv, NULL, &process, &error) ||
+    if (sandlock_spawn(policy, supervisor, true_argv, NULL, &process, &error) ||
         sandlock_process_wait(process, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
         fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
         exit(1);
@@ -74,6 +77,11 @@ static double start_sandboxed(const sandlock_policy *policy)
     took = now_us() - start;
     sandlock_result_free(result);
     return took;
+}
+
+static double start_sandboxed(const sandlock_policy *policy)
+{
+    return start_supervised(policy, NULL);
 }
 
 static double start_plainly(const char *const *argv)
@@ -123,16 +131,76 @@ static void allow_everything(void)
         die("seccomp");
 }
 
-enum reference { BARE, FILTERED, FILTERED_AND_CONFINED };
+/* Not in the headers of Debian 12: SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6). */
+#define SET_FLAGS SECCOMP_IOW(4, uint64_t)
+#define SYNC_WAKE_UP 1ul
+
+/* Traps one call and gives the other side of the socket the listener. */
+static void trap_getppid(int socket)
+{
+    struct sock_filter trap[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {4, trap};
+    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec vector = {&byte, 1};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+
+    if (listener < 0)
+        die("seccomp");
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &listener, sizeof listener);
+    if (sendmsg(socket, &message, 0) != 1)
+        die("sendmsg");
+    close(listener);
+    close(socket);
+}
+
+/* The least that serves a trapped call: one thread that blocks in the kernel, and answers. Until the program ends. */
+static void serve_getppid(int socket)
+{
+    char byte, control[CMSG_SPACE(sizeof(int))];
+    struct iovec vector = {&byte, 1};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct seccomp_notif call;
+    int listener;
+
+    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1)
+        die("recvmsg");
+    memcpy(&listener, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof listener);
+    close(socket);
+    ioctl(listener, SET_FLAGS, SYNC_WAKE_UP);
+    for (;;) {
+        struct seccomp_notif_resp answer = {0};
+
+        memset(&call, 0, sizeof call);
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call)) {
+            if (errno == EINTR)
+                continue;
+            break;
+        }
+        answer.id = call.id;
+        answer.val = 7;
+        ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+    }
+    close(listener);
+}
+
+enum reference { BARE, FILTERED, FILTERED_AND_CONFINED, SERVED };
 
 /* What the measuring program says when run by the reference. */
 static double measure_reference(enum reference reference, const char *const *argv)
 {
-    int ends[2], status;
+    int ends[2], sockets[2], status;
     char text[64] = {0};
     pid_t pid;
 
-    if (pipe(ends) || (pid = fork()) < 0)
+    if (pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) || (pid = fork()) < 0)
         die("fork");
     if (pid == 0) {
         dup2(ends[1], 1);
@@ -140,12 +208,20 @@ static double measure_reference(enum reference reference, const char *const *arg
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
             if (reference == FILTERED_AND_CONFINED && syscall(SYS_landlock_restrict_self, reference_ruleset(), 0))
                 die("landlock_restrict_self");
-            allow_everything();
+            if (reference == SERVED)
+                trap_getppid(sockets[1]);
+            else
+                allow_everything();
         }
         execv(argv[0], (char *const *)argv);
         die(argv[0]);
     }
     close(ends[1]);
+    close(sockets[1]);
+    if (reference == SERVED)
+        serve_getppid(sockets[0]);
+    else
+        close(sockets[0]);
     if (read(ends[0], text, sizeof text - 1) <= 0)
         die("read");
     close(ends[0]);
@@ -153,13 +229,13 @@ static double measure_reference(enum reference reference, const char *const *arg
     return atof(text);
 }
 
-static double measure_sandboxed(const sandlock_policy *policy, const char *const *argv)
+static double measure_supervised(const sandlock_policy *policy, sandlock_supervisor *supervisor, const char *const *argv)
 {
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
     double found;
 
-    if (sandlock_run(policy, NULL, argv, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
+    if (sandlock_run(policy, supervisor, argv, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
         fprintf(stderr, "bench: %s %s\n", sandlock_error_message(error),
                 (const char *)sandlock_result_stderr(result, NULL));
         exit(1);
@@ -167,6 +243,11 @@ static double measure_sandboxed(const sandlock_policy *policy, const char *const
     found = atof((const char *)sandlock_result_stdout(result, NULL));
     sandlock_result_free(result);
     return found;
+}
+
+static double measure_sandboxed(const sandlock_policy *policy, const char *const *argv)
+{
+    return measure_supervised(policy, NULL, argv);
 }
 
 /* --- hosts of different sizes --- */
@@ -351,6 +432,48 @@ static void bench_calls(void)
     sandlock_policy_free(policy);
 }
 
+static int32_t answer_seven(sandlock_notification *call, void *unused)
+{
+    (void)unused;
+    sandlock_notification_return(call, 7, NULL);
+    return SANDLOCK_HANDLER_DONE;
+}
+
+static void bench_supervisor(void)
+{
+    enum { PAIRS = 25, STARTS = 200 };
+    const char *const trapped[] = {probe, "time-getppid", "4000", NULL};
+    const char *const untrapped[] = {probe, "time-getppid", "300000", NULL};
+    sandlock_policy *policy = make_policy();
+    sandlock_supervisor *of_getppid = NULL, *of_others = NULL;
+    double ours[STARTS], theirs[STARTS];
+    int i;
+
+    sandlock_policy_allow_path(policy, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    sandlock_supervisor_new(NULL, &of_getppid, NULL);
+    sandlock_supervisor_add_handler(of_getppid, "getppid", answer_seven, NULL, NULL, 0, NULL);
+    sandlock_supervisor_new(NULL, &of_others, NULL);
+    sandlock_supervisor_add_handler(of_others, "getpgid", answer_seven, NULL, NULL, 0, NULL);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_supervised(policy, of_getppid, trapped);
+        theirs[i] = measure_reference(SERVED, trapped);
+    }
+    figure("getppid answered by a C handler", "by a minimal blocking loop", "ns", ours, theirs, PAIRS, 1.5);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_supervised(policy, of_others, untrapped);
+        theirs[i] = measure_supervised(policy, NULL, untrapped);
+    }
+    figure("getppid with handlers for other calls", "without handlers", "ns", ours, theirs, PAIRS, 1.05);
+    for (i = 0; i < STARTS; i++) {
+        ours[i] = start_supervised(policy, of_getppid);
+        theirs[i] = start_sandboxed(policy);
+    }
+    figure("start, execute, wait, with a handler", "without one", "us", ours, theirs, STARTS, 1.25);
+    sandlock_supervisor_free(of_getppid);
+    sandlock_supervisor_free(of_others);
+    sandlock_policy_free(policy);
+}
+
 int main(int argc, char **argv)
 {
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -370,6 +493,7 @@ int main(int argc, char **argv)
     fprintf(json, "[\n");
     bench_start();
     bench_calls();
+    bench_supervisor();
     fprintf(json, "\n]\n");
     fclose(json);
     if (missed)

@@ -405,8 +405,10 @@ impl Watch<'_> {
                 if waits[1].ready() || blind {
                     session.empty_inbox();
                 }
-                if waits[4].ready() || blind {
-                    session.serve_as_warden();
+                if waits[4].ready() {
+                    session.serve_as_warden(waits[4]);
+                } else if blind {
+                    session.serve_blindly();
                 }
             }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);

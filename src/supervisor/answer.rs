@@ -1,7 +1,8 @@
 //! Answering a call: exactly once, by whoever comes first, and counted.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -9,6 +10,7 @@ use crate::sys;
 use crate::sys::notify;
 
 use super::session::Session;
+use super::watch::{Phase, Slot, Turn};
 
 /// What a call is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,22 +32,22 @@ pub(crate) enum Reply {
 }
 
 /// The right to answer one call.
-pub(crate) struct Ticket {
+pub(super) struct Ticket {
     id: u64,
-    state: AtomicU8,
     received: Instant,
+    /// While a handler looks at it, the manager has a part in it.
+    watched: Option<(Arc<Slot>, Turn)>,
+    /// Otherwise: false once it was answered.
+    open: AtomicBool,
 }
-
-const OPEN: u8 = 0;
-const ANSWERED: u8 = 1;
-const OVERDUE: u8 = 2;
 
 impl Ticket {
     pub(super) fn new(id: u64) -> Self {
         Self {
             id,
-            state: AtomicU8::new(OPEN),
             received: Instant::now(),
+            watched: None,
+            open: AtomicBool::new(true),
         }
     }
 
@@ -54,44 +56,60 @@ impl Ticket {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state.load(Ordering::Acquire) == OPEN
+        match &self.watched {
+            Some((slot, turn)) => slot.now() == (*turn, Phase::Open),
+            None => self.open.load(Ordering::Acquire),
+        }
+    }
+
+    /// A handler begins to look at the call, as a turn of `slot`.
+    pub(super) fn watch(&mut self, slot: &Arc<Slot>) {
+        self.watched = Some((Arc::clone(slot), slot.begin(self.id)));
+    }
+
+    /// The handler has looked, and the turn is about to end.
+    pub(super) fn unwatch(&mut self) {
+        let open = self.is_open();
+        self.watched = None;
+        *self.open.get_mut() = open;
+    }
+
+    /// The answer is put off: the manager has no part in it any more.
+    pub(super) fn put_off(&mut self) -> Result<()> {
+        self.claim()?;
+        self.watched = None;
+        *self.open.get_mut() = true;
+        Ok(())
     }
 
     /// Takes the right. Only one caller ever has it.
-    fn claim(&self, state: u8) -> Result<()> {
-        match self
-            .state
-            .compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => Ok(()),
-            Err(OVERDUE) => Err(stale("the handler's deadline has passed, and the call was denied")),
-            Err(_) => Err(Error::new(
-                ErrorKind::State,
-                Stage::Supervisor,
-                "the call was answered before",
-            )),
-        }
+    fn claim(&self) -> Result<()> {
+        let claimed = match &self.watched {
+            Some((slot, turn)) => slot.claim(*turn, Phase::Answered),
+            None if self.open.swap(false, Ordering::AcqRel) => Ok(()),
+            None => Err(Phase::Answered),
+        };
+        claimed.map_err(|phase| match phase {
+            Phase::Overdue => stale("the handler's deadline has passed, and the call was denied"),
+            _ => Error::new(ErrorKind::State, Stage::Supervisor, "the call was answered before"),
+        })
     }
 
     /// Answers, unless that was done before.
     pub(super) fn answer(&self, session: &Session, reply: Reply) -> Result<()> {
-        self.claim(ANSWERED)?;
+        self.claim()?;
         let sent = send(session, self.id, reply);
         let latency = self.received.elapsed();
-        session.count(|counters| counters.answered(reply, sent.is_ok(), latency));
+        session.counters().answered(reply, sent.is_ok(), latency);
         sent
     }
+}
 
-    /// Denies a call whose handler has had its time; false if it was answered before.
-    pub(super) fn deny_overdue(&self, session: &Session) -> bool {
-        if self.claim(OVERDUE).is_err() {
-            return false;
-        }
-        // An error means that the caller is gone.
-        let _ = notify::fail(session.listener(), self.id, session.denial());
-        session.count(|counters| add(&counters.overdue));
-        true
-    }
+/// Denies call `id`, whose handler has had its time.
+pub(super) fn deny_overdue(session: &Session, id: u64) {
+    // An error means that the caller is gone.
+    let _ = notify::fail(session.listener(), id, session.denial());
+    add(&session.counters().overdue);
 }
 
 fn stale(why: &str) -> Error {
@@ -179,10 +197,13 @@ impl Counters {
             add(&self.dropped);
         }
         let latency = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.worst_latency_us.fetch_max(latency, Ordering::Relaxed);
+        if latency > self.worst_latency_us.load(Ordering::Relaxed) {
+            self.worst_latency_us.fetch_max(latency, Ordering::Relaxed);
+        }
     }
 
-    pub(super) fn read(&self, queued: usize) -> Stats {
+    /// The numbers now, read one by one.
+    pub(super) fn read(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             received: read(&self.received),
@@ -194,8 +215,51 @@ impl Counters {
             failed: read(&self.failed),
             dropped: read(&self.dropped),
             deferred: read(&self.deferred),
-            queued: queued as u64,
+            queued: 0,
             worst_latency_us: read(&self.worst_latency_us),
+        }
+    }
+}
+
+/// The counters of a supervisor's sandboxes.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Sums of those that are gone.
+    gone: Stats,
+    present: Vec<Arc<Counters>>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, counters: Arc<Counters>) {
+        self.present.push(counters);
+    }
+
+    pub(super) fn remove(&mut self, counters: &Arc<Counters>) {
+        if let Some(index) = self.present.iter().position(|known| Arc::ptr_eq(known, counters)) {
+            self.gone = self.gone.plus(self.present.swap_remove(index).read());
+        }
+    }
+
+    pub(super) fn sum(&self) -> Stats {
+        let sum = |sum: Stats, counters: &Arc<Counters>| sum.plus(counters.read());
+        self.present.iter().fold(self.gone, sum)
+    }
+}
+
+impl Stats {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            continued: self.continued + other.continued,
+            denied: self.denied + other.denied,
+            returned: self.returned + other.returned,
+            killed: self.killed + other.killed,
+            overdue: self.overdue + other.overdue,
+            failed: self.failed + other.failed,
+            dropped: self.dropped + other.dropped,
+            deferred: self.deferred + other.deferred,
+            queued: self.queued + other.queued,
+            worst_latency_us: self.worst_latency_us.max(other.worst_latency_us),
         }
     }
 }

@@ -8,13 +8,14 @@ use crate::sys::notify::{self, Received};
 use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
+use super::watch::Slot;
 use super::{Level, Place, Served, Verdict};
 
 /// A call that waits for its answer. Dropped unanswered, it is denied.
 pub struct Call {
     session: Arc<Session>,
     received: Received,
-    ticket: Arc<Ticket>,
+    ticket: Ticket,
     /// How many links of the chain have passed it on.
     position: usize,
 }
@@ -31,7 +32,7 @@ impl Call {
     pub(super) fn new(session: Arc<Session>, received: Received) -> Self {
         Self {
             session,
-            ticket: Arc::new(Ticket::new(received.id)),
+            ticket: Ticket::new(received.id),
             received,
             position: 0,
         }
@@ -41,8 +42,13 @@ impl Call {
         &self.session
     }
 
-    pub(super) fn ticket(&self) -> &Arc<Ticket> {
+    pub(super) fn ticket(&self) -> &Ticket {
         &self.ticket
+    }
+
+    /// For who puts the answer off.
+    pub(super) fn ticket_mut(&mut self) -> &mut Ticket {
+        &mut self.ticket
     }
 
     /// True while its caller waits for the answer.
@@ -71,9 +77,8 @@ impl Call {
             let _ = self.answer(Reply::Continue);
             return None;
         }
-        let session = Arc::clone(&self.session);
         loop {
-            match session.links(&self.received).get(self.position) {
+            match self.session.links(&self.received).get(self.position) {
                 None => {
                     // Nobody minds. An error means that the caller is gone.
                     let _ = self.answer(Reply::Continue);
@@ -93,10 +98,12 @@ impl Call {
                     if place == Place::Confined {
                         return Some(Elsewhere::Free(self));
                     }
+                    let handler = Arc::clone(handler);
                     self.position += 1;
-                    self = run(&**handler, self)?;
+                    self = run(&*handler, self)?;
                 }
                 Some(Link::Queue) => {
+                    let session = Arc::clone(&self.session);
                     session.core().enqueue(self);
                     return None;
                 }
@@ -116,18 +123,27 @@ impl Call {
         }
     }
 
-    /// Has `handler` look at it. The call comes back if it goes on to the next.
-    pub(super) fn run_handler(self, handler: &dyn super::Handler) -> Option<Self> {
+    /// Has `handler` look at it, as a turn of the worker with `slot`; `begun` is called when that is to be
+    /// seen. The call comes back if it goes on to the next.
+    pub(super) fn run_handler(
+        mut self,
+        handler: &dyn super::Handler,
+        slot: &Arc<Slot>,
+        begun: impl FnOnce(),
+    ) -> Option<Self> {
+        self.ticket.watch(slot);
+        begun();
         let mut notification = Notification::new(self);
         let verdict = handler.handle(&mut notification);
         // None: the handler has put it off.
-        let call = notification.into_call()?;
+        let mut call = notification.into_call()?;
+        call.ticket.unwatch();
         let open = call.ticket.is_open();
         match verdict {
             Verdict::Pass if open => return Some(call),
             Verdict::Done | Verdict::Pass if !open => {}
             _ => {
-                call.session.count(|counters| add(&counters.failed));
+                add(&call.session.counters().failed);
                 let number = call.received.number;
                 call.session.core().log(
                     Level::Warning,

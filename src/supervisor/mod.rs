@@ -15,6 +15,7 @@ mod memory;
 mod notification;
 mod pool;
 mod session;
+mod watch;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::process::Shared;
@@ -172,7 +173,7 @@ pub(crate) struct Core {
     options: Options,
     registered: Mutex<Vec<Registered>>,
     log: Mutex<Option<Arc<dyn Log>>>,
-    counters: answer::Counters,
+    tally: Mutex<answer::Tally>,
     queue: Mutex<VecDeque<Pending>>,
     queued: Condvar,
     /// Readable while the queue is not empty.
@@ -224,7 +225,10 @@ impl Supervisor {
 
     /// What was done for all its sandboxes.
     pub fn stats(&self) -> Stats {
-        self.core.counters.read(self.core.queue.lock().len())
+        Stats {
+            queued: self.core.queue.lock().len() as u64,
+            ..self.core.tally().sum()
+        }
     }
 
     /// For a sandbox that starts now.
@@ -265,7 +269,7 @@ impl Core {
             options,
             registered: Mutex::new(Vec::new()),
             log: Mutex::new(None),
-            counters: answer::Counters::default(),
+            tally: Mutex::new(answer::Tally::default()),
             queue: Mutex::new(VecDeque::new()),
             queued: Condvar::new(),
             // SAFETY: the descriptor was just made and nobody else has it.
@@ -279,8 +283,8 @@ impl Core {
         self.options.deadline
     }
 
-    fn counters(&self) -> &answer::Counters {
-        &self.counters
+    fn tally(&self) -> MutexGuard<'_, answer::Tally> {
+        self.tally.lock()
     }
 
     fn log(&self, level: Level, message: &str) {

@@ -136,13 +136,7 @@ impl Notification {
 
     /// Puts the answer off: the handler may return, and whoever has the result answers.
     pub fn defer(&mut self) -> Result<Pending> {
-        if !self.call()?.ticket().is_open() {
-            return Err(Error::new(
-                ErrorKind::State,
-                Stage::Supervisor,
-                "the call was answered before",
-            ));
-        }
+        self.call.as_mut().ok_or_else(put_off)?.ticket_mut().put_off()?;
         let call = self.call.take().ok_or_else(put_off)?;
         Ok(Pending::new(call))
     }
@@ -160,7 +154,7 @@ impl Answerable for Notification {
 
 impl Pending {
     pub(super) fn new(call: Call) -> Self {
-        call.session().count(|counters| add(&counters.deferred));
+        add(&call.session().counters().deferred);
         Self { call }
     }
 

@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,14 +17,17 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sys;
 
-use super::answer::Ticket;
+use super::answer::deny_overdue;
 use super::call::{Call, Elsewhere};
 use super::session::{Awaited, Session};
+use super::watch::{Phase, Post, Slot, Turn};
 use super::{Handler, Level, Place};
 
 /// Most workers.
 const MOST_WORKERS: usize = 64;
-/// How long a worker waits for calls of one sandbox before the warden does.
+/// Most workers that wait in the kernel, where nothing but a call or the end of the sandbox reaches them. The others poll.
+const MOST_SEATS: usize = 32;
+/// How long a worker that polls waits for calls of one sandbox before the warden does.
 const LINGER_MS: i32 = 20;
 /// How long a worker without work stays.
 const IDLE: Duration = Duration::from_secs(2);
@@ -37,20 +40,6 @@ const STACK: usize = 1 << 20;
 /// A call for a worker, with the token of the waiting for the next one if that comes with it.
 struct Work {
     call: Call,
-    token: Option<u64>,
-}
-
-/// What the manager sees of a worker.
-#[derive(Default)]
-struct Slot {
-    /// Odd while a handler runs.
-    turns: AtomicU64,
-    running: Mutex<Option<Running>>,
-}
-
-struct Running {
-    session: Arc<Session>,
-    ticket: Arc<Ticket>,
     token: Option<u64>,
 }
 
@@ -81,6 +70,8 @@ pub(crate) struct Crew {
     asleep: AtomicBool,
     queue: Receiver<Work>,
     tokens: AtomicU64,
+    /// How many more workers may wait in the kernel.
+    seats: AtomicUsize,
 }
 
 /// The crew that there is, if there is one.
@@ -147,6 +138,7 @@ impl Membership {
             asleep: AtomicBool::new(false),
             queue,
             tokens: AtomicU64::new(1),
+            seats: AtomicUsize::new(if sys::notify::receive_ends() { MOST_SEATS } else { 0 }),
         });
         let manager = start_thread("sandlock-manager", {
             let crew = Arc::clone(&crew);
@@ -187,7 +179,8 @@ impl Drop for Membership {
 }
 
 impl Present {
-    /// Ends the threads. Those inside a handler of a sandbox that is gone end when it returns; nobody waits for that.
+    /// Ends the threads. Those inside a handler of a sandbox that is gone end when it returns, and those that wait for
+    /// a sandbox which the kernel cannot end when it does; nobody waits for that.
     fn dismiss(self) {
         let mut state = self.crew.state.lock();
         state.work = None;
@@ -198,7 +191,7 @@ impl Present {
         let own = std::thread::current().id();
         let free = workers
             .into_iter()
-            .filter(|worker| worker.slot.turns.load(Ordering::SeqCst).is_multiple_of(2))
+            .filter(|worker| worker.slot.will_return())
             .map(|worker| worker.handle);
         for handle in free.chain([self.manager]) {
             if handle.thread().id() != own {
@@ -266,23 +259,48 @@ fn work(crew: &Crew, slot: &Arc<Slot>) {
 }
 
 /// Deals with a call, and with those that come after it if the waiting for them came with it.
-fn serve(crew: &Crew, slot: &Slot, call: Call, token: Option<u64>) {
+fn serve(crew: &Crew, slot: &Arc<Slot>, call: Call, token: Option<u64>) {
     let session = Arc::clone(call.session());
+    slot.set_post(Some(Post {
+        session: Arc::clone(&session),
+        token,
+    }));
     if call.is_waiting() {
-        proceed(crew, slot, call, token);
+        proceed(crew, slot, call);
     }
-    let Some(token) = token else { return };
+    if let Some(token) = token {
+        serve_on(crew, slot, &session, token);
+    }
+    slot.set_post(None);
+}
+
+/// Deals with calls of `session` for as long as the waiting for them is this worker's and there are any.
+fn serve_on(crew: &Crew, slot: &Arc<Slot>, session: &Arc<Session>, token: u64) {
+    let less = |seats: usize| seats.checked_sub(1);
+    let seated = crew
+        .seats
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        .is_ok();
     loop {
-        match session.await_call(token, LINGER_MS) {
-            Awaited::Call(call) => proceed(crew, slot, call, Some(token)),
-            Awaited::Nothing => return session.return_post(token),
-            Awaited::Over => return,
+        let awaited = if seated {
+            slot.block(|| session.block_for_call(token))
+        } else {
+            session.await_call(token, LINGER_MS)
+        };
+        match awaited {
+            Awaited::Call(call) => proceed(crew, slot, call),
+            Awaited::Nothing if seated => {}
+            Awaited::Nothing => break session.return_post(token),
+            Awaited::Over => break,
         }
+    }
+    if seated {
+        crew.seats.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn proceed(crew: &Crew, slot: &Slot, call: Call, token: Option<u64>) {
-    let elsewhere = call.proceed(Place::Anywhere, |handler, call| run(crew, slot, handler, call, token));
+fn proceed(crew: &Crew, slot: &Arc<Slot>, call: Call) {
+    let elsewhere = call.proceed(Place::Anywhere, |handler, call| run(crew, slot, handler, call));
     if let Some(Elsewhere::Confined(call)) = elsewhere {
         let session = Arc::clone(call.session());
         session.leave_to_warden(call);
@@ -290,34 +308,38 @@ fn proceed(crew: &Crew, slot: &Slot, call: Call, token: Option<u64>) {
 }
 
 /// Runs a handler under the manager's eyes.
-fn run(crew: &Crew, slot: &Slot, handler: &dyn Handler, call: Call, token: Option<u64>) -> Option<Call> {
-    *slot.running.lock() = Some(Running {
-        session: Arc::clone(call.session()),
-        ticket: Arc::clone(call.ticket()),
-        token,
-    });
-    slot.turns.fetch_add(1, Ordering::SeqCst);
-    if crew.asleep.load(Ordering::SeqCst) {
-        crew.wake_manager();
+fn run(crew: &Crew, slot: &Arc<Slot>, handler: &dyn Handler, call: Call) -> Option<Call> {
+    /// Also if the handler unwinds.
+    struct End<'a>(&'a Slot);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+        }
     }
+    let _end = End(slot);
+    let serving = Arc::clone(call.session());
     // What a panic leaves is a call without an answer, which is denied when it is dropped.
-    let passed_on = {
-        let session = Arc::clone(call.session());
-        catch_unwind(AssertUnwindSafe(|| session.serving(|| call.run_handler(handler)))).unwrap_or(None)
-    };
-    slot.turns.fetch_add(1, Ordering::SeqCst);
-    *slot.running.lock() = None;
-    passed_on
+    catch_unwind(AssertUnwindSafe(|| {
+        serving.serving(|| {
+            call.run_handler(handler, slot, || {
+                if crew.asleep.load(Ordering::SeqCst) {
+                    crew.wake_manager();
+                }
+            })
+        })
+    }))
+    .unwrap_or(None)
 }
 
 /// What the manager remembers of a worker.
 struct Watched {
     slot: Arc<Slot>,
-    turn: u64,
+    turn: Turn,
     since: Instant,
-    /// Nothing is left to be done about the handler that runs.
-    settled: bool,
+    /// Somebody else waits for calls in its place.
     relieved: bool,
+    /// Nothing is left to be done about this turn.
+    settled: bool,
 }
 
 /// The manager's life.
@@ -337,10 +359,10 @@ fn manage(crew: &Arc<Crew>) {
             if !watched.iter().any(|known| Arc::ptr_eq(&slot, &known.slot)) {
                 watched.push(Watched {
                     slot,
-                    turn: 0,
+                    turn: Turn::default(),
                     since: Instant::now(),
-                    settled: true,
                     relieved: true,
+                    settled: true,
                 });
             }
         }
@@ -361,9 +383,7 @@ fn manage(crew: &Arc<Crew>) {
         }
         crew.asleep.store(true, Ordering::SeqCst);
         // A handler that began before it could see that the manager sleeps.
-        let unseen = watched
-            .iter()
-            .any(|worker| worker.slot.turns.load(Ordering::SeqCst) != worker.turn);
+        let unseen = watched.iter().any(|worker| worker.slot.now().0 != worker.turn);
         if !unseen {
             match next {
                 Some(next) => {
@@ -379,46 +399,38 @@ fn manage(crew: &Arc<Crew>) {
 
 /// Looks at a worker, and says when to look again if a handler runs.
 fn look(worker: &mut Watched, now: Instant) -> Option<Instant> {
-    let turn = worker.slot.turns.load(Ordering::SeqCst);
+    let (turn, phase) = worker.slot.now();
     if turn != worker.turn {
         worker.turn = turn;
         worker.since = now;
         worker.relieved = false;
-        worker.settled = turn.is_multiple_of(2);
+        worker.settled = false;
     }
-    if worker.settled {
+    if phase == Phase::Over || worker.settled {
         return None;
-    }
-    let (session, ticket, token) = {
-        let running = worker.slot.running.lock();
-        let Some(running) = running.as_ref() else {
-            return Some(now + TICK);
-        };
-        (Arc::clone(&running.session), Arc::clone(&running.ticket), running.token)
-    };
-    if worker.slot.turns.load(Ordering::SeqCst) != turn {
-        // What was read may belong to another handler.
-        return Some(now + TICK);
     }
     if now.duration_since(worker.since) < TICK {
         return Some(now + TICK);
     }
+    // None: the turn has just ended.
+    let (post, id) = worker.slot.look(turn)?;
     if !worker.relieved {
         worker.relieved = true;
-        if let Some(token) = token {
-            session.return_post(token);
+        if let Some(token) = post.token {
+            post.session.return_post(token);
         }
     }
-    let deadline = worker.since.checked_add(session.core().deadline());
-    if deadline.is_some_and(|deadline| deadline <= now) {
-        worker.settled = true;
-        if ticket.deny_overdue(&session) {
-            let number = session.core();
-            number.log(Level::Warning, "a handler's deadline has passed; its call is denied");
-        }
-        return None;
+    let deadline = worker.since.checked_add(post.session.core().deadline());
+    if deadline.is_none_or(|deadline| deadline > now) {
+        return deadline;
     }
-    deadline
+    worker.settled = true;
+    if worker.slot.claim(turn, Phase::Overdue).is_ok() {
+        deny_overdue(&post.session, id);
+        let message = "a handler's deadline has passed; its call is denied";
+        post.session.core().log(Level::Warning, message);
+    }
+    None
 }
 
 fn start_worker(crew: &Arc<Crew>, state: &mut State) {

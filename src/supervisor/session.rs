@@ -58,6 +58,8 @@ enum Holder {
     Warden,
     /// The worker with this token: as long as calls come for it.
     Worker(u64),
+    /// That worker, and it is inside the kernel: nobody can take the waiting from it.
+    Blocked(u64),
 }
 
 /// What became of waiting for a call.
@@ -81,7 +83,7 @@ pub(crate) struct Session {
     holder: Mutex<Holder>,
     /// Calls that only the warden can deal with.
     inbox: Mutex<VecDeque<Call>>,
-    counters: Counters,
+    counters: Arc<Counters>,
     /// True while the child still runs the library's own code.
     in_bootstrap: Box<dyn Fn() -> bool + Send + Sync>,
     bootstrapped: AtomicBool,
@@ -100,6 +102,8 @@ impl Session {
     ) -> Arc<Self> {
         // Without it, before Linux 6.6, answers only take longer.
         let _ = notify::wake_in_turn(listener.as_raw_fd());
+        let counters = Arc::new(Counters::default());
+        core.tally().add(Arc::clone(&counters));
         Arc::new(Self {
             listener,
             chains,
@@ -108,7 +112,7 @@ impl Session {
             shared,
             holder: Mutex::new(Holder::Warden),
             inbox: Mutex::new(VecDeque::new()),
-            counters: Counters::default(),
+            counters,
             in_bootstrap: Box::new(in_bootstrap),
             bootstrapped: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -134,14 +138,13 @@ impl Session {
         self.chains.of(received.number)
     }
 
-    pub(super) fn count(&self, what: impl Fn(&Counters)) {
-        what(&self.counters);
-        what(self.core.counters());
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// What was done for this sandbox.
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.read(0)
+        self.counters.read()
     }
 
     /// Runs a handler of a call.
@@ -161,9 +164,17 @@ impl Session {
     }
 
     /// Receives the next call and does what the warden can do about it. For the warden, when its descriptor is ready.
-    pub(crate) fn serve_as_warden(self: &Arc<Self>) {
-        if let Awaited::Call(call) = self.take_call(Holder::Warden) {
+    pub(crate) fn serve_as_warden(self: &Arc<Self>, announced: Wait) {
+        if let Awaited::Call(call) = self.take_call(Holder::Warden, announced) {
             call.proceed_as_warden();
+        }
+    }
+
+    /// Likewise when poll(2) cannot tell: asks for the one descriptor alone.
+    pub(crate) fn serve_blindly(self: &Arc<Self>) {
+        let mut waits = [Wait::readable(self.listener())];
+        if self.warden_waits_on().is_some() && poll(&mut waits, 0).is_ok() && waits[0].ready() {
+            self.serve_as_warden(waits[0]);
         }
     }
 
@@ -226,35 +237,64 @@ impl Session {
     pub(super) fn await_call(self: &Arc<Self>, token: u64, timeout_ms: i32) -> Awaited {
         let mut waits = [Wait::readable(self.listener())];
         match poll(&mut waits, timeout_ms) {
-            Ok(()) if waits[0].ready() => self.take_call(Holder::Worker(token)),
+            Ok(()) if waits[0].ready() => self.take_call(Holder::Worker(token), waits[0]),
             Ok(()) | Err(sys::Errno(libc::EINTR)) => Awaited::Nothing,
             Err(_) => Awaited::Over,
         }
     }
 
-    /// Receives a call that poll(2) has announced. The lock makes sure that the caller is the only one to take calls, so that
-    /// the kernel does not block.
-    fn take_call(self: &Arc<Self>, who: Holder) -> Awaited {
+    /// Waits for a call as the worker with `token`, in the kernel, until there is one or never will be: only where that returns
+    /// when the sandbox ends. A poll(2) before would cost a quarter of a call.
+    pub(super) fn block_for_call(self: &Arc<Self>, token: u64) -> Awaited {
+        {
+            let mut holder = self.holder.lock();
+            if *holder != Holder::Worker(token) {
+                return Awaited::Over;
+            }
+            *holder = Holder::Blocked(token);
+        }
+        let received = notify::receive(self.listener());
+        *self.holder.lock() = Holder::Worker(token);
+        match received {
+            Ok(received) => self.received(received),
+            Err(_) => {
+                let mut waits = [Wait::readable(self.listener())];
+                match poll(&mut waits, 0) {
+                    // A caller has died, or was interrupted.
+                    Ok(()) if !waits[0].hung_up() => Awaited::Nothing,
+                    _ => Awaited::Over,
+                }
+            }
+        }
+    }
+
+    /// True if everything in the sandbox is known to be gone.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut waits = [Wait::readable(self.listener())];
+        poll(&mut waits, 0).is_ok() && waits[0].hung_up()
+    }
+
+    fn received(self: &Arc<Self>, received: Received) -> Awaited {
+        add(&self.counters.received);
+        Awaited::Call(Call::new(Arc::clone(self), received))
+    }
+
+    /// Receives a call that poll(2) has announced to `who`: the kernel does not block then, for only who holds the waiting takes
+    /// calls, and nobody but `who` could have been made to hold it since.
+    fn take_call(self: &Arc<Self>, who: Holder, announced: Wait) -> Awaited {
         let holder = self.holder.lock();
         if *holder != who {
             return Awaited::Over;
         }
-        let mut waits = [Wait::readable(self.listener())];
-        if poll(&mut waits, 0).is_err() || !waits[0].readable_now() {
-            // Taken by nobody, so the caller has died; or all have.
-            if waits[0].hung_up() {
-                self.ended.store(true, Ordering::Relaxed);
-                return Awaited::Over;
-            }
-            return Awaited::Nothing;
+        if !announced.readable_now() {
+            // All who could call have died.
+            self.ended.store(true, Ordering::Relaxed);
+            return Awaited::Over;
         }
         let received = notify::receive(self.listener());
         drop(holder);
         match received {
-            Ok(received) => {
-                self.count(|counters| add(&counters.received));
-                Awaited::Call(Call::new(Arc::clone(self), received))
-            }
+            Ok(received) => self.received(received),
             // The caller died, or was interrupted, between poll and here.
             Err(sys::Errno(libc::ENOENT | libc::EINTR)) => Awaited::Nothing,
             Err(errno) => {
@@ -281,5 +321,11 @@ impl Session {
             self.bootstrapped.store(true, Ordering::Relaxed);
         }
         own
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.core.tally().remove(&self.counters);
     }
 }

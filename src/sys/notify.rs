@@ -106,6 +106,17 @@ pub fn receive(listener: i32) -> Result<Received> {
     Ok(unsafe { call.value })
 }
 
+/// True if [`receive`] is known to return when the last process that could call has ended (Linux 6.11; this asks for something of
+/// 6.13).
+pub fn receive_ends() -> bool {
+    let Ok(pidfd) = super::process::open_pidfd(super::process::id()) else {
+        return false;
+    };
+    let known = super::process::has_info(pidfd);
+    super::fd::close(pidfd);
+    known
+}
+
 fn send(listener: i32, response: Response) -> Result<()> {
     let response = Padded::new(response);
     // SAFETY: the union outlives the call and is as large as whatever the kernel reads.

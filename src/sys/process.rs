@@ -309,25 +309,36 @@ fn resources(usage: &libc::rusage) -> Resources {
     }
 }
 
-/// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15).
-pub fn ending_after_reap(pidfd: i32) -> Result<Ending> {
-    /// `struct pidfd_info` up to its exit code, 64 bytes: the first published size.
-    #[repr(C)]
-    #[derive(Default)]
-    struct Info {
-        mask: u64,
-        cgroup: u64,
-        ids: [u32; 11],
-        exit_code: i32,
-    }
+/// `struct pidfd_info` up to its exit code, 64 bytes: the first published size.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+fn info(pidfd: i32, mask: u64) -> Result<Info> {
     const GET_INFO: libc::c_ulong = 0xc040_ff0b; // _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
-    const EXIT: u64 = 1 << 3;
     let mut info = Info {
-        mask: EXIT,
+        mask,
         ..Info::default()
     };
     // SAFETY: `info` is as large as the size encoded in the request.
     check(unsafe { libc::ioctl(pidfd, GET_INFO, &raw mut info) })?;
+    Ok(info)
+}
+
+/// True if the kernel tells about `pidfd` (PIDFD_GET_INFO, Linux 6.13).
+pub fn has_info(pidfd: i32) -> bool {
+    info(pidfd, 1).is_ok()
+}
+
+/// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15).
+pub fn ending_after_reap(pidfd: i32) -> Result<Ending> {
+    const EXIT: u64 = 1 << 3;
+    let info = info(pidfd, EXIT)?;
     if info.mask & EXIT == 0 {
         return Err(Errno(libc::ENODATA));
     }
