@@ -242,6 +242,33 @@ static int call_lingering(void)
     return 0;
 }
 
+/* storm COUNT: that many daemons, each in a session of its own and orphaned; says so, and goes on making and ending some. */
+static int call_storm(int count)
+{
+    int i;
+
+    for (i = 0;; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return 2;
+        if (pid == 0) {
+            setsid();
+            if (fork() == 0) {
+                if (i >= count)
+                    _exit(0);
+                for (;;)
+                    pause();
+            }
+            _exit(0);
+        }
+        waitpid(pid, NULL, 0);
+        if (i == count) {
+            printf("ready\n");
+            fflush(stdout);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -263,6 +290,8 @@ int main(int argc, char **argv)
         return call_with_memory();
     if (!strcmp(what, "lingering"))
         return call_lingering();
+    if (!strcmp(what, "storm"))
+        return call_storm(atoi(one));
     if (!strcmp(what, "exec") && argc > 2)
         execv(argv[2], argv + 2);
     fprintf(stderr, "caller: unknown: %s\n", what);

@@ -805,6 +805,7 @@ static void supervisor_can_be_freed_while_its_handlers_serve(void)
     sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
     sandlock_process *process = NULL;
     sandlock_result *result = NULL;
+    sandlock_stats stats = SANDLOCK_STATS_INIT;
     int destroyed = 0;
 
     options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
@@ -816,6 +817,8 @@ static void supervisor_can_be_freed_while_its_handlers_serve(void)
     sandlock_supervisor_free(supervisor);
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
     CHECK_CONTAINS(output(result), "wrong 0 ");
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_stats(process, &stats, NULL));
+    CHECK(stats.returned == 2000 && stats.received >= 2000 && stats.worst_latency_us > 0);
     sandlock_result_free(result);
     sandlock_process_free(process);
     CHECK(destroyed == 1);
@@ -981,6 +984,7 @@ static void sandbox_inside_a_sandbox(void)
         allow(policy, library, SANDLOCK_ACCESS_READ_EXECUTE);
     allow(policy, "/proc", SANDLOCK_ACCESS_READ);
     allow(policy, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_env(policy, "ASAN_OPTIONS", "detect_leaks=0", NULL)); /* it takes ptrace */
     handle(supervisor, "getppid", pass_on, NULL);
     CHECK_STATUS(SANDLOCK_OK, sandlock_run(policy, supervisor, ARGV(program("test_supervisor"), "--inner"), 30000, &result, NULL));
     CHECK(!strcmp(output(result), "unsupervised 0 supervised -7 16 told 1\n"));

@@ -125,6 +125,9 @@
 /** What a sandlock_stats starts from: nothing done. */
 #define SANDLOCK_STATS_INIT { sizeof(sandlock_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
+/** What a sandlock_member starts from: nobody. */
+#define SANDLOCK_MEMBER_INIT { sizeof(sandlock_member), 0, 0, 0, NULL }
+
 /** What a sandlock_usage starts from: nothing used. */
 #define SANDLOCK_USAGE_INIT { sizeof(sandlock_usage), 0, 0, 0, 0, 0 }
 
@@ -452,6 +455,9 @@
 /// changed after. Any thread, concurrently. Free it with sandlock_error_free().
 typedef struct sandlock_error sandlock_error;
 
+/// The processes of a sandbox at some moment. Made by sandlock_process_list(); never changes. Any thread.
+typedef struct sandlock_members sandlock_members;
+
 /// A system call that a handler looks at. It lives until the handler returns, and belongs to the thread that was handed it.
 typedef struct sandlock_notification sandlock_notification;
 
@@ -532,7 +538,7 @@ typedef void (*sandlock_destroy_fn)(void *user_data);
 /// any thread, several at a time.
 typedef void (*sandlock_log_fn)(uint32_t level, const char *message, void *user_data);
 
-/// What a supervisor has done, for all its sandboxes, since it was made. Start from SANDLOCK_STATS_INIT or sandlock_stats_init().
+/// What a supervisor has done for all its sandboxes since it was made, or for one sandbox. Start from SANDLOCK_STATS_INIT or sandlock_stats_init().
 typedef struct {
     /// sizeof(sandlock_stats), set by the caller.
     size_t size;
@@ -589,6 +595,21 @@ typedef struct {
     /// Name of the sandbox's thread in the host, as ps(1) shows it, cut to 15 bytes; NULL is "sandlock".
     const char *name;
 } sandlock_spawn_options;
+
+/// A process of a sandbox. Start from SANDLOCK_MEMBER_INIT or sandlock_member_init().
+typedef struct {
+    /// sizeof(sandlock_member), set by the caller.
+    size_t size;
+    /// Its process id, as the host sees it.
+    int32_t pid;
+    /// Its resident set, bytes.
+    uint64_t rss_bytes;
+    /// Processor time that it has used, in user mode and in the kernel, microseconds; as finely as proc(5) counts, a hundredth of
+    /// a second mostly.
+    uint64_t cpu_us;
+    /// Its name, 15 bytes at most, which it can set itself. Belongs to the list.
+    const char *name;
+} sandlock_member;
 
 /// What a run used. Start from SANDLOCK_USAGE_INIT or sandlock_usage_init().
 typedef struct {
@@ -1289,6 +1310,33 @@ sandlock_status sandlock_process_signal(sandlock_process *process,
                                         int32_t signal,
                                         sandlock_error **error);
 
+/// What the supervisor has done for this sandbox; all zero without one. `queued` is told for the supervisor only.
+///
+/// INVALID_ARGUMENT: NULL, a wrong size. STATE: the process handle was made before this process was forked. Any thread.
+sandlock_status sandlock_process_stats(const sandlock_process *process, sandlock_stats *out, sandlock_error **error);
+
+/// Stops every process of the sandbox, daemons too (SIGSTOP), and returns when all have been told: each runs on until it next
+/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program can neither ignore
+/// nor undo it. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group.
+///
+/// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
+sandlock_status sandlock_process_pause(sandlock_process *process,
+                                       sandlock_error **error);
+
+/// Lets every process of the sandbox go on (SIGCONT).
+///
+/// Errors are those of sandlock_process_pause(). Any thread.
+sandlock_status sandlock_process_resume(sandlock_process *process, sandlock_error **error);
+
+/// Lists the processes of the sandbox, daemons too, but for those that have ended. The list is of a moment: read it with
+/// sandlock_members_count() and sandlock_members_get(). On success the caller owns `*out`. Reads /proc in the host; below Landlock
+/// ABI 6 it finds the program and its descendants, as far as their parents live.
+///
+/// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
+sandlock_status sandlock_process_list(sandlock_process *process,
+                                      sandlock_members **out,
+                                      sandlock_error **error);
+
 /// What the kernel was found to enforce on the program. The caller owns it. NULL if `process` is NULL or from before a fork.
 /// Any thread.
 sandlock_report *sandlock_process_report(const sandlock_process *process);
@@ -1296,6 +1344,23 @@ sandlock_report *sandlock_process_report(const sandlock_process *process);
 /// Frees a process. A sandbox that still runs is killed and reaped first. NULL is allowed. In a fork of the host it frees
 /// memory and leaves the sandbox alone. Any thread, when no other uses it any more.
 void sandlock_process_free(sandlock_process *process);
+
+/// Sets `member` to SANDLOCK_MEMBER_INIT, for languages without macros. NULL does nothing. Any thread.
+void sandlock_member_init(sandlock_member *member);
+
+/// How many processes the list has; 0 if `members` is NULL. Any thread.
+size_t sandlock_members_count(const sandlock_members *members);
+
+/// Stores process `index`, counted from 0, in `*out`.
+///
+/// INVALID_ARGUMENT: NULL, a wrong size. NOT_FOUND: the list has fewer. Any thread.
+sandlock_status sandlock_members_get(const sandlock_members *members,
+                                     size_t index,
+                                     sandlock_member *out,
+                                     sandlock_error **error);
+
+/// Frees a list, and the names in it. NULL is allowed. Any thread, when no other uses it any more.
+void sandlock_members_free(sandlock_members *members);
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Functions: result

@@ -94,6 +94,7 @@ for source in c-tests/attacks/*.c; do
     build "$bin/attack_$(basename "$source" .c)" "$source" -lrt
 done
 build "$bin/probe" c-tests/probe.c
+build "$bin/caller" c-tests/caller.c -lpthread
 for example in examples/*.c; do
     # shellcheck disable=SC2086
     build "$bin/example_$(basename "$example" .c)" "$example" $libraries
@@ -115,11 +116,11 @@ check "cmake_finds_the_package" cmake_build
 # Under AddressSanitizer and UndefinedBehaviorSanitizer.
 mkdir "$bin/asan"
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=all"
-for name in test_api test_run test_host; do
+for name in test_api test_run test_host test_supervisor test_members; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
 done
-cp "$bin"/attack_* "$bin/probe" "$bin/asan/"
+cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/asan/"
 check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
 
 # --- who runs them ---
@@ -155,7 +156,7 @@ live() { # LABEL COMMAND...
 
 # A few seconds on any machine: the figures are for `make bench`.
 section "live tests as $user"
-for name in test_api test_run test_host test_confine_self test_terminal attack_table static_test_run; do
+for name in test_api test_run test_host test_supervisor test_members test_confine_self test_terminal attack_table static_test_run; do
     if [ "$name" = attack_table ] && [ "$(id -u)" -ne 0 ]; then
         # Making a set-user-ID program for another user takes root.
         live "$name" env SANDLOCK_TEST_EXPECT="$SANDLOCK_TEST_EXPECT" "$bin/$name"
@@ -163,13 +164,15 @@ for name in test_api test_run test_host test_confine_self test_terminal attack_t
     fi
     live "$name" "${as_user[@]}" "$bin/$name"
 done
-for name in test_api test_run test_host; do
+for name in test_api test_run test_host test_supervisor test_members; do
     live "asan $name" "${as_user[@]}" env SANDLOCK_TEST_RUNS=500 SANDLOCK_TEST_SANITIZER=1 \
         ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 "$bin/asan/$name"
 done
 example() { "${as_user[@]}" "$bin/example_$1"; }
 check "example_quickstart_behaves" test "$(example quickstart | tr '\n' '|')" = \
     "allowed: exit 0, $(stat -c %s /usr/share/common-licenses/BSD) bytes|refused: exit 1, cat: /etc/passwd: Permission denied|"
+
+check "example_virtual_file_behaves" test "$(example virtual_file)" = "exit 0, opened 1: only for this program"
 
 # It judges itself: the computation and every refusal.
 check "example_untrusted_python_is_contained" "${as_user[@]}" "$bin/example_untrusted_python"
@@ -183,7 +186,7 @@ check "valgrind_finds_no_error" valgrind_run
 
 if [ "$(id -u)" -eq 0 ]; then
     section "live tests as root"
-    for name in test_api test_run test_confine_self test_terminal attack_table; do
+    for name in test_api test_run test_supervisor test_members test_confine_self test_terminal attack_table; do
         live "root $name" "$bin/$name"
     done
 else

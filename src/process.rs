@@ -6,9 +6,11 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
-use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -93,6 +95,82 @@ impl Outcome {
     }
 }
 
+/// A process of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its process id, as the host sees it.
+    pub pid: i32,
+    /// Its name, as it or its exec has set it.
+    pub name: String,
+    /// Its resident set, bytes.
+    pub resident: u64,
+    /// Processor time that it has used, microseconds.
+    pub cpu_us: u64,
+}
+
+/// What a supervisor, or the supervision of one sandbox, has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Calls received, those of a starting program included.
+    pub received: u64,
+    /// Calls that ran.
+    pub continued: u64,
+    /// Calls that failed by an answer.
+    pub denied: u64,
+    /// Calls that returned a value or descriptor without running.
+    pub returned: u64,
+    /// Sandboxes ended by an answer.
+    pub killed: u64,
+    /// Calls denied because their handler's deadline passed.
+    pub overdue: u64,
+    /// Calls denied because their handler failed, or returned without an answer.
+    pub failed: u64,
+    /// Answers that found the caller dead or interrupted, or could not be given.
+    pub dropped: u64,
+    /// Calls that were put off, to be answered later.
+    pub deferred: u64,
+    /// Calls that wait in the queue of `Supervisor::next` now.
+    pub queued: u64,
+    /// Longest time from receiving a call to its answer, microseconds.
+    pub worst_latency_us: u64,
+}
+
+impl Stats {
+    /// The sum of two.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            continued: self.continued + other.continued,
+            denied: self.denied + other.denied,
+            returned: self.returned + other.returned,
+            killed: self.killed + other.killed,
+            overdue: self.overdue + other.overdue,
+            failed: self.failed + other.failed,
+            dropped: self.dropped + other.dropped,
+            deferred: self.deferred + other.deferred,
+            queued: self.queued + other.queued,
+            worst_latency_us: self.worst_latency_us.max(other.worst_latency_us),
+        }
+    }
+}
+
+/// What the owner can have the warden do, besides ending the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Stop everything.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Say what runs.
+    List,
+}
+
+/// A command and where its answer goes; None: it was not carried out.
+struct Order {
+    command: Command,
+    answer: SyncSender<Result<Vec<Member>>>,
+}
+
 enum Phase {
     Running,
     Ended(Arc<Outcome>),
@@ -101,6 +179,7 @@ enum Phase {
 struct State {
     phase: Phase,
     kill: Option<Reason>,
+    orders: VecDeque<Order>,
 }
 
 /// What the warden and the owner share.
@@ -108,6 +187,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     wake: OwnedFd,
+    /// What supervision has done, if there is any.
+    stats: OnceLock<Box<dyn Fn() -> Stats + Send + Sync>>,
 }
 
 impl Shared {
@@ -119,11 +200,13 @@ impl Shared {
         let state = State {
             phase: Phase::Running,
             kill: None,
+            orders: VecDeque::new(),
         };
         Ok(Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
             wake,
+            stats: OnceLock::new(),
         }))
     }
 
@@ -138,6 +221,39 @@ impl Shared {
         self.state.lock().kill
     }
 
+    /// Sets how to learn what supervision has done.
+    pub(crate) fn set_stats(&self, stats: impl Fn() -> Stats + Send + Sync + 'static) {
+        // Set once, by the warden.
+        let _ = self.stats.set(Box::new(stats));
+    }
+
+    /// Has `obey` carry out what the owner has ordered.
+    pub(crate) fn carry_out(&self, obey: impl Fn(Command) -> Result<Vec<Member>>) {
+        loop {
+            let Some(order) = self.state.lock().orders.pop_front() else {
+                return;
+            };
+            // An error means that nobody waits for the answer any more.
+            let _ = order.answer.send(obey(order.command));
+        }
+    }
+
+    /// Has the warden carry out `command`, and waits for that.
+    fn order(&self, command: Command) -> Result<Vec<Member>> {
+        let ended = || Error::new(ErrorKind::State, Stage::Wait, "the program has ended");
+        let (answer, answered) = sync_channel(1);
+        {
+            let mut state = self.state.lock();
+            if matches!(state.phase, Phase::Ended(_)) {
+                return Err(ended());
+            }
+            state.orders.push_back(Order { command, answer });
+        }
+        self.wake();
+        // An error: the warden has ended, and with it the order.
+        answered.recv().unwrap_or_else(|_| Err(ended()))
+    }
+
     /// Asks for the end of the sandbox.
     pub(crate) fn request_end(&self, reason: Reason) {
         self.state.lock().kill.get_or_insert(reason);
@@ -150,7 +266,10 @@ impl Shared {
     }
 
     pub(crate) fn set_ended(&self, outcome: Outcome) {
-        self.state.lock().phase = Phase::Ended(Arc::new(outcome));
+        let mut state = self.state.lock();
+        state.phase = Phase::Ended(Arc::new(outcome));
+        state.orders.clear();
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -159,6 +278,7 @@ impl Shared {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Running) {
             state.phase = Phase::Ended(Arc::new(Outcome::lost()));
+            state.orders.clear();
             self.changed.notify_all();
         }
     }
@@ -324,6 +444,29 @@ impl Process {
         self.shared.request_end(Reason::Killed);
         // Also from a handler: its call dies with the sandbox.
         self.wait_for_end(None).map(drop)
+    }
+
+    /// What the supervision of its calls has done; nothing if there is none.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats.get().map_or_else(Stats::default, |stats| stats())
+    }
+
+    /// Stops every process of the sandbox, daemons too. What it was told holds until [`Process::resume`].
+    pub fn pause(&self) -> Result<()> {
+        self.check_owner()?;
+        self.shared.order(Command::Pause).map(drop)
+    }
+
+    /// Lets every process of the sandbox go on.
+    pub fn resume(&self) -> Result<()> {
+        self.check_owner()?;
+        self.shared.order(Command::Resume).map(drop)
+    }
+
+    /// The processes of the sandbox, but for those that have ended.
+    pub fn members(&self) -> Result<Vec<Member>> {
+        self.check_owner()?;
+        self.shared.order(Command::List)
     }
 
     /// Sends `signal` to the program, not to its descendants.

@@ -18,6 +18,7 @@ fn generate() -> String {
         "pending",
         "spawn",
         "process",
+        "members",
         "result",
         "report",
     ] {

@@ -15,6 +15,7 @@
 mod boundary;
 mod constants;
 mod error;
+mod members;
 mod notification;
 mod pending;
 mod policy;

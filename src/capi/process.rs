@@ -9,9 +9,12 @@ use crate::process::Process;
 use super::boundary::{free, into_handle, null, required, status, timeout, value};
 use super::constants::sandlock_status;
 use super::error::sandlock_error;
+use super::members::sandlock_members;
 use super::policy::{check_owner, process_id};
 use super::report::sandlock_report;
 use super::result::sandlock_result;
+use super::structs::write;
+use super::supervisor::sandlock_stats;
 
 /// A sandbox and the program it was made for. Made by sandlock_spawn(). Any thread, concurrently, but for
 /// sandlock_process_free().
@@ -126,6 +129,65 @@ pub extern "C" fn sandlock_process_signal(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     status(error, || on(process)?.signal(signal))
+}
+
+/// What the supervisor has done for this sandbox; all zero without one. `queued` is told for the supervisor only.
+///
+/// INVALID_ARGUMENT: NULL, a wrong size. STATE: the process handle was made before this process was forked. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_process_stats(
+    process: *const sandlock_process,
+    out: *mut sandlock_stats,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || write(out, &on(process)?.stats().into()))
+}
+
+/// Stops every process of the sandbox, daemons too (SIGSTOP), and returns when all have been told: each runs on until it next
+/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program can neither ignore
+/// nor undo it. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group.
+///
+/// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_process_pause(
+    process: *mut sandlock_process,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || on(process)?.pause())
+}
+
+/// Lets every process of the sandbox go on (SIGCONT).
+///
+/// Errors are those of sandlock_process_pause(). Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_process_resume(
+    process: *mut sandlock_process,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || on(process)?.resume())
+}
+
+/// Lists the processes of the sandbox, daemons too, but for those that have ended. The list is of a moment: read it with
+/// sandlock_members_count() and sandlock_members_get(). On success the caller owns `*out`. Reads /proc in the host; below Landlock
+/// ABI 6 it finds the program and its descendants, as far as their parents live.
+///
+/// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_process_list(
+    process: *mut sandlock_process,
+    out: *mut *mut sandlock_members,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || {
+        let process = on(process)?;
+        if out.is_null() {
+            return Err(null("out"));
+        }
+        let members = sandlock_members::new(process.members()?);
+        // SAFETY: not NULL, and writable as the header asks.
+        unsafe { out.write(into_handle(members)) };
+        Ok(())
+    })
 }
 
 /// What the kernel was found to enforce on the program. The caller owns it. NULL if `process` is NULL or from before a fork.

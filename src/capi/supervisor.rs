@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sandbox::check_selector;
-use crate::supervisor::{Handler, Level, Log, Notification, Options, Supervisor, Verdict};
+use crate::supervisor::{Handler, Level, Log, Notification, Options, Stats, Supervisor, Verdict};
 
 use super::boundary::{into_handle, null, required, status, string, timeout, utf8, value};
 use super::constants::{
@@ -71,7 +71,7 @@ const DEFAULTS: sandlock_supervisor_options = sandlock_supervisor_options {
     deadline_ms: 0,
 };
 
-/// What a supervisor has done, for all its sandboxes, since it was made. Start from SANDLOCK_STATS_INIT or sandlock_stats_init().
+/// What a supervisor has done for all its sandboxes since it was made, or for one sandbox. Start from SANDLOCK_STATS_INIT or sandlock_stats_init().
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct sandlock_stats {
@@ -121,6 +121,25 @@ const NO_STATS: sandlock_stats = sandlock_stats {
     queued: 0,
     worst_latency_us: 0,
 };
+
+impl From<Stats> for sandlock_stats {
+    fn from(stats: Stats) -> Self {
+        Self {
+            size: size_of::<Self>(),
+            received: stats.received,
+            continued: stats.continued,
+            denied: stats.denied,
+            returned: stats.returned,
+            killed: stats.killed,
+            overdue: stats.overdue,
+            failed: stats.failed,
+            dropped: stats.dropped,
+            deferred: stats.deferred,
+            queued: stats.queued,
+            worst_latency_us: stats.worst_latency_us,
+        }
+    }
+}
 
 /// What belongs to a callback of the host.
 struct UserData {
@@ -349,26 +368,7 @@ pub extern "C" fn sandlock_supervisor_stats(
     out: *mut sandlock_stats,
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
-    status(error, || {
-        let stats = on(supervisor)?.stats();
-        write(
-            out,
-            &sandlock_stats {
-                size: size_of::<sandlock_stats>(),
-                received: stats.received,
-                continued: stats.continued,
-                denied: stats.denied,
-                returned: stats.returned,
-                killed: stats.killed,
-                overdue: stats.overdue,
-                failed: stats.failed,
-                dropped: stats.dropped,
-                deferred: stats.deferred,
-                queued: stats.queued,
-                worst_latency_us: stats.worst_latency_us,
-            },
-        )
-    })
+    status(error, || write(out, &on(supervisor)?.stats().into()))
 }
 
 /// Frees a supervisor. Sandboxes that it serves keep its handlers until they end; calls in its queue are denied, and so are those

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::plan::{ChildPlan, Listener};
-use crate::process::{Outcome, Reason, Shared, Usage, timeout_until};
+use crate::process::{Command, Member, Outcome, Reason, Shared, Usage, timeout_until};
 use crate::supervisor::{Session, Supervision};
 use crate::sys;
 use crate::sys::event::{Wait, poll, wait_for_change};
@@ -26,6 +26,7 @@ use super::SpawnOptions;
 use super::buffers::Launch;
 use super::capture::Capture;
 use super::launch::{self, Arena, Launched, Memory};
+use super::members;
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
@@ -401,10 +402,10 @@ impl Watch<'_> {
             } else {
                 None
             };
+            if waits[1].ready() || blind {
+                shared.carry_out(|command| self.obey(command));
+            }
             if let Some(session) = &self.session {
-                if waits[1].ready() || blind {
-                    session.empty_inbox();
-                }
                 if waits[4].ready() {
                     session.serve_as_warden(waits[4]);
                 } else if blind {
@@ -432,6 +433,22 @@ impl Watch<'_> {
         };
         self.read_last_output();
         self.outcome(ended_for, reaped, wall)
+    }
+
+    /// Does what the owner has ordered.
+    fn obey(&self, command: Command) -> Result<Vec<Member>> {
+        let program = self.launched.child();
+        let scoped = self.domain == Domain::Scoped;
+        let signal = match command {
+            Command::List => return Ok(members::list(program.pid, scoped)),
+            Command::Pause => libc::SIGSTOP,
+            Command::Resume => libc::SIGCONT,
+        };
+        // The program has not been reaped, so without a domain its number and its group's are its own.
+        let target = if scoped { -1 } else { -program.pid };
+        sys::signal::kill(target, signal)
+            .map_err(|errno| Error::system(ErrorKind::System, Stage::Wait, "cannot signal the sandbox", errno.0))?;
+        Ok(Vec::new())
     }
 
     fn read_last_output(&mut self) {

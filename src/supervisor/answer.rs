@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::process::Stats;
 use crate::sys;
 use crate::sys::notify;
 
@@ -244,49 +245,4 @@ impl Tally {
         let sum = |sum: Stats, counters: &Arc<Counters>| sum.plus(counters.read());
         self.present.iter().fold(self.gone, sum)
     }
-}
-
-impl Stats {
-    fn plus(self, other: Self) -> Self {
-        Self {
-            received: self.received + other.received,
-            continued: self.continued + other.continued,
-            denied: self.denied + other.denied,
-            returned: self.returned + other.returned,
-            killed: self.killed + other.killed,
-            overdue: self.overdue + other.overdue,
-            failed: self.failed + other.failed,
-            dropped: self.dropped + other.dropped,
-            deferred: self.deferred + other.deferred,
-            queued: self.queued + other.queued,
-            worst_latency_us: self.worst_latency_us.max(other.worst_latency_us),
-        }
-    }
-}
-
-/// What a supervisor, or the supervision of one sandbox, has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Calls received, those of a starting program included.
-    pub received: u64,
-    /// Calls that ran.
-    pub continued: u64,
-    /// Calls that failed by an answer.
-    pub denied: u64,
-    /// Calls that returned a value or descriptor without running.
-    pub returned: u64,
-    /// Sandboxes ended by an answer.
-    pub killed: u64,
-    /// Calls denied because their handler's deadline passed.
-    pub overdue: u64,
-    /// Calls denied because their handler failed, or returned without an answer.
-    pub failed: u64,
-    /// Answers that found the caller dead or interrupted, or could not be given.
-    pub dropped: u64,
-    /// Calls that were put off, to be answered later.
-    pub deferred: u64,
-    /// Calls that wait in the queue of `Supervisor::next` now.
-    pub queued: u64,
-    /// Longest time from receiving a call to its answer, microseconds.
-    pub worst_latency_us: u64,
 }

@@ -9,7 +9,7 @@ use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
 use super::watch::Slot;
-use super::{Level, Place, Served, Verdict};
+use super::{Handler, Level, Verdict};
 
 /// A call that waits for its answer. Dropped unanswered, it is denied.
 pub struct Call {
@@ -18,14 +18,6 @@ pub struct Call {
     ticket: Ticket,
     /// How many links of the chain have passed it on.
     position: usize,
-}
-
-/// Where a call must go on.
-pub(super) enum Elsewhere {
-    /// To a thread that is confined like the sandbox.
-    Confined(Call),
-    /// To one that is not.
-    Free(Call),
 }
 
 impl Call {
@@ -66,71 +58,51 @@ impl Call {
         self.ticket.answer(&self.session, reply)
     }
 
-    /// Goes on along the chain as far as this thread may: `place` is where it is. None: the call is dealt with.
-    pub(super) fn proceed(
-        mut self,
-        place: Place,
-        mut run: impl FnMut(&dyn super::Handler, Self) -> Option<Self>,
-    ) -> Option<Elsewhere> {
-        if self.session.is_own(&self.received) {
-            // An error means that the child has died.
-            let _ = self.answer(Reply::Continue);
-            return None;
-        }
+    /// Goes on along the chain, with `run` for handlers, until one of them does not pass it on.
+    pub(super) fn proceed(mut self, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
         loop {
             match self.session.links(&self.received).get(self.position) {
                 None => {
                     // Nobody minds. An error means that the caller is gone.
                     let _ = self.answer(Reply::Continue);
-                    return None;
-                }
-                Some(Link::Service(service)) => {
-                    if service.place() == Place::Confined && place != Place::Confined {
-                        return Some(Elsewhere::Confined(self));
-                    }
-                    match service.serve(&self) {
-                        Served::Pass => self.position += 1,
-                        // Dropped unanswered it is denied.
-                        Served::Done => return None,
-                    }
+                    return;
                 }
                 Some(Link::Handler(handler)) => {
-                    if place == Place::Confined {
-                        return Some(Elsewhere::Free(self));
-                    }
                     let handler = Arc::clone(handler);
                     self.position += 1;
-                    self = run(&*handler, self)?;
+                    match run(handler, self) {
+                        Some(passed_on) => self = passed_on,
+                        None => return,
+                    }
                 }
                 Some(Link::Queue) => {
                     let session = Arc::clone(&self.session);
                     session.core().enqueue(self);
-                    return None;
+                    return;
                 }
             }
         }
     }
 
-    /// Goes on in the warden.
+    /// Does what the warden can: answers the set-up's own calls and puts calls into the queue. Handlers must not run there, so
+    /// the rest goes to a worker.
     pub(super) fn proceed_as_warden(self) {
-        match self.proceed(Place::Confined, |_, call| Some(call)) {
-            None => {}
-            Some(Elsewhere::Confined(call)) => drop(call),
-            Some(Elsewhere::Free(call)) => {
-                let session = Arc::clone(call.session());
-                session.hand_over(call);
-            }
+        if self.session.is_own(&self.received) {
+            // An error means that the child has died.
+            let _ = self.answer(Reply::Continue);
+            return;
         }
+        if let Some(Link::Handler(_)) = self.session.links(&self.received).get(self.position) {
+            let session = Arc::clone(&self.session);
+            return session.hand_over(self);
+        }
+        // A chain that begins with the queue ends there.
+        self.proceed(|_, call| Some(call));
     }
 
     /// Has `handler` look at it, as a turn of the worker with `slot`; `begun` is called when that is to be
     /// seen. The call comes back if it goes on to the next.
-    pub(super) fn run_handler(
-        mut self,
-        handler: &dyn super::Handler,
-        slot: &Arc<Slot>,
-        begun: impl FnOnce(),
-    ) -> Option<Self> {
+    pub(super) fn run_handler(mut self, handler: &dyn Handler, slot: &Arc<Slot>, begun: impl FnOnce()) -> Option<Self> {
         self.ticket.watch(slot);
         begun();
         let mut notification = Notification::new(self);

@@ -1,12 +1,11 @@
 //! Serving a sandbox's system calls: mechanism only, no particular call is known here.
 //!
 //! The kernel stops a call that the filter traps and tells the sandbox's listener (`session.rs`). Whoever waits there receives
-//! it (`call.rs`) and takes it along a chain: services of the library first, then handlers of the host, each of which answers
+//! it (`call.rs`) and takes it along a chain of handlers of the host, each of which answers
 //! it (`answer.rs`), puts it off (`notification.rs`), or passes it on. What nobody answers runs, because the policy allows it.
 //!
 //! To hand a call from thread to thread costs seven times what answering costs, so whoever receives a call answers it, as far
-//! as it may. Services may run in the warden, which is confined; handlers may not. A sandbox at rest is watched by its warden.
-//! When a call comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call
+//! as it may. Handlers may not run in the warden, which is confined. A sandbox at rest is watched by its warden. When a call comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call
 //! is received where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
 
 mod answer;
@@ -29,8 +28,8 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::process::Shared;
 use crate::sys;
 
-pub use answer::Stats;
-pub(crate) use call::Call;
+pub use crate::process::Stats;
+use call::Call;
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
 pub(crate) use session::{Link, Session};
@@ -52,32 +51,6 @@ pub enum Verdict {
     Pass,
     /// It does not know. The call is denied.
     Failed,
-}
-
-/// Part of the library that looks at calls.
-pub(crate) trait Service: Send + Sync {
-    /// Where it must run.
-    fn place(&self) -> Place;
-    /// Answers `call`, or passes it on.
-    fn serve(&self, call: &Call) -> Served;
-}
-
-/// Where something runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// On a thread inside the sandbox's domain.
-    Confined,
-    /// On any thread.
-    Anywhere,
-}
-
-/// What a service has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Served {
-    /// Answered, or to be denied.
-    Done,
-    /// Passed on.
-    Pass,
 }
 
 /// How much a log message matters.

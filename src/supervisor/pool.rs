@@ -16,12 +16,13 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sys;
+use crate::sys::event::poll;
 
-use super::answer::deny_overdue;
-use super::call::{Call, Elsewhere};
+use super::answer::{Reply, deny_overdue};
+use super::call::Call;
 use super::session::{Awaited, Session};
 use super::watch::{Phase, Post, Slot, Turn};
-use super::{Handler, Level, Place};
+use super::{Handler, Level};
 
 /// Most workers.
 const MOST_WORKERS: usize = 64;
@@ -35,6 +36,8 @@ const IDLE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_micros(250);
 /// How many looks without a running handler until the manager sleeps.
 const QUIET_TICKS: u32 = 8;
+/// How long the last sandbox to go waits for handlers of others to return. They can be held up by the host for ever.
+const FAREWELL: Duration = Duration::from_millis(200);
 const STACK: usize = 1 << 20;
 
 /// A call for a worker, with the token of the waiting for the next one if that comes with it.
@@ -189,9 +192,10 @@ impl Present {
         drop(state);
         self.crew.wake_manager();
         let own = std::thread::current().id();
+        let until = Instant::now() + FAREWELL;
         let free = workers
             .into_iter()
-            .filter(|worker| worker.slot.will_return())
+            .filter(|worker| worker.handle.thread().id() == own || worker.returns_before(until))
             .map(|worker| worker.handle);
         for handle in free.chain([self.manager]) {
             if handle.thread().id() != own {
@@ -199,6 +203,19 @@ impl Present {
                 let _ = handle.join();
             }
         }
+    }
+}
+
+impl Worker {
+    /// Waits until the worker is in no handler.
+    fn returns_before(&self, until: Instant) -> bool {
+        while !self.slot.will_return() {
+            if Instant::now() >= until {
+                return false;
+            }
+            let _ = poll(&mut [], 1);
+        }
+        true
     }
 }
 
@@ -300,11 +317,12 @@ fn serve_on(crew: &Crew, slot: &Arc<Slot>, session: &Arc<Session>, token: u64) {
 }
 
 fn proceed(crew: &Crew, slot: &Arc<Slot>, call: Call) {
-    let elsewhere = call.proceed(Place::Anywhere, |handler, call| run(crew, slot, handler, call));
-    if let Some(Elsewhere::Confined(call)) = elsewhere {
-        let session = Arc::clone(call.session());
-        session.leave_to_warden(call);
+    if call.session().is_own(call.received()) {
+        // The set-up's own. An error means that the child has died.
+        let _ = call.answer(Reply::Continue);
+        return;
     }
+    call.proceed(|handler, call| run(crew, slot, &*handler, call));
 }
 
 /// Runs a handler under the manager's eyes.

@@ -1,6 +1,5 @@
 //! The supervision of one sandbox: its listener, what is done with each call, and who waits for the next one.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,16 +12,14 @@ use crate::sys;
 use crate::sys::event::{Wait, poll};
 use crate::sys::notify::{self, Received};
 
-use super::answer::{Counters, Stats, add};
+use super::answer::{Counters, add};
 use super::call::Call;
 use super::pool::Crew;
-use super::{Core, Handler, Service};
+use super::{Core, Handler};
 
 /// Something that looks at a call.
 #[derive(Clone)]
 pub(crate) enum Link {
-    /// Part of the library.
-    Service(Arc<dyn Service>),
     /// The host's.
     Handler(Arc<dyn Handler>),
     /// The queue of `Supervisor::next`.
@@ -81,8 +78,6 @@ pub(crate) struct Session {
     /// Who runs handlers, if there are any.
     crew: Option<Arc<Crew>>,
     holder: Mutex<Holder>,
-    /// Calls that only the warden can deal with.
-    inbox: Mutex<VecDeque<Call>>,
     counters: Arc<Counters>,
     /// True while the child still runs the library's own code.
     in_bootstrap: Box<dyn Fn() -> bool + Send + Sync>,
@@ -104,6 +99,10 @@ impl Session {
         let _ = notify::wake_in_turn(listener.as_raw_fd());
         let counters = Arc::new(Counters::default());
         core.tally().add(Arc::clone(&counters));
+        shared.set_stats({
+            let counters = Arc::clone(&counters);
+            move || counters.read()
+        });
         Arc::new(Self {
             listener,
             chains,
@@ -111,7 +110,6 @@ impl Session {
             crew,
             shared,
             holder: Mutex::new(Holder::Warden),
-            inbox: Mutex::new(VecDeque::new()),
             counters,
             in_bootstrap: Box::new(in_bootstrap),
             bootstrapped: AtomicBool::new(false),
@@ -140,11 +138,6 @@ impl Session {
 
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
-    }
-
-    /// What was done for this sandbox.
-    pub(crate) fn stats(&self) -> Stats {
-        self.counters.read()
     }
 
     /// Runs a handler of a call.
@@ -178,28 +171,9 @@ impl Session {
         }
     }
 
-    /// Deals with calls that others have left to the warden.
-    pub(crate) fn empty_inbox(&self) {
-        loop {
-            let Some(call) = self.inbox.lock().pop_front() else {
-                return;
-            };
-            call.proceed_as_warden();
-        }
-    }
-
-    /// Leaves a call to the warden.
-    pub(super) fn leave_to_warden(&self, call: Call) {
-        self.inbox.lock().push_back(call);
-        self.shared.wake();
-    }
-
     /// Everything in the sandbox was killed. Waits until nobody is left, for at most `patience`.
     pub(crate) fn end(&self, patience: Duration) {
         self.ended.store(true, Ordering::Relaxed);
-        // Dropped outside of the lock.
-        let left_over = std::mem::take(&mut *self.inbox.lock());
-        drop(left_over);
         let until = Instant::now() + patience;
         let mut waits = [Wait::readable(self.listener())];
         while !waits[0].hung_up() && Instant::now() < until {

@@ -82,3 +82,22 @@ fn personality(wanted: libc::c_ulong) -> Result<libc::c_ulong> {
     let former = unsafe { syscall!(libc::SYS_personality, wanted) }?;
     Ok(former as libc::c_ulong)
 }
+
+/// Bytes in a page.
+pub fn page_size() -> u64 {
+    configured(libc::_SC_PAGESIZE, 4096)
+}
+
+/// Units of processor time in a second, as proc(5) counts it.
+pub fn ticks_per_second() -> u64 {
+    configured(libc::_SC_CLK_TCK, 100)
+}
+
+fn configured(name: i32, otherwise: u64) -> u64 {
+    // SAFETY: takes no pointers.
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value)
+        .ok()
+        .filter(|&value| value > 0)
+        .unwrap_or(otherwise)
+}
