@@ -225,20 +225,49 @@ static int call_with_memory(void)
     return 0;
 }
 
-/* lingering: a daemon that calls getppid for ever, in a session of its own, and its parent, which exits. */
+/* lingering: a daemon that calls getppid for six seconds, in a session of its own, and its parent, which exits. */
 static int call_lingering(void)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
         setsid();
-        if (fork() == 0)
+        if (fork() == 0) {
+            alarm(6); /* where nothing else ends it */
             for (;;)
                 syscall(SYS_getppid);
+        }
         _exit(0);
     }
     waitpid(pid, NULL, 0);
     usleep(20000);
+    return 0;
+}
+
+/* mortal COUNT: that many children, one after the other, call without end, and are killed after 0 to 400 microseconds. */
+static int call_mortal(int count)
+{
+    unsigned random = 1;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        pid_t pid = fork();
+        struct timespec pause_for = {0, 0};
+        if (pid < 0)
+            return 2;
+        if (pid == 0)
+            for (;;) {
+                syscall(SYS_getppid);
+                syscall(SYS_getsid, "a string to be read");
+                close(open("/virtual", O_RDONLY));
+            }
+        random = random * 1103515245 + 12345;
+        pause_for.tv_nsec = (random >> 16) % 400000;
+        nanosleep(&pause_for, NULL);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    printf("survived %d\n", i);
     return 0;
 }
 
@@ -290,6 +319,8 @@ int main(int argc, char **argv)
         return call_with_memory();
     if (!strcmp(what, "lingering"))
         return call_lingering();
+    if (!strcmp(what, "mortal"))
+        return call_mortal(atoi(one));
     if (!strcmp(what, "storm"))
         return call_storm(atoi(one));
     if (!strcmp(what, "exec") && argc > 2)

@@ -908,30 +908,165 @@ static void daemons_that_call_die_with_the_program(void)
     sandlock_supervisor_free(supervisor);
 }
 
-static void one_supervisor_serves_many_sandboxes(void)
+/* Where daemons cannot be reached they live on; nobody serves or waits for them. */
+static void daemons_that_live_on_hold_nothing_up(void)
 {
-    enum { SANDBOXES = 24 };
+    sandlock_supervisor *supervisor = new_supervisor();
+    sandlock_policy *policy = system_policy();
+    sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
+    int64_t number = 3;
+    double start = seconds();
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_KILL_ALL, SANDLOCK_DISABLE, NULL));
+    handle(supervisor, "getppid", return_number, &number);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, supervisor, CALLER("lingering"), NULL, &process, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    CHECK(seconds() - start < 3);
+    sandlock_supervisor_free(supervisor);
+    sandlock_policy_free(policy);
+}
+
+/* The child shares the host's descriptor table for a while. Whatever the policy says of descriptors, the host keeps its own. */
+static void descriptors_of_the_host_stay_its_own(void)
+{
     sandlock_supervisor *supervisor = new_supervisor();
     sandlock_policy *policy = system_policy();
     sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
-    sandlock_process *processes[SANDBOXES] = {0};
+    sandlock_process *process = NULL;
+    const int32_t passed = 0, as = 40;
+    struct stat before[3], after;
+    int i, open_before = count_entries("fd"), kept;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_DESCRIPTORS, SANDLOCK_DISABLE, NULL));
+    handle(supervisor, "getppid", pass_on, NULL);
+    for (i = 0; i < 3; i++)
+        fstat(i, &before[i]);
+    options.stdin_mode = SANDLOCK_STDIO_NULL;
+    options.stdout_mode = options.stderr_mode = SANDLOCK_STDIO_CAPTURE;
+    options.pass_fds = &passed;
+    options.pass_fds_as = &as;
+    options.pass_fd_count = 1;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, supervisor, CALLER("getppid", "1"), &options, &process, NULL));
+    for (i = 0; i < 3; i++)
+        CHECK(fstat(i, &after) == 0 && after.st_dev == before[i].st_dev && after.st_ino == before[i].st_ino);
+    CHECK(fcntl(40, F_GETFD) < 0);
+    sandlock_process_wait(process, 20000, &(sandlock_result *){NULL}, NULL);
+    sandlock_process_free(process);
+    kept = count_entries("fd");
+    sandlock_policy_free(policy); /* which has what it opened */
+    CHECK(count_entries("fd") == open_before && kept >= open_before);
+    sandlock_supervisor_free(supervisor);
+}
+
+/* Who starts a program waits for its exec: that is not put into a queue which only the same thread could serve. */
+static void exec_that_starts_the_program_is_not_queued(void)
+{
+    sandlock_supervisor *supervisor = new_supervisor();
+    sandlock_policy *policy = system_policy();
+    sandlock_process *process = NULL;
+    sandlock_pending *pending = NULL;
+    sandlock_result *result = NULL;
+
+    handle(supervisor, "execve", NULL, NULL);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, supervisor, CALLER("exec", "/bin/true"), NULL, &process, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_next(supervisor, 20000, &pending, NULL)); /* the one that it makes itself */
+    CHECK_STATUS(SANDLOCK_OK, sandlock_pending_deny(pending, EACCES, NULL));
+    sandlock_pending_free(pending);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+    CHECK(sandlock_result_exit_code(result) == 2);
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    sandlock_supervisor_free(supervisor);
+    sandlock_policy_free(policy);
+}
+
+/* 200 sandboxes, 8 threads in each, 1,000 calls of each thread, all at once: every one is answered, and once. */
+static void calls_of_many_sandboxes_are_answered_each(void)
+{
+    enum { SANDBOXES = 200 };
+    const int sanitized = getenv("SANDLOCK_TEST_SANITIZER") != NULL;
+    const char *calls = sanitized ? "20" : "1000";
+    sandlock_supervisor *supervisor = new_supervisor();
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    static sandlock_process *processes[SANDBOXES];
     atomic_int count = 0;
     int i;
 
     options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
     handle(supervisor, "getpgid", answer_double, &count);
     for (i = 0; i < SANDBOXES; i++)
-        CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, supervisor, CALLER("threads", "4", "100"), &options, &processes[i], NULL));
+        CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, supervisor, CALLER("threads", "8", calls), &options, &processes[i], NULL));
     for (i = 0; i < SANDBOXES; i++) {
         sandlock_result *result = NULL;
-        CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(processes[i], 30000, &result, NULL));
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(processes[i], 120000, &result, NULL));
         CHECK_CONTAINS(output(result), "wrong 0 ");
         sandlock_result_free(result);
         sandlock_process_free(processes[i]);
     }
-    CHECK(count == SANDBOXES * 400);
+    CHECK(count == SANDBOXES * 8 * atoi(calls));
+    CHECK(stats_of(supervisor).returned == (uint64_t)count);
     sandlock_supervisor_free(supervisor);
     sandlock_policy_free(policy);
+}
+
+/* --- callers that die --- */
+
+static int32_t read_and_write(sandlock_notification *call, void *unused)
+{
+    char text[64];
+    size_t length;
+
+    (void)unused;
+    sandlock_notification_read_string(call, sandlock_notification_arg(call, 0), text, sizeof text, &length, NULL);
+    sandlock_notification_write(call, 8, "x", 1, NULL);
+    sandlock_notification_return(call, 1, NULL);
+    return SANDLOCK_HANDLER_DONE;
+}
+
+static int32_t give_or_pass(sandlock_notification *call, void *unused)
+{
+    (void)unused;
+    if (!only_virtual(call))
+        return SANDLOCK_HANDLER_PASS;
+    sandlock_notification_return_bytes(call, "hello", 5, 0, NULL); /* the caller may be gone: then it fails */
+    return SANDLOCK_HANDLER_DONE;
+}
+
+static int32_t put_off_and_drop(sandlock_notification *call, void *number)
+{
+    sandlock_pending *pending = NULL;
+
+    if (++*(atomic_int *)number % 3)
+        return SANDLOCK_HANDLER_PASS;
+    if (sandlock_notification_defer(call, &pending, NULL) == SANDLOCK_OK)
+        sandlock_pending_free(pending);
+    return SANDLOCK_HANDLER_DONE;
+}
+
+/* Callers are killed at any point of being received, looked at, read, written to and answered. */
+static void callers_may_die_at_any_point(void)
+{
+    sandlock_supervisor *supervisor = new_supervisor();
+    sandlock_result *result;
+    atomic_int number = 0;
+    sandlock_stats stats;
+    int before = count_entries("fd");
+
+    handle(supervisor, "getppid", put_off_and_drop, &number);
+    handle(supervisor, "getsid", read_and_write, NULL);
+    handle(supervisor, "openat", give_or_pass, NULL);
+    result = run_supervised(supervisor, CALLER("mortal", "3000"));
+    CHECK(!strcmp(output(result), "survived 3000\n"));
+    stats = stats_of(supervisor);
+    CHECK(stats.dropped > 0 && stats.returned > 0 && stats.deferred > 0);
+    CHECK(stats.received == stats.continued + stats.denied + stats.returned + stats.dropped);
+    CHECK(count_entries("fd") == before);
+    sandlock_result_free(result);
+    sandlock_supervisor_free(supervisor);
 }
 
 struct lines {
@@ -951,6 +1086,27 @@ static void keep_line(uint32_t level, const char *message, void *data)
 static void destroy_lines(void *data)
 {
     ((struct lines *)data)->destroyed++;
+}
+
+static void set_log_again(void *supervisor)
+{
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_set_log(supervisor, NULL, NULL, NULL, NULL));
+}
+
+static void quiet_log(uint32_t level, const char *message, void *data)
+{
+    (void)level;
+    (void)message;
+    (void)data;
+}
+
+static void end_of_a_log_may_use_the_supervisor(void)
+{
+    sandlock_supervisor *supervisor = new_supervisor();
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_set_log(supervisor, quiet_log, supervisor, set_log_again, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_set_log(supervisor, NULL, NULL, NULL, NULL));
+    sandlock_supervisor_free(supervisor);
 }
 
 static void log_is_told_of_handlers_that_fail(void)
@@ -1026,7 +1182,9 @@ static const struct test tests[] = {
     T(queue_of_a_freed_supervisor_denies), T(answers_after_death_are_stale),
     T(supervisor_can_be_freed_while_its_handlers_serve), T(sandboxes_are_freed_under_load_and_leave_nothing),
     T(waiting_for_the_program_in_its_own_handler_is_refused), T(daemons_that_call_die_with_the_program),
-    T(one_supervisor_serves_many_sandboxes), T(log_is_told_of_handlers_that_fail), T(sandbox_inside_a_sandbox)};
+    T(calls_of_many_sandboxes_are_answered_each), T(callers_may_die_at_any_point),
+    T(daemons_that_live_on_hold_nothing_up), T(descriptors_of_the_host_stay_its_own),
+    T(exec_that_starts_the_program_is_not_queued), T(end_of_a_log_may_use_the_supervisor), T(log_is_told_of_handlers_that_fail), T(sandbox_inside_a_sandbox)};
 
 int main(int argc, char **argv)
 {

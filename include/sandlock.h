@@ -913,7 +913,8 @@ sandlock_status sandlock_supervisor_new(const sandlock_supervisor_options *optio
 
 /// Has `handler` look at the calls that `syscall` names: a system call ("openat") or a group ("@file-system"). Handlers look at a
 /// call in the order in which they were added. Sandboxes that run already do not get to know a new one. `handler` NULL puts the
-/// calls in the supervisor's queue instead, for sandlock_supervisor_next().
+/// calls in the supervisor's queue instead, for sandlock_supervisor_next(). The exec that starts the program goes to handlers, which
+/// must not leave its answer to the thread that starts the program, for that waits for it; a queue never gets it.
 ///
 /// `destroy` may be NULL; it is called with `user_data` exactly once, also if this function fails: when supervisor and sandboxes
 /// need the handler no more. `flags` must be 0. A handler for a call that the policy denies is refused when a program is

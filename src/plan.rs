@@ -58,10 +58,9 @@ pub enum Step<'a> {
         flags: u32,
     },
     /// Mark everything above the standard streams close-on-exec.
-    CloseInherited {
-        /// In a table of its own, if it shares one with the host until now.
-        unshare: bool,
-    },
+    CloseInherited,
+    /// Get a descriptor table of its own, if it shares the host's until now. Nothing may touch descriptors before.
+    OwnDescriptors,
     /// Put descriptors where the program expects them.
     Descriptors(&'a [FdMove]),
     /// Lower a resource limit.

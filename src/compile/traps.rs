@@ -120,7 +120,8 @@ fn may_run(spec: &FilterSpec, number: u32) -> bool {
 fn allows_set_up(spec: &FilterSpec) -> bool {
     const DUPFD_CLOEXEC: u64 = libc::F_DUPFD_CLOEXEC as u64;
     const CALLS: &[(&str, [u64; 6])] = &[
-        ("close_range", [3, u32::MAX as u64, 6, 0, 0, 0]),
+        ("close_range", [u32::MAX as u64, u32::MAX as u64, 2, 0, 0, 0]),
+        ("close_range", [3, u32::MAX as u64, 4, 0, 0, 0]),
         ("fcntl", [0, DUPFD_CLOEXEC, 3, 0, 0, 0]),
         ("dup3", [0; 6]),
         ("prlimit64", [0; 6]),

@@ -107,10 +107,12 @@ impl<'a> Steps<'a> {
         if run.listen {
             steps.add_guard(run.guard);
             steps.add_listener();
+            // Whatever the policy says of descriptors: what comes next would change the host's.
+            steps.add(Step::OwnDescriptors, Stage::Descriptors, "own descriptor table");
         }
         steps.add_for(
             Feature::Descriptors,
-            Step::CloseInherited { unshare: run.listen },
+            Step::CloseInherited,
             Stage::Descriptors,
             "close inherited",
         );

@@ -163,6 +163,8 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         terminal.hand_over(domain == Domain::Scoped);
     }
     let guard = terminal.as_ref().map(Terminal::guard).transpose()?;
+    // Selectors may name nothing that this architecture has.
+    let listen = job.supervision.is_some() && prepared.compiled.listening.is_some();
     let Steps { planned, purposes, .. } = Steps::for_child(
         prepared,
         &RunSteps {
@@ -170,7 +172,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             terminal: terminal.as_ref(),
             guard: guard.as_deref(),
             moves: &job.streams.moves,
-            listen: job.supervision.is_some(),
+            listen,
             cpus: job.cpus.as_ref(),
         },
     );
@@ -181,7 +183,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         record: job.arena.record(),
     };
     let start = Instant::now();
-    let launched = launch::launch(&plan, &job.arena, job.memory, job.supervision.is_some())
+    let launched = launch::launch(&plan, &job.arena, job.memory, listen)
         .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create a process", errno.0))?;
     let last_resort = LastResort(domain, launched.child());
     mailbox.answer(Ok(Cloned {
@@ -193,6 +195,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     let session = job
         .supervision
         .take()
+        .filter(|_| listen)
         .and_then(|supervision| take_over(prepared, supervision, &job.arena, &job.shared));
     let captures = std::mem::take(&mut job.streams.captures);
     let outcome = Watch {
@@ -422,15 +425,20 @@ impl Watch<'_> {
         let wall = self.start.elapsed();
         // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
         self.domain.kill_all(self.launched.child());
-        if let Some(session) = &self.session {
-            session.end(LAST_BREATH);
-        }
         let pidfd = self.launched.pidfd.as_raw_fd();
         let reaped = match sys::process::reap(self.launched.child()) {
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),
             // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
             _ => sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None)),
         };
+        if let Some(session) = &self.session {
+            // After reaping: older kernels count a zombie. Without a domain a daemon may live on, and is not waited for.
+            session.end(if self.domain == Domain::Scoped {
+                LAST_BREATH
+            } else {
+                Duration::ZERO
+            });
+        }
         self.read_last_output();
         self.outcome(ended_for, reaped, wall)
     }

@@ -183,7 +183,9 @@ impl Supervisor {
 
     /// Sets who is told of what goes wrong.
     pub fn set_log(&self, log: Option<Arc<dyn Log>>) {
-        *self.core.log.lock() = log;
+        let former = std::mem::replace(&mut *self.core.log.lock(), log);
+        // Without the lock: its end is the host's code.
+        drop(former);
     }
 
     /// Readable while [`Supervisor::next`] has something to give. Belongs to this object.

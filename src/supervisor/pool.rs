@@ -203,6 +203,8 @@ impl Present {
                 let _ = handle.join();
             }
         }
+        // Calls of sandboxes that are gone: they hold their sessions, which hold the crew.
+        self.crew.queue.try_iter().for_each(drop);
     }
 }
 
@@ -238,15 +240,16 @@ impl Crew {
         }
         let token = (state.waiting < state.idle + state.starting).then(|| self.tokens.fetch_add(1, Ordering::Relaxed));
         state.waiting += 1;
-        drop(state);
-        if start {
-            self.wake_manager();
-        }
+        // Before the lock is released: a manager that cannot start a worker looks for what was meant for it.
         if let Some(token) = token {
             call.session().give_post(token);
         }
         // Cannot fail: the crew holds a receiver.
         let _ = work.send(Work { call, token });
+        drop(state);
+        if start {
+            self.wake_manager();
+        }
     }
 }
 
@@ -282,7 +285,7 @@ fn serve(crew: &Crew, slot: &Arc<Slot>, call: Call, token: Option<u64>) {
         session: Arc::clone(&session),
         token,
     }));
-    if call.is_waiting() {
+    if call.is_waiting() && !session.has_ended() {
         proceed(crew, slot, call);
     }
     if let Some(token) = token {
@@ -307,8 +310,7 @@ fn serve_on(crew: &Crew, slot: &Arc<Slot>, session: &Arc<Session>, token: u64) {
         match awaited {
             Awaited::Call(call) => proceed(crew, slot, call),
             Awaited::Nothing if seated => {}
-            Awaited::Nothing => break session.return_post(token),
-            Awaited::Over => break,
+            Awaited::Nothing | Awaited::Over => break session.return_post(token),
         }
     }
     if seated {
@@ -317,6 +319,10 @@ fn serve_on(crew: &Crew, slot: &Arc<Slot>, session: &Arc<Session>, token: u64) {
 }
 
 fn proceed(crew: &Crew, slot: &Arc<Slot>, call: Call) {
+    if call.session().has_ended() {
+        // Denied: its handlers may be gone.
+        return drop(call);
+    }
     if call.session().is_own(call.received()) {
         // The set-up's own. An error means that the child has died.
         let _ = call.answer(Reply::Continue);
@@ -366,12 +372,21 @@ fn manage(crew: &Arc<Crew>) {
     let mut quiet = 0;
     let mut state = crew.state.lock();
     while state.work.is_some() {
+        let mut failures = Vec::new();
         while state.starting > 0 {
             state.starting -= 1;
-            start_worker(crew, &mut state);
+            failures.extend(start_worker(crew, &mut state));
         }
         let slots: Vec<_> = state.workers.iter().map(|worker| Arc::clone(&worker.slot)).collect();
         drop(state);
+        // Without the lock: it is the host's code that is told.
+        for (left, error) in failures {
+            for Work { call, .. } in left {
+                call.session().core().log(Level::Error, error.message());
+                // Denied.
+                drop(call);
+            }
+        }
         watched.retain(|known| slots.iter().any(|slot| Arc::ptr_eq(slot, &known.slot)));
         for slot in slots {
             if !watched.iter().any(|known| Arc::ptr_eq(&slot, &known.slot)) {
@@ -451,35 +466,37 @@ fn look(worker: &mut Watched, now: Instant) -> Option<Instant> {
     None
 }
 
-fn start_worker(crew: &Arc<Crew>, state: &mut State) {
+/// Starts a worker. If that fails, the work that nobody will do comes back, with the reason; work that others will come to stays.
+fn start_worker(crew: &Arc<Crew>, state: &mut State) -> Option<(Vec<Work>, Error)> {
     let slot = Arc::new(Slot::default());
     let started = start_thread("sandlock-worker", {
         let (crew, slot) = (Arc::clone(crew), Arc::clone(&slot));
         move || work(&crew, &slot)
     });
-    match started {
-        Ok(handle) => state.workers.push(Worker { slot, handle }),
-        // The others will come to the work in time, and the wardens wait for calls meanwhile.
-        Err(error) => {
-            let left: Vec<Work> = crew.queue.try_iter().collect();
-            for Work { call, token } in left {
-                if let Some(token) = token {
-                    call.session().return_post(token);
-                }
-                call.session().core().log(Level::Error, error.message());
-                match (&state.work, state.workers.is_empty()) {
-                    (Some(work), false) => {
-                        let _ = work.send(Work { call, token: None });
-                    }
-                    // There are none, and perhaps never will be: the call is denied.
-                    _ => {
-                        state.waiting -= 1;
-                        drop(call);
-                    }
-                }
-            }
+    let error = match started {
+        Ok(handle) => {
+            state.workers.push(Worker { slot, handle });
+            return None;
+        }
+        Err(error) => error,
+    };
+    let mut left: Vec<Work> = crew.queue.try_iter().collect();
+    for Work { call, token } in &mut left {
+        // The wardens wait for calls meanwhile.
+        if let Some(token) = token.take() {
+            call.session().return_post(token);
         }
     }
+    match &state.work {
+        Some(work) if !state.workers.is_empty() => {
+            for again in left.drain(..) {
+                let _ = work.send(again);
+            }
+        }
+        // There are no workers, and perhaps never will be.
+        _ => state.waiting -= left.len(),
+    }
+    Some((left, error))
 }
 
 /// Starts a thread that takes no signals, from its first instruction on.

@@ -152,7 +152,7 @@ impl Session {
 
     /// The descriptor that the warden waits on, if the waiting is its.
     pub(crate) fn warden_waits_on(&self) -> Option<RawFd> {
-        let held = *self.holder.lock() == Holder::Warden && !self.ended.load(Ordering::Relaxed);
+        let held = *self.holder.lock() == Holder::Warden && !self.has_ended();
         held.then(|| self.listener())
     }
 
@@ -173,7 +173,7 @@ impl Session {
 
     /// Everything in the sandbox was killed. Waits until nobody is left, for at most `patience`.
     pub(crate) fn end(&self, patience: Duration) {
-        self.ended.store(true, Ordering::Relaxed);
+        self.ended.store(true, Ordering::SeqCst);
         let until = Instant::now() + patience;
         let mut waits = [Wait::readable(self.listener())];
         while !waits[0].hung_up() && Instant::now() < until {
@@ -222,7 +222,7 @@ impl Session {
     pub(super) fn block_for_call(self: &Arc<Self>, token: u64) -> Awaited {
         {
             let mut holder = self.holder.lock();
-            if *holder != Holder::Worker(token) {
+            if *holder != Holder::Worker(token) || self.has_ended() {
                 return Awaited::Over;
             }
             *holder = Holder::Blocked(token);
@@ -236,10 +236,16 @@ impl Session {
                 match poll(&mut waits, 0) {
                     // A caller has died, or was interrupted.
                     Ok(()) if !waits[0].hung_up() => Awaited::Nothing,
+                    Err(sys::Errno(libc::EINTR)) => Awaited::Nothing,
                     _ => Awaited::Over,
                 }
             }
         }
+    }
+
+    /// True once the warden has ended the sandbox: nothing is answered any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// True if everything in the sandbox is known to be gone.
@@ -257,13 +263,17 @@ impl Session {
     /// calls, and nobody but `who` could have been made to hold it since.
     fn take_call(self: &Arc<Self>, who: Holder, announced: Wait) -> Awaited {
         let holder = self.holder.lock();
-        if *holder != who {
+        if *holder != who || self.has_ended() {
             return Awaited::Over;
         }
         if !announced.readable_now() {
-            // All who could call have died.
-            self.ended.store(true, Ordering::Relaxed);
-            return Awaited::Over;
+            if announced.hung_up() {
+                // All who could call have died.
+                self.ended.store(true, Ordering::SeqCst);
+                return Awaited::Over;
+            }
+            // The kernel was interrupted when it looked.
+            return Awaited::Nothing;
         }
         let received = notify::receive(self.listener());
         drop(holder);
@@ -287,7 +297,9 @@ impl Session {
             return false;
         }
         let number = libc::c_long::from(received.number);
-        if number == libc::SYS_execve || number == libc::SYS_execveat {
+        let executes = number == libc::SYS_execve || number == libc::SYS_execveat;
+        // The exec is the program's. But who starts it waits for it, and could not serve a queue meanwhile.
+        if executes && !matches!(self.links(received), [Link::Queue, ..]) {
             return false;
         }
         let own = (self.in_bootstrap)();

@@ -5,7 +5,7 @@
 //! nothing is locked, counted or allocated for a call that is answered in time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -92,6 +92,8 @@ impl Slot {
     /// Begins a turn for the call `id`. For the worker alone.
     pub(super) fn begin(&self, id: u64) -> Turn {
         let number = (self.turn.load(Ordering::Relaxed) >> 2).wrapping_add(1);
+        // Whoever sees the new call sees that the former turn has ended, and can claim it no more.
+        fence(Ordering::Release);
         self.id.store(id, Ordering::Relaxed);
         // Sequentially consistent with the manager's note that it sleeps: either it sees this, or the worker sees that.
         self.turn.store(number << 2 | Phase::Open.bits(), Ordering::SeqCst);
@@ -121,7 +123,7 @@ impl Slot {
 
     /// What the worker was at, and the call that it had, during `turn`; None if that is over.
     pub(super) fn look(&self, turn: Turn) -> Option<(Post, u64)> {
-        let id = self.id.load(Ordering::Relaxed);
+        let id = self.id.load(Ordering::Acquire);
         let post = self.post.lock().as_ref().map(|post| Post {
             session: Arc::clone(&post.session),
             token: post.token,

@@ -117,10 +117,20 @@ pub fn receive_ends() -> bool {
     known
 }
 
+/// The kernel takes a lock for each of these, and lets a signal of the host's interrupt that: then nothing was done.
+fn uninterrupted(call: impl Fn() -> Result<usize>) -> Result<usize> {
+    loop {
+        match call() {
+            Err(Errno(libc::EINTR)) => {}
+            done => return done,
+        }
+    }
+}
+
 fn send(listener: i32, response: Response) -> Result<()> {
     let response = Padded::new(response);
     // SAFETY: the union outlives the call and is as large as whatever the kernel reads.
-    unsafe { syscall!(libc::SYS_ioctl, listener, SEND, &raw const response) }.map(drop)
+    uninterrupted(|| unsafe { syscall!(libc::SYS_ioctl, listener, SEND, &raw const response) }).map(drop)
 }
 
 /// Lets call `id` run. Linux 5.5. ENOENT: it waits no more.
@@ -179,13 +189,15 @@ fn inject(listener: i32, id: u64, fd: i32, target: Option<i32>, cloexec: bool, f
         target_flags: if cloexec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
     };
     // SAFETY: the structure outlives the call and is as large as the request says.
-    super::fd::number(unsafe { syscall!(libc::SYS_ioctl, listener, ADD_FD, &raw const request) })
+    super::fd::number(uninterrupted(|| unsafe {
+        syscall!(libc::SYS_ioctl, listener, ADD_FD, &raw const request)
+    }))
 }
 
 /// True while call `id` waits: the thread that made it has not died, and its number is still its own.
 pub fn is_waiting(listener: i32, id: u64) -> bool {
     // SAFETY: `id` outlives the call.
-    unsafe { syscall!(libc::SYS_ioctl, listener, ID_VALID, &raw const id) }.is_ok()
+    uninterrupted(|| unsafe { syscall!(libc::SYS_ioctl, listener, ID_VALID, &raw const id) }).is_ok()
 }
 
 /// Has the kernel run the answered thread at once on the processor of who answers: the two take turns. Linux 6.6.
