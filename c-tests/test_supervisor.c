@@ -936,6 +936,7 @@ static void descriptors_of_the_host_stay_its_own(void)
     sandlock_policy *policy = system_policy();
     sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
     sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
     const int32_t passed = 0, as = 40;
     struct stat before[3], after;
     int i, open_before = count_entries("fd"), kept;
@@ -953,7 +954,8 @@ static void descriptors_of_the_host_stay_its_own(void)
     for (i = 0; i < 3; i++)
         CHECK(fstat(i, &after) == 0 && after.st_dev == before[i].st_dev && after.st_ino == before[i].st_ino);
     CHECK(fcntl(40, F_GETFD) < 0);
-    sandlock_process_wait(process, 20000, &(sandlock_result *){NULL}, NULL);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+    sandlock_result_free(result);
     sandlock_process_free(process);
     kept = count_entries("fd");
     sandlock_policy_free(policy); /* which has what it opened */
