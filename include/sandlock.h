@@ -34,14 +34,16 @@
  *              know, unless they are zero.
  *
  * Threads      policy: one thread at a time, but functions that take a const policy may run at the same time. process: any
- *              thread, concurrently, but for its _free. error, result, report: never change; any thread.
+ *              thread, concurrently, but for its _free; so are supervisor and pending. notification: the thread that was
+ *              handed it, until the handler returns. error, result, report, members: never change; any thread.
  *
- * Fork         A policy or process handle is of no use in a process forked off later: it gives STATE there, or the
+ * Fork         A policy, process, supervisor or pending handle is of no use in a process forked off later: it gives STATE there, or the
  *              answer for NULL. Freeing it frees memory and touches no sandbox.
  *
  * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
- *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked. A
+ *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked; while there
+ *              are sandboxes with handlers there is one more, and up to 64 that run handlers. A
  *              bug in the library never unwinds into the caller; it gives INTERNAL. It uses only the C library, so it can be
  *              loaded into Go, Node.js, Python and Java processes. What a
  *              host must do itself: if it is the first process of a container, or a subreaper, reap the orphans that a
