@@ -30,6 +30,45 @@ static long size_of(const char *path)
     return stat(path, &status) ? -1 : (long)status.st_size;
 }
 
+/* The state of a process, a letter of proc(5); 0 if there is none. */
+static char state_of(int pid)
+{
+    char path[64], line[512] = "";
+    const char *name_end;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (!(file = fopen(path, "r")))
+        return 0;
+    if (!fgets(line, sizeof line, file))
+        line[0] = 0;
+    fclose(file);
+    name_end = strrchr(line, ')');
+    return name_end ? name_end[2] : 0;
+}
+
+/* Waits until every process of the sandbox is stopped: what was in the kernel has come out of it. */
+static void wait_until_stopped(sandlock_process *process)
+{
+    sandlock_member member = SANDLOCK_MEMBER_INIT;
+    size_t i, moving = 1;
+    int tries;
+
+    for (tries = 0; moving && tries < 10000; tries++) {
+        sandlock_members *members = NULL;
+
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+        for (i = moving = 0; i < sandlock_members_count(members); i++) {
+            sandlock_members_get(members, i, &member, NULL);
+            moving += state_of(member.pid) != 'T';
+        }
+        sandlock_members_free(members);
+        if (moving)
+            usleep(1000);
+    }
+    CHECK(!moving);
+}
+
 /* The program, and a daemon of it in another session, each make a file longer all the time. */
 static sandlock_process *start_writers(sandlock_policy *policy, const char *tree)
 {
@@ -59,7 +98,7 @@ static void pause_stops_all_and_resume_lets_all_go_on(void)
     int i, tries;
 
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_pause(process, NULL));
-    usleep(20000); /* what is in the kernel comes out of it */
+    wait_until_stopped(process);
     for (i = 0; i < 2; i++)
         stopped[i] = size_of(files[i]);
     usleep(150000);
@@ -125,16 +164,7 @@ static void list_names_the_processes_of_the_sandbox_and_no_other(void)
 
 static int is_running(int pid)
 {
-    char path[64], line[512] = "";
-    FILE *file;
-    int running;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    if (!(file = fopen(path, "r")))
-        return 0;
-    running = fgets(line, sizeof line, file) && strrchr(line, ')') && !strchr("ZX", strrchr(line, ')')[2]);
-    fclose(file);
-    return running;
+    return !strchr("ZX", state_of(pid)); /* 0, for none at all, is found too: at the end */
 }
 
 static void storm_of_daemons_is_gone_when_kill_returns(void)

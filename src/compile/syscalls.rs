@@ -169,6 +169,12 @@ fn merge<'a>(
             said.by
         )));
     }
+    if let Some(said) = said.get("exit_group").filter(|said| said.verdict != Verdict::Allow) {
+        problems.push(Error::policy(format_args!(
+            "denying {:?} denies exit_group, and no program could end",
+            said.by
+        )));
+    }
     problems.dedup();
     said
 }

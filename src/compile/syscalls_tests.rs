@@ -102,6 +102,25 @@ fn denylist_refuses_what_it_lists_and_allows_the_rest() {
 }
 
 #[test]
+fn what_starting_and_ending_a_program_takes_cannot_be_denied() {
+    for name in ["execve", "exit_group"] {
+        let rules = SyscallRules {
+            rules: vec![SyscallRule {
+                name: name.to_owned(),
+                verdict: Verdict::Deny(1),
+            }],
+            ..SyscallRules::default()
+        };
+        let gaps = Gaps {
+            metadata: true,
+            network: true,
+        };
+        let problems = filter(&rules, gaps, Arch::X86_64).unwrap_err();
+        assert!(problems[0].message().contains(name), "{problems:?}");
+    }
+}
+
+#[test]
 fn arguments_are_compared_as_the_kernel_reads_them() {
     let spec = denylist(&[]);
     const TIOCSTI: u64 = 0x5412;

@@ -1,12 +1,13 @@
 //! Serving a sandbox's system calls: mechanism only, no particular call is known here.
 //!
 //! The kernel stops a call that the filter traps and tells the sandbox's listener (`session.rs`). Whoever waits there receives
-//! it (`call.rs`) and takes it along a chain of handlers of the host, each of which answers
-//! it (`answer.rs`), puts it off (`notification.rs`), or passes it on. What nobody answers runs, because the policy allows it.
+//! it (`call.rs`) and takes it along a chain of handlers of the host, each of which answers it (`answer.rs`), puts it off
+//! (`notification.rs`), or passes it on. What nobody answers runs, because the policy allows it.
 //!
 //! To hand a call from thread to thread costs seven times what answering costs, so whoever receives a call answers it, as far
-//! as it may. Handlers may not run in the warden, which is confined. A sandbox at rest is watched by its warden. When a call comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call
-//! is received where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
+//! as it may. Handlers may not run in the warden, which is confined. A sandbox at rest is watched by its warden. When a call
+//! comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call is received
+//! where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
 
 mod answer;
 mod call;

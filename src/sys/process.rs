@@ -173,8 +173,8 @@ pub unsafe fn execute(path: &CStr, argv: *const *const c_char, envp: *const *con
     // SAFETY: as the caller promises.
     match unsafe { syscall!(libc::SYS_execve, path.as_ptr(), argv, envp) } {
         Err(errno) => errno,
-        // Cannot be: it returns on failure only.
-        Ok(_) => Errno(libc::ENOEXEC),
+        // A handler has answered it in the kernel's place: no program runs, and no shell shall try.
+        Ok(_) => Errno(libc::EIO),
     }
 }
 
