@@ -22,8 +22,10 @@ section() { echo "== $*"; }
 
 # --- Rust: pure code, layering, header, the child's allocations ---
 section "cargo test"
-cargo test --quiet --locked --features sim 2>&1 | tee "target/cargo-test.log" | grep -vE '^$|^running|^\.+$' || true
-if [ "${PIPESTATUS[0]}" -eq 0 ]; then :; else not_ok "cargo test"; fi
+rust_status=0
+cargo test --quiet --locked --no-fail-fast --features sim >target/cargo-test.log 2>&1 || rust_status=$?
+grep -vE '^$|^running|^\.+$' target/cargo-test.log || true
+[ "$rust_status" -eq 0 ] || not_ok "cargo test"
 rust=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' target/cargo-test.log | awk '{sum += $1} END {print sum + 0}')
 passed=$((passed + rust))
 
