@@ -60,7 +60,8 @@ static void wait_until_stopped(sandlock_process *process)
         CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
         for (i = moving = 0; i < sandlock_members_count(members); i++) {
             sandlock_members_get(members, i, &member, NULL);
-            moving += state_of(member.pid) != 'T';
+            /* D: who has called vfork(2) waits in the kernel for a child that is stopped. */
+            moving += !strchr("TD", state_of(member.pid));
         }
         sandlock_members_free(members);
         if (moving)
