@@ -1,6 +1,6 @@
 /* Every figure beside its reference, measured in turn in the same run; printed as a table, and as JSON into a file.
  *
- *     bench JSON-FILE          everything
+ *     bench JSON-FILE [GROUP]  everything, or one group of figures
  *     bench --host MEBIBYTES   a host of that size, which starts one program for each line on its standard input
  *
  * Absolute times say little: machines differ and are shared. What counts is the median of the ratios of pairs. */
@@ -474,8 +474,14 @@ static void bench_supervisor(void)
     sandlock_policy_free(policy);
 }
 
+static const struct {
+    const char *name;
+    void (*run)(void);
+} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"supervisor", bench_supervisor}};
+
 int main(int argc, char **argv)
 {
+    size_t i;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
 
     if (length < 0)
@@ -485,15 +491,15 @@ int main(int argc, char **argv)
     snprintf(probe, sizeof probe, "%s/probe", directory);
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
-    if (argc != 2 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE\n");
+    if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
+        fprintf(stderr, "usage: bench JSON-FILE [start|calls|supervisor]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");
     fprintf(json, "[\n");
-    bench_start();
-    bench_calls();
-    bench_supervisor();
+    for (i = 0; i < sizeof groups / sizeof *groups; i++)
+        if (argc == 2 || !strcmp(argv[2], groups[i].name))
+            groups[i].run();
     fprintf(json, "\n]\n");
     fclose(json);
     if (missed)
