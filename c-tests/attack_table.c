@@ -42,6 +42,7 @@ struct attack_case {
 #define FILES(title, ...) ATTACK("files", title, __VA_ARGS__)
 #define SOCKETS(title, ...) ATTACK("sockets", title, __VA_ARGS__)
 #define SYSTEM(title, ...) ATTACK("system", title, __VA_ARGS__)
+#define FORKS(title, ...) ATTACK("forks", title, __VA_ARGS__)
 #define PROCESSES(title, ...) ATTACK("processes", title, __VA_ARGS__)
 #define OFF(feature) .ablation = {.disable = {SANDLOCK_FEATURE_##feature}}
 #define LIMIT(which, amount) .limit = SANDLOCK_LIMIT_##which, .limit_value = (amount)
@@ -168,6 +169,14 @@ static const struct attack_case cases[] = {
     {PROCESSES("write_too_large_a_file", "disk", "%T/writable/large", "8"), LIMIT(FSIZE, 4 << 20)},
     {PROCESSES("use_too_much_time", "time", "2"), LIMIT(CPU, 1)},
     {PROCESSES("use_too_much_stack", "stack", "6000"), LIMIT(STACK, 1 << 20)},
+    {FORKS("have_too_many_processes_by_fork", "fork", "12"), LIMIT(PROCESSES, 11)},
+    {FORKS("have_too_many_processes_by_clone", "clone", "12"), LIMIT(PROCESSES, 11)},
+    {FORKS("have_too_many_processes_by_clone3", "clone3", "12"), LIMIT(PROCESSES, 11),
+        .base = {.allow = {"clone3"}}, .ablation = {.disable = {SANDLOCK_FEATURE_PROCESSES}}},
+    {FORKS("have_too_many_daemons", "daemons", "12"), LIMIT(PROCESSES, 11)},
+    {FORKS("have_too_many_zombies", "zombies", "12"), LIMIT(PROCESSES, 11)},
+    {FORKS("have_too_many_processes_by_racing_threads", "race", "30"), LIMIT(PROCESSES, 29)},
+    {FORKS("have_too_many_threads", "threads", "12"), LIMIT(THREADS, 11)},
     {PROCESSES("lock_too_much_memory", "lock", "2"), LIMIT(MEMLOCK, 1 << 20)},
 };
 
@@ -287,8 +296,12 @@ static void apply(sandlock_policy *policy, const struct setting *setting)
 {
     int i;
 
-    for (i = 0; i < MOST && setting->disable[i]; i++)
+    for (i = 0; i < MOST && setting->disable[i]; i++) {
         sandlock_policy_set_strictness(policy, setting->disable[i], SANDLOCK_DISABLE, NULL);
+        /* The filter that puts calls before the library refuses what would slip past it. */
+        if (setting->disable[i] == SANDLOCK_FEATURE_SYSCALLS)
+            sandlock_policy_set_flag(policy, SANDLOCK_FLAG_NO_SUPERVISOR, true, NULL);
+    }
     for (i = 0; i < 2 && setting->allow[i]; i++)
         CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_syscall(policy, setting->allow[i], NULL));
 }
@@ -322,6 +335,9 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
         apply(policy, &attack->ablation);
     else if (attack->limit)
         sandlock_policy_set_limit(policy, attack->limit, attack->limit_value, NULL);
+    /* Of two limits that would refuse, the other is out of the way. */
+    if (attack->limit == SANDLOCK_LIMIT_NPROC)
+        sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_PROCESSES, SANDLOCK_UNLIMITED, NULL);
     options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
     if (sandlock_spawn(policy, NULL, argv, &options, &process, &error) ||
         sandlock_process_wait(process, 30000, &result, &error)) {

@@ -222,36 +222,49 @@
 #define SANDLOCK_SYSCALLS_ALLOWLIST 2
 
 /// -------------------------------------------------------------------------------------------------------------------
-/// Limits, each per process, as setrlimit(2) has them (sandlock_policy_set_limit)
+/// Limits (sandlock_policy_set_limit): for each process, as setrlimit(2) has them, or for the sandbox as a whole
 /// -------------------------------------------------------------------------------------------------------------------
 ///
-/// Processor time in seconds: SIGXCPU at the limit, SIGKILL a second later.
+/// Each process: processor time in seconds: SIGXCPU at the limit, SIGKILL a second later.
 #define SANDLOCK_LIMIT_CPU 1
 
-/// Open descriptors; the highest number a program can get is one less.
+/// Each process: open descriptors; the highest number a program can get is one less.
 #define SANDLOCK_LIMIT_NOFILE 2
 
-/// Size in bytes to which a file can be written: SIGXFSZ, or EFBIG if that is ignored.
+/// Each process: size in bytes to which a file can be written: SIGXFSZ, or EFBIG if that is ignored.
 #define SANDLOCK_LIMIT_FSIZE 3
 
-/// Size of a core dump in bytes. To have none, use SANDLOCK_FLAG_NO_COREDUMP.
+/// Each process: size of a core dump in bytes. To have none, use SANDLOCK_FLAG_NO_COREDUMP.
 #define SANDLOCK_LIMIT_CORE 4
 
-/// Private writable memory in bytes (heap, data, anonymous mappings): ENOMEM beyond.
+/// Each process: private writable memory in bytes (heap, data, anonymous mappings): ENOMEM beyond.
 #define SANDLOCK_LIMIT_DATA 5
 
-/// Address space in bytes, reserved or used: ENOMEM beyond. Runtimes that reserve much (JVM, Go, V8) need much.
+/// Each process: address space in bytes, reserved or used: ENOMEM beyond. Runtimes that reserve much (JVM, Go, V8) need much.
 #define SANDLOCK_LIMIT_AS 6
 
-/// Stack of the main thread in bytes: SIGSEGV beyond.
+/// Each process: stack of the main thread in bytes: SIGSEGV beyond.
 #define SANDLOCK_LIMIT_STACK 7
 
-/// Processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
+/// Each process: processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
 /// EAGAIN beyond. Processes that have ended count until they are reaped. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
 #define SANDLOCK_LIMIT_NPROC 8
 
-/// Locked memory in bytes.
+/// Each process: locked memory in bytes.
 #define SANDLOCK_LIMIT_MEMLOCK 9
+
+/// Sandbox: processes at a time, the program included; 64 unless the policy says otherwise. Beyond, fork(2) fails with EAGAIN. What
+/// counts is who is in the sandbox: daemons too, and what has ended but was not waited for by a parent in the sandbox; threads
+/// do not count. Any number of processes may run one after the other. At least 1. clone3 answers ENOSYS under such a limit, whatever
+/// the policy says of it: programs then use clone. See SANDLOCK_FEATURE_PROCESSES.
+#define SANDLOCK_LIMIT_PROCESSES 10
+
+/// Sandbox: threads at a time, those of all its processes together. None unless the policy sets one. Beyond, pthread_create(3) and
+/// fork(2) fail with EAGAIN. With it every start of a thread is looked at, which takes it some ten microseconds longer.
+#define SANDLOCK_LIMIT_THREADS 11
+
+/// As the value of SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS: no limit.
+#define SANDLOCK_UNLIMITED UINT64_MAX
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Flags (sandlock_policy_set_flag), all off in a new policy
@@ -268,6 +281,15 @@
 
 /// For sandlock_confine_self() alone: reach every thread of the process, or fail.
 #define SANDLOCK_FLAG_ALL_THREADS 4
+
+/// Nothing but what the kernel enforces by itself: no call of the program is ever put before the library. Then there is no limit of
+/// processes, metadata of files cannot be changed at all, and handlers are refused. For hosts that are supervised by somebody else
+/// (a process can have one listener only), and kernels before Linux 5.5.
+#define SANDLOCK_FLAG_NO_SUPERVISOR 5
+
+/// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
+/// program's. A deadline and sandlock_process_kill() end all of it, as ever.
+#define SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS 6
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -302,8 +324,11 @@
 /// ioctl(2) on device files is decided by the rules. Landlock ABI 5, Linux 6.10.
 #define SANDLOCK_FEATURE_FILES_IOCTL_DEV 4
 
-/// Modes, owners, times, extended attributes and flags of files cannot be changed (EPERM), since Landlock does not govern
-/// them; unless "/" is writable by a rule. seccomp. Disabling SANDLOCK_FEATURE_SYSCALLS disables it.
+/// Modes, owners, times and extended attributes of files can be changed only beneath path rules that grant WRITE (EACCES elsewhere);
+/// flags of files not at all. Landlock does not govern them, so the library looks at each such call and carries it out itself, with
+/// the rights of a process without capabilities. Where it cannot, because of SANDLOCK_FLAG_NO_SUPERVISOR or in
+/// sandlock_confine_self(), they are refused altogether (EPERM), unless "/" is writable by a rule. seccomp, Linux 5.5. Disabling
+/// SANDLOCK_FEATURE_SYSCALLS disables it.
 #define SANDLOCK_FEATURE_FILES_METADATA 5
 
 /// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
@@ -351,6 +376,11 @@
 
 /// Handlers of a supervisor look at system calls. Linux 5.5; not asked for without a supervisor.
 #define SANDLOCK_FEATURE_SUPERVISOR 20
+
+/// SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox. It rests
+/// on SANDLOCK_FEATURE_KILL_ALL: where that is disabled, or SANDLOCK_FLAG_NO_SUPERVISOR set, the default limit falls away, and
+/// one that the policy sets is refused.
+#define SANDLOCK_FEATURE_PROCESSES 21
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
@@ -819,7 +849,7 @@ sandlock_status sandlock_policy_deny_syscall(sandlock_policy *policy,
 /// Sets a limit, SANDLOCK_LIMIT_*, in the unit stated there. Setting it again replaces the value. A value above what the host
 /// itself may use has the effect of the host's. Limits are hard: the program cannot raise them.
 ///
-/// INVALID_ARGUMENT: NULL, an unknown limit. The thread rule of policies.
+/// INVALID_ARGUMENT: NULL, an unknown limit, 0 for SANDLOCK_LIMIT_PROCESSES or _THREADS. The thread rule of policies.
 sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
                                           uint32_t limit,
                                           uint64_t value,

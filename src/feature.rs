@@ -77,6 +77,8 @@ numbered! {
         NoHugePages = 19, "no-huge-pages";
         /// Handlers look at system calls (Linux 5.5 at least).
         Supervisor = 20, "supervisor";
+        /// No more processes and threads in the sandbox than the policy says (seccomp notification and ABI 6, 6.12).
+        Processes = 21, "processes";
     }
 }
 

@@ -32,7 +32,9 @@ pub mod sandbox;
 
 mod capi;
 mod child;
+mod members;
 mod plan;
+mod service;
 mod spawn;
 pub mod supervisor;
 mod sys;

@@ -13,13 +13,15 @@ use parking_lot::Mutex;
 
 use crate::compile;
 use crate::compile::arch::Arch;
+use crate::compile::traps::Selector;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::policy::Policy;
 use crate::policy::syscalls::{SyscallRule, Verdict};
 use crate::probe::{Capabilities, Privileges};
 use crate::process::{Outcome, Process};
+use crate::service;
 use crate::spawn::{self, Prepared};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Services, Supervisor};
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 
@@ -73,7 +75,7 @@ impl Sandbox {
 
     /// Says everything that [`Sandbox::spawn`] would refuse about the policy.
     pub fn check(&self) -> Result<()> {
-        self.prepare(&[]).map(drop)
+        self.prepare(&for_program(Vec::new())).map(drop)
     }
 
     /// Starts `argv` under the policy. A program name without `/` is looked up in the PATH it will have. The handlers of
@@ -101,7 +103,7 @@ impl Sandbox {
 
     /// Applies the layers that need no supervisor and no new process to the calling thread, for good.
     pub fn confine_self(&self) -> Result<()> {
-        spawn::confine_self(&self.policy, &*self.prepare(&[])?)
+        spawn::confine_self(&self.policy, &*self.prepare(&compile::Request::default())?)
     }
 
     fn start(
@@ -114,14 +116,19 @@ impl Sandbox {
         let supervision = supervisor
             .map(Supervisor::supervision)
             .filter(|supervision| !supervision.links.is_empty());
-        let selectors: Vec<String> = supervision
+        let selectors = supervision
             .iter()
             .flat_map(|supervision| &supervision.links)
-            .map(|(selector, _)| selector.clone())
+            .map(|(name, _)| Selector {
+                name: name.clone(),
+                lenient: false,
+            })
             .collect();
+        let request = for_program(selectors);
         let policy = spawn::Source {
             guess: self.last_prepared(),
-            prepare: &|| self.prepare(&selectors),
+            prepare: &|| self.prepare(&request),
+            services: &services,
         };
         spawn::start(policy, supervision, argv, options, deadline)
     }
@@ -131,19 +138,19 @@ impl Sandbox {
         self.prepared.lock().clone()
     }
 
-    fn prepare(&self, selectors: &[String]) -> Result<Arc<Prepared>> {
+    fn prepare(&self, request: &compile::Request) -> Result<Arc<Prepared>> {
         let mut kept = self.prepared.lock();
         let privileges = Privileges::probe();
         if let Some(prepared) = kept
             .as_ref()
-            .filter(|prepared| prepared.is_current(privileges, selectors))
+            .filter(|prepared| prepared.is_current(privileges, request))
         {
             return Ok(Arc::clone(prepared));
         }
         *kept = None;
-        let compiled = compile::compile(&self.policy, selectors, &Capabilities::probe());
+        let compiled = compile::compile(&self.policy, request, &Capabilities::probe());
         let prepared = Arc::new(
-            Prepared::new(&self.policy, compiled, privileges, selectors.to_vec()).map_err(|problems| {
+            Prepared::new(&self.policy, compiled, privileges, request.clone()).map_err(|problems| {
                 Error::all(problems)
                     .unwrap_or_else(|| Error::new(ErrorKind::Internal, Stage::Policy, "refused without a reason"))
             })?,
@@ -151,6 +158,23 @@ impl Sandbox {
         *kept = Some(Arc::clone(&prepared));
         Ok(prepared)
     }
+}
+
+/// What a policy is compiled for when a program is started whose calls `selectors` name are looked at.
+fn for_program(selectors: Vec<Selector>) -> compile::Request {
+    compile::Request {
+        selectors,
+        served: spawn::can_serve(),
+    }
+}
+
+/// The library's own services for a run.
+fn services(prepared: &Prepared) -> Services {
+    let traps = &prepared.compiled.traps.services;
+    let service = |(feature, numbers): &(_, Vec<u32>)| {
+        service::for_feature(*feature, &prepared.policy).map(|service| (service, numbers.clone()))
+    };
+    traps.iter().filter_map(service).collect()
 }
 
 /// Checks that `selector` is a system call of some architecture or a `@group`.

@@ -13,8 +13,8 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
 use sandlock::compile::arch::Arch;
-use sandlock::compile::compile;
-use sandlock::compile::defaults::Gaps;
+use sandlock::compile::defaults::{Gaps, Metadata};
+use sandlock::compile::{Request, compile};
 use sandlock::compile::filter::{Action, CallData};
 use sandlock::compile::sim::run;
 use sandlock::compile::syscalls::{assembly_error, check_name, filter};
@@ -71,7 +71,14 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
     }
     if !for_kernel {
         check_filter(&policy, arch, unknown_names);
-    } else if let Err(problems) = compile(&policy, &[], &kernel) {
+    } else if let Err(problems) = compile(
+        &policy,
+        &Request {
+            served: true,
+            ..Request::default()
+        },
+        &kernel,
+    ) {
         check_problems(problems);
     }
     // Messages about paths come from opening them, on the kernel that there is.
@@ -103,7 +110,11 @@ fn check_problems(problems: Vec<Error>) {
 /// Builds and compiles the filter of `policy`, and asks it about the calls that the policy names.
 fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
     let gaps = Gaps {
-        metadata: policy.strictness(Feature::FilesMetadata) == Strictness::Require,
+        metadata: if policy.strictness(Feature::FilesMetadata) == Strictness::Require {
+            Metadata::Refused(1)
+        } else {
+            Metadata::Open
+        },
         network: policy.strictness(Feature::Network) == Strictness::Require,
     };
     let spec = match filter(&policy.syscalls, gaps, arch) {

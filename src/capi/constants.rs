@@ -109,28 +109,39 @@ pub const SANDLOCK_SYSCALLS_DENYLIST: u32 = 1;
 pub const SANDLOCK_SYSCALLS_ALLOWLIST: u32 = 2;
 
 /// -------------------------------------------------------------------------------------------------------------------
-/// Limits, each per process, as setrlimit(2) has them (sandlock_policy_set_limit)
+/// Limits (sandlock_policy_set_limit): for each process, as setrlimit(2) has them, or for the sandbox as a whole
 /// -------------------------------------------------------------------------------------------------------------------
 ///
-/// Processor time in seconds: SIGXCPU at the limit, SIGKILL a second later.
+/// Each process: processor time in seconds: SIGXCPU at the limit, SIGKILL a second later.
 pub const SANDLOCK_LIMIT_CPU: u32 = 1;
-/// Open descriptors; the highest number a program can get is one less.
+/// Each process: open descriptors; the highest number a program can get is one less.
 pub const SANDLOCK_LIMIT_NOFILE: u32 = 2;
-/// Size in bytes to which a file can be written: SIGXFSZ, or EFBIG if that is ignored.
+/// Each process: size in bytes to which a file can be written: SIGXFSZ, or EFBIG if that is ignored.
 pub const SANDLOCK_LIMIT_FSIZE: u32 = 3;
-/// Size of a core dump in bytes. To have none, use SANDLOCK_FLAG_NO_COREDUMP.
+/// Each process: size of a core dump in bytes. To have none, use SANDLOCK_FLAG_NO_COREDUMP.
 pub const SANDLOCK_LIMIT_CORE: u32 = 4;
-/// Private writable memory in bytes (heap, data, anonymous mappings): ENOMEM beyond.
+/// Each process: private writable memory in bytes (heap, data, anonymous mappings): ENOMEM beyond.
 pub const SANDLOCK_LIMIT_DATA: u32 = 5;
-/// Address space in bytes, reserved or used: ENOMEM beyond. Runtimes that reserve much (JVM, Go, V8) need much.
+/// Each process: address space in bytes, reserved or used: ENOMEM beyond. Runtimes that reserve much (JVM, Go, V8) need much.
 pub const SANDLOCK_LIMIT_AS: u32 = 6;
-/// Stack of the main thread in bytes: SIGSEGV beyond.
+/// Each process: stack of the main thread in bytes: SIGSEGV beyond.
 pub const SANDLOCK_LIMIT_STACK: u32 = 7;
-/// Processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
+/// Each process: processes and threads that the user may have in all, in the sandbox and outside, before the program can start more:
 /// EAGAIN beyond. Processes that have ended count until they are reaped. The kernel exempts user 0; a policy with this limit is refused there (see SANDLOCK_FEATURE_LIMITS).
 pub const SANDLOCK_LIMIT_NPROC: u32 = 8;
-/// Locked memory in bytes.
+/// Each process: locked memory in bytes.
 pub const SANDLOCK_LIMIT_MEMLOCK: u32 = 9;
+/// Sandbox: processes at a time, the program included; 64 unless the policy says otherwise. Beyond, fork(2) fails with EAGAIN. What
+/// counts is who is in the sandbox: daemons too, and what has ended but was not waited for by a parent in the sandbox; threads
+/// do not count. Any number of processes may run one after the other. At least 1. clone3 answers ENOSYS under such a limit, whatever
+/// the policy says of it: programs then use clone. See SANDLOCK_FEATURE_PROCESSES.
+pub const SANDLOCK_LIMIT_PROCESSES: u32 = 10;
+/// Sandbox: threads at a time, those of all its processes together. None unless the policy sets one. Beyond, pthread_create(3) and
+/// fork(2) fail with EAGAIN. With it every start of a thread is looked at, which takes it some ten microseconds longer.
+pub const SANDLOCK_LIMIT_THREADS: u32 = 11;
+
+/// As the value of SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS: no limit.
+pub const SANDLOCK_UNLIMITED: u64 = u64::MAX;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Flags (sandlock_policy_set_flag), all off in a new policy
@@ -144,6 +155,13 @@ pub const SANDLOCK_FLAG_NO_COREDUMP: u32 = 2;
 pub const SANDLOCK_FLAG_NO_HUGE_PAGES: u32 = 3;
 /// For sandlock_confine_self() alone: reach every thread of the process, or fail.
 pub const SANDLOCK_FLAG_ALL_THREADS: u32 = 4;
+/// Nothing but what the kernel enforces by itself: no call of the program is ever put before the library. Then there is no limit of
+/// processes, metadata of files cannot be changed at all, and handlers are refused. For hosts that are supervised by somebody else
+/// (a process can have one listener only), and kernels before Linux 5.5.
+pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
+/// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
+/// program's. A deadline and sandlock_process_kill() end all of it, as ever.
+pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -171,8 +189,11 @@ pub const SANDLOCK_FEATURE_FILES_REFER: u32 = 2;
 pub const SANDLOCK_FEATURE_FILES_TRUNCATE: u32 = 3;
 /// ioctl(2) on device files is decided by the rules. Landlock ABI 5, Linux 6.10.
 pub const SANDLOCK_FEATURE_FILES_IOCTL_DEV: u32 = 4;
-/// Modes, owners, times, extended attributes and flags of files cannot be changed (EPERM), since Landlock does not govern
-/// them; unless "/" is writable by a rule. seccomp. Disabling SANDLOCK_FEATURE_SYSCALLS disables it.
+/// Modes, owners, times and extended attributes of files can be changed only beneath path rules that grant WRITE (EACCES elsewhere);
+/// flags of files not at all. Landlock does not govern them, so the library looks at each such call and carries it out itself, with
+/// the rights of a process without capabilities. Where it cannot, because of SANDLOCK_FLAG_NO_SUPERVISOR or in
+/// sandlock_confine_self(), they are refused altogether (EPERM), unless "/" is writable by a rule. seccomp, Linux 5.5. Disabling
+/// SANDLOCK_FEATURE_SYSCALLS disables it.
 pub const SANDLOCK_FEATURE_FILES_METADATA: u32 = 5;
 /// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
 pub const SANDLOCK_FEATURE_NETWORK: u32 = 6;
@@ -205,6 +226,10 @@ pub const SANDLOCK_FEATURE_NO_ASLR: u32 = 18;
 pub const SANDLOCK_FEATURE_NO_HUGE_PAGES: u32 = 19;
 /// Handlers of a supervisor look at system calls. Linux 5.5; not asked for without a supervisor.
 pub const SANDLOCK_FEATURE_SUPERVISOR: u32 = 20;
+/// SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox. It rests
+/// on SANDLOCK_FEATURE_KILL_ALL: where that is disabled, or SANDLOCK_FLAG_NO_SUPERVISOR set, the default limit falls away, and
+/// one that the policy sets is refused.
+pub const SANDLOCK_FEATURE_PROCESSES: u32 = 21;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
@@ -341,9 +366,12 @@ mod tests {
         assert_numbers!(SyscallMode: SANDLOCK_SYSCALLS_DENYLIST, SANDLOCK_SYSCALLS_ALLOWLIST);
         assert_numbers!(Limit:
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
-            SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK);
+            SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK,
+            SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS);
+        assert_eq!(SANDLOCK_UNLIMITED, crate::policy::UNLIMITED);
         assert_numbers!(Flag:
-            SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS);
+            SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
+            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS);
         assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
         assert_numbers!(Feature:
             SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,
@@ -352,7 +380,7 @@ mod tests {
             SANDLOCK_FEATURE_NO_NEW_PRIVS, SANDLOCK_FEATURE_CAPABILITIES, SANDLOCK_FEATURE_DESCRIPTORS,
             SANDLOCK_FEATURE_SESSION, SANDLOCK_FEATURE_PARENT_DEATH, SANDLOCK_FEATURE_KILL_ALL,
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
-            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR);
+            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES);
         assert_numbers!(State:
             SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,
             SANDLOCK_STATE_NOT_REQUESTED);

@@ -190,7 +190,7 @@ fn add_rule(policy: *mut sandlock_policy, name: *const c_char, verdict: Verdict)
 /// Sets a limit, SANDLOCK_LIMIT_*, in the unit stated there. Setting it again replaces the value. A value above what the host
 /// itself may use has the effect of the host's. Limits are hard: the program cannot raise them.
 ///
-/// INVALID_ARGUMENT: NULL, an unknown limit. The thread rule of policies.
+/// INVALID_ARGUMENT: NULL, an unknown limit, 0 for SANDLOCK_LIMIT_PROCESSES or _THREADS. The thread rule of policies.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_policy_set_limit(
     policy: *mut sandlock_policy,
@@ -199,9 +199,9 @@ pub extern "C" fn sandlock_policy_set_limit(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     change(policy, error, |policy| {
-        policy
-            .limits
-            .insert(known(Limit::from_number(limit), "limit", limit)?, value);
+        let limit = known(Limit::from_number(limit), "limit", limit)?;
+        check::limit(limit, value)?;
+        policy.limits.insert(limit, value);
         Ok(())
     })
 }

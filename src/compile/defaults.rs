@@ -102,8 +102,8 @@ const ABSENT: &[&str] = &[
     "listmount",
 ];
 
-/// Calls that change what Landlock does not govern: mode, owner, times, extended attributes and flags of files.
-const METADATA: &[&str] = &[
+/// Calls that change what Landlock does not govern: mode, owner, times and extended attributes of files.
+pub const METADATA: &[&str] = &[
     "chmod",
     "fchmod",
     "fchmodat",
@@ -124,14 +124,27 @@ const METADATA: &[&str] = &[
     "lremovexattr",
     "fremovexattr",
     "removexattrat",
-    "file_setattr",
 ];
+
+/// Likewise flags of files, which nothing does for a program.
+const FILE_FLAGS: &str = "file_setattr";
+
+/// What becomes of calls that change the metadata of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metadata {
+    /// Nothing needs to be guarded.
+    Open,
+    /// They fail with this errno.
+    Refused(u16),
+    /// The library carries them out, where the policy grants writing.
+    Guarded,
+}
 
 /// Which of the gaps that Landlock leaves the filter must fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gaps {
-    /// File metadata must not change.
-    pub metadata: bool,
+    /// File metadata.
+    pub metadata: Metadata,
     /// No TCP: listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
     pub network: bool,
 }
@@ -141,9 +154,15 @@ pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
     let mut rules: Vec<(&'static str, Rule)> = Vec::new();
     rules.extend(REFUSED.iter().map(|&name| (name, Rule::always(EPERM))));
     rules.extend(ABSENT.iter().map(|&name| (name, Rule::always(ENOSYS))));
-    rules.extend(with_arguments(gaps.metadata));
-    if gaps.metadata {
-        rules.extend(METADATA.iter().map(|&name| (name, Rule::always(EPERM))));
+    rules.extend(with_arguments(gaps.metadata != Metadata::Open));
+    let change = match gaps.metadata {
+        Metadata::Open => None,
+        Metadata::Refused(errno) => Some((Action::Errno(errno), Action::Errno(errno))),
+        Metadata::Guarded => Some((Action::Notify, Action::fail(libc::EACCES))),
+    };
+    if let Some((change, change_flags)) = change {
+        rules.extend(METADATA.iter().map(|&name| (name, Rule::always(change))));
+        rules.push((FILE_FLAGS, Rule::always(change_flags)));
     }
     if gaps.network {
         rules.push(("listen", Rule::always(EPERM)));
@@ -406,7 +425,7 @@ mod tests {
     #[test]
     fn every_default_rule_names_a_known_call_once() {
         let rules = rules(Gaps {
-            metadata: true,
+            metadata: Metadata::Guarded,
             network: true,
         });
         for (index, (name, _)) in rules.iter().enumerate() {

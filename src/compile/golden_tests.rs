@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::arch::Arch;
-use super::defaults::Gaps;
+use super::defaults::{Gaps, Metadata};
 use super::filter::{Action, ArgumentTest, Compare, FilterSpec, Rule};
 use super::mechanism::Decisions;
-use super::{landlock, syscalls};
+use super::{Request, landlock, syscalls, traps};
 use crate::feature::Strictness;
 use crate::policy::syscalls::{SyscallMode, SyscallRules};
 use crate::policy::{Access, PathRule, Policy};
@@ -89,7 +89,7 @@ fn describe(spec: &FilterSpec) -> String {
 #[test]
 fn default_filters_are_as_recorded() {
     let gaps = Gaps {
-        metadata: true,
+        metadata: Metadata::Refused(1),
         network: true,
     };
     for arch in Arch::ALL {
@@ -105,6 +105,18 @@ fn default_filters_are_as_recorded() {
             );
         }
     }
+}
+
+/// What a policy with the default limit of processes and a rule that grants WRITE adds to the default filter.
+#[test]
+fn trapping_filter_is_as_recorded() {
+    let gaps = Gaps {
+        metadata: Metadata::Guarded,
+        network: true,
+    };
+    let mut spec = syscalls::filter(&SyscallRules::default(), gaps, Arch::X86_64).unwrap();
+    traps::trap_starts(&mut spec, false);
+    check("trapping_x86_64.txt", &describe(&spec));
 }
 
 #[test]
@@ -123,7 +135,7 @@ fn rulesets_are_as_recorded() {
     let mut text = String::new();
     for abi in 1..=7 {
         let kernel = kernel(abi);
-        let compiled = super::compile(&policy, &[], &kernel).unwrap();
+        let compiled = super::compile(&policy, &Request::default(), &kernel).unwrap();
         let _ = writeln!(text, "ABI {abi}\n  program: {}", ruleset(compiled.ruleset.as_ref()));
         let _ = writeln!(text, "  warden:  {}", ruleset(compiled.domain.as_ref()));
     }
@@ -167,9 +179,13 @@ fn kernel(landlock_abi: u32) -> Capabilities {
 fn decisions_are_as_recorded() {
     let mut policy = Policy::new();
     policy.set_all_strictness(Strictness::BestEffort);
+    let served = Request {
+        served: true,
+        ..Request::default()
+    };
     let mut text = String::new();
     for abi in 0..=7 {
-        let decisions = Decisions::new(&policy, false, &kernel(abi), &mut Vec::new());
+        let decisions = Decisions::new(&policy, &served, &kernel(abi), &mut Vec::new());
         let _ = writeln!(text, "ABI {abi}");
         for row in decisions.rows() {
             let _ = writeln!(

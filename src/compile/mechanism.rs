@@ -6,6 +6,8 @@ use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::report::Row;
 
+use super::Request;
+
 /// The features that will be enforced, with a row for every feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decisions {
@@ -21,15 +23,11 @@ struct Lack {
 }
 
 impl Decisions {
-    /// Decides for every feature; what the policy requires and the kernel lacks is added to `problems`. `supervised`: calls
-    /// are put before a listener.
-    pub fn new(policy: &Policy, supervised: bool, kernel: &Capabilities, problems: &mut Vec<Error>) -> Self {
+    /// Decides for every feature; what is required and the kernel lacks is added to `problems`.
+    pub fn new(policy: &Policy, request: &Request, kernel: &Capabilities, problems: &mut Vec<Error>) -> Self {
         let rows = Feature::ALL
             .iter()
-            .map(|&feature| {
-                let asked = policy.asks_for(feature) || (feature == Feature::Supervisor && supervised);
-                decide(feature, asked, policy, kernel, problems)
-            })
+            .map(|&feature| decide(feature, policy, request, kernel, problems))
             .collect();
         Self { rows }
     }
@@ -54,21 +52,28 @@ impl Decisions {
     }
 }
 
-fn decide(feature: Feature, asked: bool, policy: &Policy, kernel: &Capabilities, problems: &mut Vec<Error>) -> Row {
+fn decide(
+    feature: Feature,
+    policy: &Policy,
+    request: &Request,
+    kernel: &Capabilities,
+    problems: &mut Vec<Error>,
+) -> Row {
     let requested = policy.strictness(feature);
+    let asked = policy.asks_for(feature) || (feature == Feature::Supervisor && !request.selectors.is_empty());
     let mut row = Row {
         feature,
         requested,
         state: State::Enforced,
-        mechanism: mechanism(feature, kernel),
-        detail: detail(feature, policy, kernel),
+        mechanism: mechanism(feature, policy, request, kernel),
+        detail: detail(feature, policy, request, kernel),
         errno: 0,
     };
     if !asked {
         row.state = State::NotRequested;
-    } else if requested == Strictness::Disable || rests_on_disabled(feature, policy) {
+    } else if requested == Strictness::Disable || rests_on_disabled(feature, policy, request) {
         row.state = State::Waived;
-    } else if let Some(lack) = lack(feature, policy, kernel) {
+    } else if let Some(lack) = lack(feature, policy, request, kernel) {
         if requested == Strictness::Require {
             problems.push(Error::system(
                 ErrorKind::Unsupported,
@@ -99,10 +104,14 @@ fn decide(feature: Feature, asked: bool, policy: &Policy, kernel: &Capabilities,
 }
 
 /// True if what `feature` is a part of is disabled: that disables it too.
-fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
+fn rests_on_disabled(feature: Feature, policy: &Policy, request: &Request) -> bool {
+    if feature == Feature::Processes && !policy.limits_processes_expressly() && !is_served(policy, request) {
+        return true;
+    }
     let whole = match feature {
         Feature::FilesRefer | Feature::FilesTruncate | Feature::FilesIoctlDev => Feature::Files,
         Feature::FilesMetadata => Feature::Syscalls,
+        Feature::Processes if !policy.limits_processes_expressly() => Feature::KillAll,
         _ => return false,
     };
     policy.strictness(whole) == Strictness::Disable
@@ -116,24 +125,42 @@ fn needed_abi(feature: Feature) -> Option<u32> {
         Feature::FilesTruncate => Some(3),
         Feature::Network => Some(4),
         Feature::FilesIoctlDev => Some(5),
-        Feature::SignalScope | Feature::AbstractUnixScope | Feature::KillAll => Some(6),
+        Feature::SignalScope | Feature::AbstractUnixScope | Feature::KillAll | Feature::Processes => Some(6),
         _ => None,
     }
 }
 
-fn lack(feature: Feature, policy: &Policy, kernel: &Capabilities) -> Option<Lack> {
-    if let Some(needed) = needed_abi(feature) {
-        return landlock_lack(feature, needed, kernel);
+/// True if the library can serve calls itself.
+pub fn is_served(policy: &Policy, request: &Request) -> bool {
+    request.served && !policy.process.has(Flag::NoSupervisor)
+}
+
+/// True if metadata of files can be changed where the policy grants writing, because the library does it. It does so without
+/// privileges, which would be wrong for a program that has some.
+pub fn guards_metadata(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
+    let without_privileges = !kernel.privileged || policy.strictness(Feature::Capabilities) == Strictness::Require;
+    is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges
+}
+
+fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+    let lack = needed_abi(feature).and_then(|needed| landlock_lack(feature, needed, kernel));
+    if lack.is_some() {
+        return lack;
     }
     match feature {
         Feature::Syscalls | Feature::FilesMetadata if !kernel.seccomp_filter => Some(unavailable(
             "this kernel has no seccomp filters".to_owned(),
             libc::ENOSYS,
         )),
-        Feature::Supervisor if !kernel.seccomp_notify => Some(unavailable(
+        Feature::Supervisor | Feature::Processes if !kernel.seccomp_notify => Some(unavailable(
             "this kernel has no seccomp user notification".to_owned(),
             libc::ENOSYS,
         )),
+        Feature::Supervisor if policy.process.has(Flag::NoSupervisor) => Some(unavailable(
+            "the policy says NO_SUPERVISOR".to_owned(),
+            libc::EOPNOTSUPP,
+        )),
+        Feature::Processes => processes_lack(policy, request),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
         }
@@ -148,6 +175,20 @@ fn lack(feature: Feature, policy: &Policy, kernel: &Capabilities) -> Option<Lack
     }
 }
 
+/// What an express limit of processes lacks: its count is of those whom the warden's signals reach.
+fn processes_lack(policy: &Policy, request: &Request) -> Option<Lack> {
+    let why = if policy.process.has(Flag::NoSupervisor) {
+        "the policy says NO_SUPERVISOR"
+    } else if !request.served {
+        "limits of processes and threads need a new process that the library can serve"
+    } else if policy.strictness(Feature::KillAll) == Strictness::Disable {
+        "processes are counted by the feature kill-all, which the policy disables"
+    } else {
+        return None;
+    };
+    Some(unavailable(why.to_owned(), libc::EOPNOTSUPP))
+}
+
 fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
@@ -160,7 +201,7 @@ fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option
     if kernel.landlock_abi >= needed {
         return None;
     }
-    let instead = (feature == Feature::KillAll).then_some("process group");
+    let instead = (feature == Feature::KillAll).then_some("process group, walk of descendants");
     let (why, errno) = match (kernel.landlock_abi, kernel.landlock_errno) {
         (0, libc::EOPNOTSUPP) => (
             "Landlock is built into this kernel but not enabled at boot".to_owned(),
@@ -182,9 +223,10 @@ fn unbound_processes(policy: &Policy, kernel: &Capabilities) -> bool {
     kernel.unlimited_processes || (kernel.privileged && keeps_capabilities)
 }
 
-fn mechanism(feature: Feature, kernel: &Capabilities) -> String {
+fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> String {
     match feature {
         Feature::Files | Feature::FilesRefer | Feature::FilesTruncate | Feature::FilesIoctlDev => "landlock",
+        Feature::FilesMetadata if guards_metadata(policy, request, kernel) => "seccomp user notification",
         Feature::FilesMetadata => "seccomp",
         Feature::Network => "landlock, seccomp for listen(2) and other protocols",
         Feature::SignalScope | Feature::AbstractUnixScope => "landlock scope",
@@ -201,13 +243,18 @@ fn mechanism(feature: Feature, kernel: &Capabilities) -> String {
         Feature::NoAslr => "personality",
         Feature::NoHugePages => "PR_SET_THP_DISABLE",
         Feature::Supervisor => "seccomp user notification",
+        Feature::Processes => "seccomp user notification, landlock scope",
     }
     .to_owned()
 }
 
-fn detail(feature: Feature, policy: &Policy, kernel: &Capabilities) -> String {
+fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> String {
     match feature {
         Feature::FilesMetadata if policy.writes_everywhere() => "all of / is writable: nothing to guard".to_owned(),
+        Feature::FilesMetadata if guards_metadata(policy, request, kernel) => {
+            "beneath path rules that grant WRITE".to_owned()
+        }
+        Feature::FilesMetadata => "refused altogether".to_owned(),
         Feature::Network if policy.strictness(Feature::Syscalls) == Strictness::Disable => {
             format!(
                 "ABI {}; TCP connect and bind only, the feature syscalls is disabled",
@@ -220,9 +267,18 @@ fn detail(feature: Feature, policy: &Policy, kernel: &Capabilities) -> String {
             let limits: Vec<_> = policy
                 .limits
                 .iter()
+                .filter(|(limit, _)| limit.resource().is_some())
                 .map(|(limit, value)| format!("{}={value}", limit.name()))
                 .collect();
             limits.join(" ")
+        }
+        Feature::Processes => {
+            let limits = [
+                (Limit::Processes, policy.process_limit()),
+                (Limit::Threads, policy.thread_limit()),
+            ];
+            let said = limits.map(|(limit, value)| value.map(|value| format!("{}={value}", limit.name())));
+            said.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
         Feature::NoCoredump if policy.process.has(Flag::NoCoredump) => {
             "1 byte, which core handlers honour too".to_owned()
@@ -235,6 +291,7 @@ fn detail(feature: Feature, policy: &Policy, kernel: &Capabilities) -> String {
 fn stage(feature: Feature) -> Stage {
     match feature {
         Feature::Syscalls | Feature::FilesMetadata | Feature::Supervisor => Stage::Seccomp,
+        Feature::Processes => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
         _ => Stage::Landlock,

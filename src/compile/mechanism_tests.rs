@@ -15,6 +15,13 @@ fn kernel(landlock_abi: u32) -> Capabilities {
     }
 }
 
+fn served() -> Request {
+    Request {
+        served: true,
+        ..Request::default()
+    }
+}
+
 fn best_effort() -> Policy {
     let mut policy = Policy::new();
     policy.set_all_strictness(Strictness::BestEffort);
@@ -23,7 +30,7 @@ fn best_effort() -> Policy {
 
 fn states(policy: &Policy, kernel: &Capabilities) -> Vec<(Feature, State)> {
     let mut problems = Vec::new();
-    let decisions = Decisions::new(policy, false, kernel, &mut problems);
+    let decisions = Decisions::new(policy, &served(), kernel, &mut problems);
     assert_eq!(problems, []);
     decisions.rows().iter().map(|row| (row.feature, row.state)).collect()
 }
@@ -65,7 +72,7 @@ fn features_appear_with_the_abi_that_brought_them() {
 #[test]
 fn everything_required_and_missing_is_named_at_once() {
     let mut problems = Vec::new();
-    Decisions::new(&Policy::new(), false, &kernel(3), &mut problems);
+    Decisions::new(&Policy::new(), &served(), &kernel(3), &mut problems);
     let messages: Vec<_> = problems.iter().map(Error::message).collect();
     assert_eq!(
         messages,
@@ -75,6 +82,7 @@ fn everything_required_and_missing_is_named_at_once() {
             "landlock: signal-scope: needs Landlock ABI 6, this kernel has 3: Operation not supported",
             "landlock: abstract-unix-scope: needs Landlock ABI 6, this kernel has 3: Operation not supported",
             "landlock: kill-all: needs Landlock ABI 6, this kernel has 3: Operation not supported",
+            "limits: processes: needs Landlock ABI 6, this kernel has 3: Operation not supported",
         ]
     );
 }
@@ -101,12 +109,12 @@ fn process_limit_is_refused_where_the_kernel_would_ignore_it() {
     let mut root = kernel(7);
     root.unlimited_processes = true;
     let mut problems = Vec::new();
-    Decisions::new(&policy, false, &root, &mut problems);
+    Decisions::new(&policy, &served(), &root, &mut problems);
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].kind(), ErrorKind::Unsupported);
     policy.set_strictness(Feature::Limits, Strictness::BestEffort);
     problems.clear();
-    let decisions = Decisions::new(&policy, false, &root, &mut problems);
+    let decisions = Decisions::new(&policy, &served(), &root, &mut problems);
     assert!(problems.is_empty());
     assert!(decisions.uses(Feature::Limits) && !decisions.enforces(Feature::Limits));
 }
@@ -116,7 +124,7 @@ fn disabled_feature_is_not_used_and_takes_its_parts_along() {
     let mut policy = Policy::new();
     policy.set_strictness(Feature::Files, Strictness::Disable);
     let mut problems = Vec::new();
-    let decisions = Decisions::new(&policy, false, &kernel(7), &mut problems);
+    let decisions = Decisions::new(&policy, &served(), &kernel(7), &mut problems);
     assert!(problems.is_empty());
     assert!(!decisions.uses(Feature::Files) && !decisions.uses(Feature::FilesTruncate));
     assert!(decisions.enforces(Feature::Network));

@@ -28,11 +28,11 @@ use crate::sys::seccomp::Instruction;
 pub use bpf::AssemblyError;
 
 use self::arch::Arch;
-use self::defaults::Gaps;
+use self::defaults::{Gaps, Metadata};
 use self::filter::FilterSpec;
 use self::landlock::{Parts, RulesetSpec};
 use self::mechanism::Decisions;
-use self::traps::{Listening, Traps};
+use self::traps::{Listening, Selector, Traps};
 
 /// A resource limit as setrlimit(2) takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,15 @@ pub struct ResourceLimit {
     pub soft: u64,
     /// Hard limit.
     pub hard: u64,
+}
+
+/// What a policy is compiled for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Calls that handlers, and others who look on, want to see.
+    pub selectors: Vec<Selector>,
+    /// There will be a listener, so that the library can serve calls itself.
+    pub served: bool,
 }
 
 /// What must be done for a policy on a kernel.
@@ -68,11 +77,10 @@ pub struct Compiled {
     pub limits: Vec<ResourceLimit>,
 }
 
-/// Compiles `policy` for `kernel`, or says everything that is wrong. The calls that `selectors` name (system calls and groups)
-/// are put before a listener.
-pub fn compile(policy: &Policy, selectors: &[String], kernel: &Capabilities) -> Result<Compiled, Vec<Error>> {
+/// Compiles `policy` for `kernel`, or says everything that is wrong.
+pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Result<Compiled, Vec<Error>> {
     let mut problems = Vec::new();
-    let decisions = Decisions::new(policy, !selectors.is_empty(), kernel, &mut problems);
+    let decisions = Decisions::new(policy, request, kernel, &mut problems);
     let uses = |feature| decisions.uses(feature);
     let parts = Parts {
         files: uses(Feature::Files),
@@ -89,12 +97,13 @@ pub fn compile(policy: &Policy, selectors: &[String], kernel: &Capabilities) -> 
         .enforces(Feature::KillAll)
         .then(RulesetSpec::signal_scope_only);
     let gaps = Gaps {
-        metadata: uses(Feature::FilesMetadata) && !policy.writes_everywhere(),
+        metadata: metadata(policy, request, &decisions, kernel),
         network: uses(Feature::Network),
     };
+    let starts = uses(Feature::Processes).then(|| policy.thread_limit().is_some());
     // The rules are checked even if the filter is not used: a mistake in them is a mistake on every kernel.
     let filters = syscalls::filter(&policy.syscalls, gaps, Arch::NATIVE)
-        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), selectors))
+        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), starts, &request.selectors))
         .unwrap_or_else(|found| {
             problems.extend(found);
             Filters::default()
@@ -128,17 +137,25 @@ struct Filters {
 }
 
 impl Filters {
-    /// Assembles `spec`, if it is used, and what `selectors` take.
-    fn new(spec: &FilterSpec, used: bool, selectors: &[String]) -> Result<Self, Vec<Error>> {
+    /// Assembles `spec`, if it is used, and what else is trapped: calls that start processes (and threads, if true), and what
+    /// `selectors` name.
+    fn new(spec: &FilterSpec, used: bool, starts: Option<bool>, selectors: &[Selector]) -> Result<Self, Vec<Error>> {
         let assemble = |spec: &FilterSpec| spec.compile().map_err(|error| vec![syscalls::assembly_error(error)]);
-        let filter = assemble(spec)?;
-        let everything = traps::allow_all(spec.arch);
-        let base = if used { spec } else { &everything };
-        let traps = Traps::new(selectors, base)?;
-        let (filter, listening) = match traps.listening(base) {
-            Listening::None => (used.then_some(filter), None),
+        let mut base = if used {
+            spec.clone()
+        } else {
+            traps::allow_all(spec.arch)
+        };
+        if let Some(threads) = starts {
+            traps::trap_starts(&mut base, threads);
+        }
+        let traps = Traps::new(selectors, &base)?;
+        let (filter, listening) = match traps.listening(&base) {
+            Listening::None => (Some(assemble(spec)?).filter(|_| used), None),
             Listening::InFilter(spec) => (None, Some(assemble(&spec)?)),
-            Listening::Apart(spec) => (used.then_some(filter), Some(assemble(&spec)?)),
+            Listening::Apart { listening, filter } => {
+                (Some(assemble(&filter)?).filter(|_| used), Some(assemble(&listening)?))
+            }
         };
         Ok(Self {
             filter,
@@ -148,10 +165,28 @@ impl Filters {
     }
 }
 
+/// What becomes of calls that change the metadata of files.
+fn metadata(policy: &Policy, request: &Request, decisions: &Decisions, kernel: &Capabilities) -> Metadata {
+    if !decisions.uses(Feature::FilesMetadata) || policy.writes_everywhere() {
+        Metadata::Open
+    } else if mechanism::guards_metadata(policy, request, kernel) {
+        Metadata::Guarded
+    } else if mechanism::is_served(policy, request) {
+        Metadata::Refused(EACCES)
+    } else {
+        Metadata::Refused(EPERM)
+    }
+}
+
+const EACCES: u16 = 13;
+const EPERM: u16 = 1;
+const _: () = assert!(EACCES as i32 == libc::EACCES && EPERM as i32 == libc::EPERM);
+
 fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities) -> Vec<ResourceLimit> {
     let mut limits = Vec::new();
     if decisions.uses(Feature::Limits) {
         for (&limit, &value) in &policy.limits {
+            let Some(resource) = limit.resource() else { continue };
             if limit == Limit::Nproc && kernel.unlimited_processes {
                 continue;
             }
@@ -163,7 +198,7 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
             };
             limits.push(ResourceLimit {
                 name: limit.name(),
-                resource: limit.resource(),
+                resource,
                 soft: value,
                 hard,
             });

@@ -1,11 +1,12 @@
 //! Filters of whole policies: what they decide, and that their programs agree with their rules.
 
+use super::super::defaults::Metadata;
 use super::super::filter::CallData;
 use super::super::filter::tests::compare_everywhere;
 use super::*;
 
 const ALL_GAPS: Gaps = Gaps {
-    metadata: true,
+    metadata: Metadata::Refused(1),
     network: true,
 };
 
@@ -52,7 +53,7 @@ fn default_programs_agree_with_their_rules_on_every_architecture() {
         for gaps in [
             ALL_GAPS,
             Gaps {
-                metadata: false,
+                metadata: Metadata::Open,
                 network: false,
             },
         ] {
@@ -112,7 +113,7 @@ fn what_starting_and_ending_a_program_takes_cannot_be_denied() {
             ..SyscallRules::default()
         };
         let gaps = Gaps {
-            metadata: true,
+            metadata: Metadata::Refused(1),
             network: true,
         };
         let problems = filter(&rules, gaps, Arch::X86_64).unwrap_err();

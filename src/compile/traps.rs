@@ -5,14 +5,26 @@ use std::collections::BTreeMap;
 use crate::error::{Error, ErrorKind, Stage};
 
 use super::arch::{self, Arch};
-use super::filter::{Action, CallData, FilterSpec, Rule};
+use super::filter::{Action, ArgumentTest, CallData, Clause, Compare, FilterSpec, Rule, Width};
 use super::syscalls;
+use crate::feature::Feature;
+
+/// Calls that somebody wants to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// A system call or `@group`.
+    pub name: String,
+    /// It wants to see what there is to be seen: a call that the policy denies is left out. Otherwise that is an error.
+    pub lenient: bool,
+}
 
 /// Calls to trap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traps {
     /// The numbers that each selector stands for, selector by selector.
-    pub numbers: Vec<Vec<u32>>,
+    pub selected: Vec<Vec<u32>>,
+    /// The numbers that the library itself looks at, and for which feature.
+    pub services: Vec<(Feature, Vec<u32>)>,
 }
 
 /// How the listener comes about.
@@ -23,25 +35,122 @@ pub enum Listening {
     /// The filter itself traps: it is installed before the last steps of the set-up, which it allows.
     InFilter(FilterSpec),
     /// A filter of its own traps, because the other would forbid those steps and must come after them.
-    Apart(FilterSpec),
+    Apart {
+        /// The one that traps, and allows the rest.
+        listening: FilterSpec,
+        /// The other.
+        filter: FilterSpec,
+    },
+}
+
+/// Calls that start a process, or with CLONE_THREAD a thread.
+const STARTS: &[&str] = &["clone", "fork", "vfork"];
+/// Installs handlers of signals. Those that interrupt a start are seen to.
+const INSTALLS_HANDLER: &str = "rt_sigaction";
+
+/// Has calls that start processes trapped, and threads too if these are counted.
+pub fn trap_starts(spec: &mut FilterSpec, threads: bool) {
+    let thread = libc::CLONE_THREAD.cast_unsigned();
+    let counted = ArgumentTest {
+        index: 0,
+        width: Width::Word,
+        mask: thread.into(),
+        compare: Compare::Equal,
+        value: 0,
+    };
+    for &name in STARTS {
+        let Some(number) = spec.arch.number(name) else { continue };
+        let rule = spec.rules.entry(number).or_insert_with(|| Rule::always(spec.otherwise));
+        if threads || name != "clone" {
+            each_action(rule, |action| replace(action, Action::Allow, Action::Notify));
+        } else {
+            *rule = trap_if(rule, &[counted]);
+        }
+    }
+    if let Some(number) = spec.arch.number(INSTALLS_HANDLER) {
+        let rule = spec.rules.entry(number).or_insert_with(|| Rule::always(spec.otherwise));
+        let of_children = ArgumentTest {
+            index: 0,
+            width: Width::Word,
+            mask: u32::MAX.into(),
+            compare: Compare::Equal,
+            value: libc::SIGCHLD.cast_unsigned().into(),
+        };
+        let not_asking = ArgumentTest {
+            index: 1,
+            width: Width::Long,
+            mask: u64::MAX,
+            compare: Compare::NotEqual,
+            value: 0,
+        };
+        *rule = trap_if(rule, &[of_children, not_asking]);
+    }
+    // Its flags lie in memory, where nobody can tell what it starts; programs do without it.
+    if let Some(number) = spec.arch.number("clone3") {
+        let rule = spec.rules.entry(number).or_insert_with(|| Rule::always(spec.otherwise));
+        each_action(rule, |action| {
+            replace(action, Action::Allow, Action::fail(libc::ENOSYS))
+        });
+    }
+}
+
+/// `rule`, but what it allows is trapped if all of `tests` hold.
+fn trap_if(rule: &Rule, tests: &[ArgumentTest]) -> Rule {
+    let mut clauses = Vec::new();
+    for clause in &rule.clauses {
+        if clause.action == Action::Allow {
+            clauses.push(Clause {
+                tests: [&clause.tests, tests].concat(),
+                action: Action::Notify,
+            });
+        }
+        clauses.push(clause.clone());
+    }
+    if rule.otherwise == Action::Allow {
+        clauses.push(Clause {
+            tests: tests.to_vec(),
+            action: Action::Notify,
+        });
+    }
+    Rule {
+        clauses,
+        otherwise: rule.otherwise,
+    }
+}
+
+fn each_action(rule: &mut Rule, change: impl Fn(&mut Action)) {
+    rule.clauses.iter_mut().for_each(|clause| change(&mut clause.action));
+    change(&mut rule.otherwise);
+}
+
+fn replace(action: &mut Action, from: Action, to: Action) {
+    if *action == from {
+        *action = to;
+    }
 }
 
 impl Traps {
-    /// Finds what `selectors` stand for under `spec`. A selector that names a call which the policy refuses anyway is an error:
-    /// to answer it could only widen the policy. Members of groups that are refused are left alone.
-    pub fn new(selectors: &[String], spec: &FilterSpec) -> Result<Self, Vec<Error>> {
+    /// Finds what `selectors` stand for under `spec`, which traps what the library itself looks at. A selector that names a call
+    /// which the policy refuses anyway is an error: to answer it could only widen the policy. Members of groups that are refused
+    /// are left alone. The file metadata guard answers its calls itself, so nobody else can look at them.
+    pub fn new(selectors: &[Selector], spec: &FilterSpec) -> Result<Self, Vec<Error>> {
         let mut problems = Vec::new();
-        let numbers = selectors
+        let services = services(spec);
+        let guarded = services
+            .iter()
+            .find(|(feature, _)| *feature == Feature::FilesMetadata)
+            .map_or(&[][..], |(_, numbers)| numbers);
+        let selected = selectors
             .iter()
             .map(|selector| {
-                numbers(selector, spec).unwrap_or_else(|error| {
+                numbers(selector, spec, guarded).unwrap_or_else(|error| {
                     problems.push(error);
                     Vec::new()
                 })
             })
             .collect();
         if problems.is_empty() {
-            Ok(Self { numbers })
+            Ok(Self { selected, services })
         } else {
             Err(problems)
         }
@@ -50,49 +159,99 @@ impl Traps {
     /// The filter that traps them.
     pub fn listening(&self, spec: &FilterSpec) -> Listening {
         let mut trapping = spec.clone();
-        let mut apart = FilterSpec {
-            arch: spec.arch,
-            rules: BTreeMap::new(),
-            otherwise: Action::Allow,
-            first_unknown: u32::MAX,
-        };
-        for &number in self.numbers.iter().flatten() {
+        for &number in self.selected.iter().flatten() {
             let rule = trapping
                 .rules
                 .entry(number)
                 .or_insert_with(|| Rule::always(spec.otherwise));
-            for action in rule
-                .clauses
-                .iter_mut()
-                .map(|clause| &mut clause.action)
-                .chain([&mut rule.otherwise])
-            {
-                if *action == Action::Allow {
-                    *action = Action::Notify;
-                }
+            each_action(rule, |action| replace(action, Action::Allow, Action::Notify));
+        }
+        if !trapping.rules.values().any(traps) {
+            return Listening::None;
+        }
+        if allows_set_up(&trapping) {
+            return Listening::InFilter(trapping);
+        }
+        // Of two filters the stricter answer counts, and a failure is stricter than a question.
+        let mut listening = FilterSpec {
+            arch: spec.arch,
+            rules: trapping.rules.clone(),
+            otherwise: Action::Allow,
+            first_unknown: u32::MAX,
+        };
+        listening.rules.retain(|_, rule| traps(rule));
+        let ask_only = |action: &mut Action| {
+            if *action != Action::Notify {
+                *action = Action::Allow;
             }
-            apart.rules.insert(number, Rule::always(Action::Notify));
+        };
+        listening
+            .rules
+            .values_mut()
+            .for_each(|rule| each_action(rule, ask_only));
+        // A question to nobody would be a failure.
+        let decide = |action: &mut Action| replace(action, Action::Notify, Action::Allow);
+        trapping.rules.values_mut().for_each(|rule| each_action(rule, decide));
+        Listening::Apart {
+            listening,
+            filter: trapping,
         }
-        if apart.rules.is_empty() {
-            Listening::None
-        } else if allows_set_up(&trapping) {
-            Listening::InFilter(trapping)
-        } else {
-            Listening::Apart(apart)
-        }
+    }
+
+    /// True if a call of the child's set-up may be among them.
+    pub fn reach_set_up(&self) -> bool {
+        self.selected.iter().any(|numbers| !numbers.is_empty())
     }
 }
 
-fn numbers(selector: &str, spec: &FilterSpec) -> Result<Vec<u32>, Error> {
+/// True if it puts anything before a listener.
+fn traps(rule: &Rule) -> bool {
+    rule.otherwise == Action::Notify || rule.clauses.iter().any(|clause| clause.action == Action::Notify)
+}
+
+/// What `spec` traps for the library itself.
+fn services(spec: &FilterSpec) -> Vec<(Feature, Vec<u32>)> {
+    let processes: Vec<&str> = STARTS.iter().copied().chain([INSTALLS_HANDLER]).collect();
+    [
+        (Feature::Processes, processes.as_slice()),
+        (Feature::FilesMetadata, super::defaults::METADATA),
+    ]
+    .into_iter()
+    .map(|(feature, names)| {
+        let trapped = |number: &u32| spec.rules.get(number).is_some_and(traps);
+        let numbers = names.iter().filter_map(|name| spec.arch.number(name)).filter(trapped);
+        (feature, numbers.collect::<Vec<_>>())
+    })
+    .filter(|(_, numbers)| !numbers.is_empty())
+    .collect()
+}
+
+fn numbers(selector: &Selector, spec: &FilterSpec, guarded: &[u32]) -> Result<Vec<u32>, Error> {
+    let Selector {
+        name: selector,
+        lenient,
+    } = selector;
     syscalls::check_name(selector)?;
     let group = arch::group(selector);
     let names = match group {
         Some(members) => members.to_vec(),
-        None => vec![selector],
+        None => vec![selector.as_str()],
     };
     let known: Vec<u32> = names.iter().filter_map(|name| spec.arch.number(name)).collect();
-    let answerable: Vec<u32> = known.iter().copied().filter(|&number| may_run(spec, number)).collect();
-    if answerable.is_empty() && !known.is_empty() {
+    let (mut answerable, free) = (known.clone(), |number: &u32| !guarded.contains(number));
+    answerable.retain(|&number| may_run(spec, number));
+    if !lenient && !answerable.is_empty() && !answerable.iter().any(free) {
+        return Err(Error::new(
+            ErrorKind::State,
+            Stage::Supervisor,
+            format_args!(
+                "a handler for {selector:?} would see nothing: the file metadata guard answers it; allowing it by name in the \
+                 policy lifts that"
+            ),
+        ));
+    }
+    answerable.retain(free);
+    if answerable.is_empty() && !known.is_empty() && !lenient {
         return Err(Error::new(
             ErrorKind::State,
             Stage::Supervisor,
@@ -107,11 +266,10 @@ fn may_run(spec: &FilterSpec, number: u32) -> bool {
     if number >= spec.first_unknown {
         return false;
     }
+    let runs = |action| matches!(action, Action::Allow | Action::Notify);
     match spec.rules.get(&number) {
-        None => spec.otherwise == Action::Allow,
-        Some(rule) => {
-            rule.otherwise == Action::Allow || rule.clauses.iter().any(|clause| clause.action == Action::Allow)
-        }
+        None => runs(spec.otherwise),
+        Some(rule) => runs(rule.otherwise) || rule.clauses.iter().any(|clause| runs(clause.action)),
     }
 }
 
@@ -152,7 +310,7 @@ pub fn allow_all(arch: Arch) -> FilterSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::defaults::Gaps;
+    use super::super::defaults::{Gaps, Metadata};
     use super::super::syscalls::filter;
     use super::*;
     use crate::policy::SyscallRules;
@@ -170,7 +328,7 @@ mod tests {
         filter(
             &rules,
             Gaps {
-                metadata: true,
+                metadata: Metadata::Refused(1),
                 network: true,
             },
             Arch::X86_64,
@@ -179,7 +337,11 @@ mod tests {
     }
 
     fn traps(selectors: &[&str], spec: &FilterSpec) -> Result<Traps, Vec<Error>> {
-        let selectors: Vec<_> = selectors.iter().map(|name| (*name).to_owned()).collect();
+        let select = |name: &&str| Selector {
+            name: (*name).to_owned(),
+            lenient: false,
+        };
+        let selectors: Vec<_> = selectors.iter().map(select).collect();
         Traps::new(&selectors, spec)
     }
 
@@ -214,8 +376,8 @@ mod tests {
         assert!(problems.iter().all(|problem| problem.kind() == ErrorKind::State));
         let found = traps(&["@file-system"], &spec).unwrap();
         let openat = Arch::X86_64.number("openat").unwrap();
-        assert!(!found.numbers[0].contains(&openat));
-        assert!(found.numbers[0].contains(&Arch::X86_64.number("open").unwrap()));
+        assert!(!found.selected[0].contains(&openat));
+        assert!(found.selected[0].contains(&Arch::X86_64.number("open").unwrap()));
         assert!(traps(&["@mount"], &spec).is_err());
         assert!(traps(&["no-such-call"], &spec).is_err());
     }
@@ -224,16 +386,81 @@ mod tests {
     fn filter_that_would_stop_the_set_up_listens_apart() {
         for denied in ["close_range", "dup3", "rt_sigprocmask", "prlimit64"] {
             let spec = spec(&[denied]);
-            let Listening::Apart(apart) = traps(&["openat"], &spec).unwrap().listening(&spec) else {
+            let Listening::Apart { listening, filter } = traps(&["openat"], &spec).unwrap().listening(&spec) else {
                 panic!("{denied}: not apart");
             };
-            assert_eq!(decide(&apart, "openat", [0; 6]), Action::Notify);
-            assert_eq!(decide(&apart, denied, [0; 6]), Action::Allow);
+            assert_eq!(decide(&listening, "openat", [0; 6]), Action::Notify);
+            assert_eq!(decide(&listening, denied, [0; 6]), Action::Allow);
+            assert_eq!(decide(&filter, "openat", [0; 6]), Action::Allow);
+            assert_eq!(decide(&filter, denied, [0; 6]), Action::Errno(1));
         }
         // A trapped step is not a stopped one.
         let spec = spec(&[]);
         let found = traps(&["close_range", "dup3", "execve", "write", "futex"], &spec).unwrap();
         assert!(matches!(found.listening(&spec), Listening::InFilter(_)));
         assert_eq!(traps(&[], &spec).unwrap().listening(&spec), Listening::None);
+    }
+
+    #[test]
+    fn starts_of_processes_are_trapped_and_those_of_threads_only_if_they_count() {
+        let (thread, fork, namespace) = (libc::CLONE_THREAD as u64 | 0x100, 17, libc::CLONE_NEWUSER as u64);
+        let flags = |flags| [flags, 0, 0, 0, 0, 0];
+        for (threads, of_thread) in [(false, Action::Allow), (true, Action::Notify)] {
+            let mut spec = spec(&[]);
+            trap_starts(&mut spec, threads);
+            assert_eq!(decide(&spec, "clone", flags(fork)), Action::Notify);
+            assert_eq!(decide(&spec, "clone", flags(thread)), of_thread);
+            assert_eq!(decide(&spec, "clone", flags(namespace | thread)), Action::Errno(1));
+            assert_eq!(decide(&spec, "fork", [0; 6]), Action::Notify);
+            assert_eq!(decide(&spec, "clone3", [0; 6]), Action::fail(libc::ENOSYS));
+            assert_eq!(decide(&spec, "rt_sigaction", [17, 1 << 40, 0, 8, 0, 0]), Action::Notify);
+            assert_eq!(decide(&spec, "rt_sigaction", [17, 0, 1 << 40, 8, 0, 0]), Action::Allow);
+            assert_eq!(decide(&spec, "rt_sigaction", [15, 1 << 40, 0, 8, 0, 0]), Action::Allow);
+            let found = traps(&[], &spec).unwrap();
+            assert_eq!(found.services.len(), 1);
+            assert!(matches!(found.listening(&spec), Listening::InFilter(_)));
+        }
+        let mut nothing_else = allow_all(Arch::X86_64);
+        trap_starts(&mut nothing_else, false);
+        assert_eq!(decide(&nothing_else, "clone3", [0; 6]), Action::fail(libc::ENOSYS));
+        assert_eq!(decide(&nothing_else, "vfork", [0; 6]), Action::Notify);
+    }
+
+    #[test]
+    fn refused_start_is_not_trapped() {
+        let mut spec = spec(&["fork", "clone"]);
+        trap_starts(&mut spec, false);
+        assert_eq!(decide(&spec, "fork", [0; 6]), Action::Errno(1));
+        assert_eq!(decide(&spec, "clone", [17, 0, 0, 0, 0, 0]), Action::Errno(1));
+    }
+
+    #[test]
+    fn guarded_calls_cannot_be_handled_unless_the_policy_lifts_the_guard() {
+        let guarded = |rules: &[(&str, Verdict)]| {
+            let rules = SyscallRules {
+                rules: rules
+                    .iter()
+                    .map(|&(name, verdict)| SyscallRule {
+                        name: name.to_owned(),
+                        verdict,
+                    })
+                    .collect(),
+                ..SyscallRules::default()
+            };
+            let gaps = Gaps {
+                metadata: Metadata::Guarded,
+                network: true,
+            };
+            filter(&rules, gaps, Arch::X86_64).unwrap()
+        };
+        let spec = guarded(&[]);
+        assert_eq!(decide(&spec, "chmod", [0; 6]), Action::Notify);
+        assert_eq!(decide(&spec, "file_setattr", [0; 6]), Action::fail(libc::EACCES));
+        assert_eq!(traps(&["chmod"], &spec).unwrap_err()[0].kind(), ErrorKind::State);
+        let in_group = traps(&["@file-system"], &spec).unwrap();
+        assert!(!in_group.selected[0].contains(&Arch::X86_64.number("chmod").unwrap()));
+        let lifted = guarded(&[("chmod", Verdict::Allow)]);
+        assert_eq!(decide(&lifted, "chmod", [0; 6]), Action::Allow);
+        assert_eq!(traps(&["chmod"], &lifted).unwrap().selected[0].len(), 1);
     }
 }

@@ -4,6 +4,8 @@ use std::ffi::CStr;
 
 use crate::error::{Error, Result};
 
+use super::Limit;
+
 /// Most processors an affinity set can name.
 pub const MAX_CPUS: u32 = 1024;
 
@@ -63,6 +65,17 @@ pub fn denial_errno(errno: i32) -> Result<u16> {
         Ok(value @ 1..=4095) => Ok(value),
         _ => Err(Error::argument(format_args!("errno {errno} is not within 1 to 4095"))),
     }
+}
+
+/// Of processes and threads there is at least the program's own.
+pub fn limit(limit: Limit, value: u64) -> Result<()> {
+    if value == 0 && limit.resource().is_none() {
+        return Err(Error::argument(format_args!(
+            "limit {} is 0: no program could run",
+            limit.name()
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Resource limits.
+//! Limits.
 
 use std::collections::BTreeMap;
 
 use crate::feature::numbered;
 
 numbered! {
-    /// A resource that can be limited, per process, by setrlimit(2).
+    /// What can be limited: per process, by setrlimit(2), or for the sandbox as a whole.
     Limit {
         /// Processor time, seconds (RLIMIT_CPU).
         Cpu = 1, "CPU";
@@ -25,13 +25,23 @@ numbered! {
         Nproc = 8, "NPROC";
         /// Locked memory, bytes (RLIMIT_MEMLOCK).
         Memlock = 9, "MEMLOCK";
+        /// Processes in the sandbox at a time.
+        Processes = 10, "PROCESSES";
+        /// Threads in the sandbox at a time, those of all its processes together.
+        Threads = 11, "THREADS";
     }
 }
 
+/// As a value of [`Limit::Processes`] and [`Limit::Threads`]: as many as there can be.
+pub const UNLIMITED: u64 = u64::MAX;
+
+/// [`Limit::Processes`] of a policy that says nothing of it.
+pub const DEFAULT_PROCESSES: u64 = 64;
+
 impl Limit {
-    /// The RLIMIT_* number.
-    pub fn resource(self) -> u32 {
-        match self {
+    /// The RLIMIT_* number of a limit that each process has for itself.
+    pub fn resource(self) -> Option<u32> {
+        Some(match self {
             Self::Cpu => libc::RLIMIT_CPU,
             Self::Nofile => libc::RLIMIT_NOFILE,
             Self::Fsize => libc::RLIMIT_FSIZE,
@@ -41,7 +51,8 @@ impl Limit {
             Self::Stack => libc::RLIMIT_STACK,
             Self::Nproc => libc::RLIMIT_NPROC,
             Self::Memlock => libc::RLIMIT_MEMLOCK,
-        }
+            Self::Processes | Self::Threads => return None,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ pub mod syscalls;
 use crate::feature::{Feature, Strictness};
 
 pub use fs::{Access, PathRule};
-pub use limits::Limit;
+pub use limits::{Limit, UNLIMITED};
 pub use process::{Environment, Flag, ProcessSettings};
 pub use syscalls::{SyscallMode, SyscallRules, Verdict};
 
@@ -64,7 +64,8 @@ impl Policy {
     /// True if the policy, as far as it says, asks for `feature`.
     pub fn asks_for(&self, feature: Feature) -> bool {
         match feature {
-            Feature::Limits => !self.limits.is_empty(),
+            Feature::Limits => self.limits.keys().any(|limit| limit.resource().is_some()),
+            Feature::Processes => self.process_limit().is_some() || self.thread_limit().is_some(),
             Feature::NoCoredump => self.process.has(Flag::NoCoredump),
             Feature::NoAslr => self.process.has(Flag::NoAslr),
             Feature::NoHugePages => self.process.has(Flag::NoHugePages),
@@ -72,6 +73,30 @@ impl Policy {
             Feature::Supervisor => false,
             _ => true,
         }
+    }
+
+    /// How many processes there may be in the sandbox at a time; None: as many as there can be.
+    pub fn process_limit(&self) -> Option<u64> {
+        let limit = self.limits.get(&Limit::Processes).copied();
+        Some(limit.unwrap_or(limits::DEFAULT_PROCESSES)).filter(|&limit| limit != UNLIMITED)
+    }
+
+    /// How many threads there may be in the sandbox at a time; None: as many as there can be.
+    pub fn thread_limit(&self) -> Option<u64> {
+        self.limits
+            .get(&Limit::Threads)
+            .copied()
+            .filter(|&limit| limit != UNLIMITED)
+    }
+
+    /// True if the policy itself, and not a default, limits processes or threads.
+    pub fn limits_processes_expressly(&self) -> bool {
+        self.thread_limit().is_some() || (self.limits.contains_key(&Limit::Processes) && self.process_limit().is_some())
+    }
+
+    /// True if a rule grants WRITE on anything.
+    pub fn writes_somewhere(&self) -> bool {
+        self.paths.iter().any(|rule| rule.access.writes())
     }
 
     /// True if the policy grants WRITE on `/`, that is, on everything.

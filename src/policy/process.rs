@@ -19,6 +19,10 @@ numbered! {
         NoHugePages = 3, "NO_HUGE_PAGES";
         /// Confining oneself reaches every thread of the process, or fails.
         AllThreads = 4, "ALL_THREADS";
+        /// Nothing but what the kernel enforces by itself: no call is put before the library.
+        NoSupervisor = 5, "NO_SUPERVISOR";
+        /// The sandbox ends with its last process, not with the program.
+        WaitForDescendants = 6, "WAIT_FOR_DESCENDANTS";
     }
 }
 

@@ -149,7 +149,7 @@ pub(super) fn launch<'a>(
     let former = set_mask(Mask::ALL)?;
     let launched = match memory {
         Memory::Shared => start_sharing(argument, arena, listen),
-        Memory::Copied => start_copy(argument, arena.record()),
+        Memory::Copied => start_copy(argument, arena.record(), listen),
         Memory::PlainFork => start_plain_fork(argument, arena.record()),
     };
     let restored = set_mask(former);
@@ -170,10 +170,10 @@ fn start_sharing(argument: *mut c_void, arena: &Arena, listen: bool) -> sys::Res
     Ok(Launched::new(child.pid, pidfd, record))
 }
 
-fn start_copy(argument: *mut c_void, record: &Record) -> sys::Result<Launched<'_>> {
+fn start_copy(argument: *mut c_void, record: &Record, listen: bool) -> sys::Result<Launched<'_>> {
     // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and its
     // record lies in a shared mapping.
-    let child = unsafe { sys::process::start_copying_memory(child::entry, argument) }?;
+    let child = unsafe { sys::process::start_copying_memory(child::entry, argument, listen) }?;
     record.leave();
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };

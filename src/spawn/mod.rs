@@ -6,7 +6,6 @@
 mod buffers;
 mod capture;
 mod launch;
-mod members;
 mod own_process;
 mod prepare;
 mod ruleset;
@@ -23,7 +22,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::plan::{Progress, Record};
 use crate::process::{Process, Shared};
-use crate::supervisor::Supervision;
+use crate::supervisor::{Services, Supervision};
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
@@ -90,6 +89,13 @@ pub(crate) struct Source<'a> {
     pub(crate) guess: Option<Arc<Prepared>>,
     /// Gives it.
     pub(crate) prepare: &'a dyn Fn() -> Result<Arc<Prepared>>,
+    /// The library's own services for a run under it.
+    pub(crate) services: &'a dyn Fn(&Prepared) -> Services,
+}
+
+/// True if the library can serve calls of programs that it starts: always, but under tools like valgrind.
+pub(crate) fn can_serve() -> bool {
+    !warden::is_plain_fork()
 }
 
 /// Starts `argv`; with a `deadline`, kills the sandbox when that much time has passed.
@@ -108,12 +114,16 @@ pub(crate) fn start(
     let terminal = streams.terminal.is_some();
     let shared = Shared::new()?;
     let prepared = (policy.prepare)()?;
+    if prepared.compiled.listening.is_some() {
+        supervision.get_or_insert_with(Supervision::of_services);
+    }
     let membership = match &mut supervision {
         Some(supervision) => supervision.call_workers()?,
         None => None,
     };
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
+    let supervision = supervision.map(|supervision| (supervision, (policy.services)(&prepared)));
     let job = warden::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
     let arena = Arc::clone(&job.arena);
     let waiting = match early {

@@ -41,6 +41,7 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("nice value", process.nice.is_some()),
         ("processor set", !process.cpus.is_empty()),
         ("NO_ASLR", process.has(Flag::NoAslr)),
+        ("WAIT_FOR_DESCENDANTS", process.has(Flag::WaitForDescendants)),
     ];
     match found.iter().find(|(_, set)| *set) {
         Some((what, _)) => Err(Error::policy(format_args!(

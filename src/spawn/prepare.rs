@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use crate::compile::Compiled;
+use crate::compile::{Compiled, Request};
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
-use crate::policy::{Policy, ProcessSettings};
+use crate::policy::{Access, Policy, ProcessSettings};
 use crate::probe::Privileges;
 use crate::report::Report;
 use crate::sys;
@@ -33,8 +33,10 @@ pub(crate) struct Prepared {
     pub(crate) report: Arc<Report>,
     stamps: Vec<(CString, Option<FileId>)>,
     privileges: Privileges,
-    /// The calls that it was compiled to trap.
-    selectors: Vec<String>,
+    /// What it was compiled for.
+    request: Request,
+    /// The files that path rules lead to, with what they grant.
+    pub(crate) grants: Vec<(FileId, Access)>,
 }
 
 /// An open path of the policy.
@@ -49,15 +51,17 @@ impl Prepared {
         policy: &Policy,
         compiled: Result<Compiled, Vec<Error>>,
         privileges: Privileges,
-        selectors: Vec<String>,
+        request: Request,
     ) -> Result<Self, Vec<Error>> {
         let mut problems = Vec::new();
         let compiled = compiled.map_err(|found| problems.extend(found)).ok();
         let mut stamps = Vec::new();
         let mut paths = Vec::new();
+        let mut grants = Vec::new();
         for rule in &policy.paths {
             let opened = open_rule_path(&rule.path, rule.access.is_optional(), &mut problems);
             stamps.push((rule.path.clone(), opened.as_ref().map(|opened| opened.id)));
+            grants.extend(opened.as_ref().map(|opened| (opened.id, rule.access)));
             paths.push(opened);
         }
         let cwd = policy
@@ -95,15 +99,16 @@ impl Prepared {
             compiled,
             stamps,
             privileges,
-            selectors,
+            request,
+            grants,
         })
     }
 
-    /// True if every path still leads to the file that was opened, and a caller with `privileges` who wants `selectors` trapped
+    /// True if every path still leads to the file that was opened, and a caller with `privileges` who makes this `request`
     /// would be given the same: otherwise the policy must be compiled again.
-    pub(crate) fn is_current(&self, privileges: Privileges, selectors: &[String]) -> bool {
+    pub(crate) fn is_current(&self, privileges: Privileges, request: &Request) -> bool {
         self.privileges == privileges
-            && self.selectors == selectors
+            && self.request == *request
             && self
                 .stamps
                 .iter()

@@ -277,7 +277,7 @@ impl Purposes {
         for row in &mut rows {
             if row.feature == Feature::KillAll && no_domain != 0 {
                 row.state = State::Degraded;
-                "process group".clone_into(&mut row.mechanism);
+                "process group, walk of descendants".clone_into(&mut row.mechanism);
                 "the warden's domain: failed at start".clone_into(&mut row.detail);
                 row.errno = no_domain;
             }

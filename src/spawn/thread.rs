@@ -52,9 +52,14 @@ impl Waiting {
     /// Gives it its job, and waits until the child has executed its program, or failed to. On success the thread goes on.
     pub(super) fn start_child(mut self, job: Job) -> Result<(Cloned, JoinHandle<()>)> {
         let arena = Arc::clone(&job.arena);
+        let to_be_told = job.to_be_told();
         if self.mailbox.put(Letter::Job(Box::new(job))) {
             // Not the answer, which comes when the child exists: the kernel wakes this thread when the program starts.
             arena.record().wait_until_left();
+            if let Some(shared) = to_be_told {
+                // The kernel wakes one thread only.
+                shared.wake();
+            }
         }
         match (self.mailbox.take_answer(), self.handle.take()) {
             (Ok(cloned), Some(handle)) => Ok((cloned, handle)),

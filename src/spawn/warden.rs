@@ -8,15 +8,18 @@
 
 #![allow(unsafe_code)] // one block: taking over the listener that the child has made
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
+use crate::members;
 use crate::plan::{ChildPlan, Listener};
+use crate::policy::Flag;
 use crate::process::{Command, Member, Outcome, Reason, Shared, Usage, timeout_until};
-use crate::supervisor::{Session, Supervision};
+use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
 use crate::sys::event::{Wait, poll, wait_for_change};
 use crate::sys::limits::CpuSet;
@@ -26,7 +29,6 @@ use super::SpawnOptions;
 use super::buffers::Launch;
 use super::capture::Capture;
 use super::launch::{self, Arena, Launched, Memory};
-use super::members;
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
@@ -37,7 +39,9 @@ use super::thread::{Cloned, Mailbox};
 pub(super) struct Job {
     shared: Arc<Shared>,
     /// What looks at the program's calls, if anything does.
-    supervision: Option<Supervision>,
+    supervision: Option<(Supervision, Services)>,
+    /// Calls of the child's set-up may be trapped too.
+    serves_set_up: bool,
     launch: Launch,
     streams: Streams,
     cpus: Option<CpuSet>,
@@ -54,14 +58,15 @@ impl Job {
     pub(super) fn new(
         prepared: &Prepared,
         shared: &Arc<Shared>,
-        supervision: Option<Supervision>,
+        supervision: Option<(Supervision, Services)>,
         launch: Launch,
         streams: Streams,
         options: &SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<Self> {
         let memory = child_memory(prepared);
-        if supervision.is_some() && memory != Memory::Shared {
+        let serves_set_up = prepared.compiled.traps.reach_set_up();
+        if serves_set_up && memory != Memory::Shared {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 Stage::Supervisor,
@@ -79,6 +84,7 @@ impl Job {
         Ok(Self {
             shared: Arc::clone(shared),
             supervision,
+            serves_set_up,
             cpus: cpu_set(prepared),
             capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
             host: sys::process::id(),
@@ -89,18 +95,29 @@ impl Job {
             memory,
         })
     }
+
+    /// What to wake when the program was executed.
+    pub(super) fn to_be_told(&self) -> Option<Arc<Shared>> {
+        let waits = self.supervision.is_some() && !self.serves_set_up;
+        waits.then(|| Arc::clone(&self.shared))
+    }
 }
 
 /// The child usually shares the host's memory. The huge page setting belongs to the address space, so it takes another one;
 /// and tools like valgrind, which cannot follow a child that shares memory, are told by an environment variable.
 fn child_memory(prepared: &Prepared) -> Memory {
-    if std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork") {
+    if is_plain_fork() {
         Memory::PlainFork
     } else if prepared.compiled.decisions.uses(Feature::NoHugePages) {
         Memory::Copied
     } else {
         Memory::Shared
     }
+}
+
+/// True if the environment asks for the plainest way to start a child.
+pub(super) fn is_plain_fork() -> bool {
+    std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork")
 }
 
 fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
@@ -192,18 +209,19 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         purposes,
         no_domain: domain.lack(),
     }));
-    let session = job
-        .supervision
-        .take()
-        .filter(|_| listen)
-        .and_then(|supervision| take_over(prepared, supervision, &job.arena, &job.shared));
+    let supervision = job.supervision.take().filter(|_| listen);
+    let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared);
+    if job.serves_set_up {
+        attendance.await_listener();
+    }
     let captures = std::mem::take(&mut job.streams.captures);
     let outcome = Watch {
         launched: &launched,
         domain,
+        waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants),
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
-        session,
+        attendance,
         captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
         host_peak_rss: if job.memory == Memory::Shared {
             sys::process::own_peak_rss()
@@ -217,38 +235,95 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     Ok(outcome)
 }
 
-/// Takes over the listener as soon as the child has made it, in the table that both use. None: the child has failed before.
-///
-/// A child that is killed inside seccomp(2) by somebody outside leaves a listener that nobody knows the number of; the library
-/// itself does not kill before this returns.
-fn take_over(
-    prepared: &Prepared,
-    supervision: Supervision,
-    arena: &Arc<Arena>,
-    shared: &Arc<Shared>,
-) -> Option<Arc<Session>> {
-    /// The kernel takes a few times this long to make the filter.
-    const NAP: Duration = Duration::from_micros(20);
-    const LOOK_AGAIN: Duration = Duration::from_millis(1);
-    let record = arena.record();
-    let number = loop {
-        let left = record.has_left();
-        match record.listener() {
-            Listener::At(number) => break number,
-            _ if left => return None,
-            Listener::NotYet => wait_for_change(record.listener_word(), 0, Some(LOOK_AGAIN)),
-            Listener::BeingMade => wait_for_change(record.listener_word(), 1, Some(NAP)),
+/// Who attends to the program's calls: nobody, or a session once the child has made its listener.
+struct Attendance<'a> {
+    numbers: &'a [Vec<u32>],
+    /// Until there is a session.
+    supervision: Option<(Supervision, Services)>,
+    session: Option<Arc<Session>>,
+    arena: Arc<Arena>,
+    shared: Arc<Shared>,
+}
+
+impl<'a> Attendance<'a> {
+    fn new(
+        prepared: &'a Prepared,
+        supervision: Option<(Supervision, Services)>,
+        arena: &Arc<Arena>,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        Self {
+            numbers: &prepared.compiled.traps.selected,
+            supervision,
+            session: None,
+            arena: Arc::clone(arena),
+            shared: Arc::clone(shared),
         }
-    };
-    // A failure is a full table in a host that has closed its standard streams; then the number stays.
-    let number = sys::fd::above_stdio(number).unwrap_or(number);
-    // SAFETY: the child made it for its parent, and in this table nobody else has it.
-    let listener = unsafe { OwnedFd::from_raw_fd(number) };
-    let arena = Arc::clone(arena);
-    let numbers = &prepared.compiled.traps.numbers;
-    Some(supervision.start(listener, numbers, Arc::clone(shared), move || {
-        !arena.record().has_left()
-    }))
+    }
+
+    /// Takes over the listener as soon as the child has made it, since its next call may be trapped.
+    ///
+    /// A child that is killed inside seccomp(2) by somebody outside leaves a listener that nobody knows the number of; the library
+    /// itself does not kill before this returns.
+    fn await_listener(&mut self) {
+        /// The kernel takes a few times this long to make the filter.
+        const NAP: Duration = Duration::from_micros(20);
+        const LOOK_AGAIN: Duration = Duration::from_millis(1);
+        let arena = Arc::clone(&self.arena);
+        let record = arena.record();
+        loop {
+            let left = record.has_left();
+            match record.listener() {
+                Listener::At(number) => return self.take_over(number),
+                _ if left => return,
+                Listener::NotYet => wait_for_change(record.listener_word(), 0, Some(LOOK_AGAIN)),
+                Listener::BeingMade => wait_for_change(record.listener_word(), 1, Some(NAP)),
+            }
+        }
+    }
+
+    /// Takes it over if the child is through with its set-up, and nothing of that was trapped.
+    fn look(&mut self) {
+        if self.supervision.is_some() && self.arena.record().has_left() {
+            match self.arena.record().listener() {
+                Listener::At(number) => self.take_over(number),
+                // The child has failed before.
+                Listener::NotYet | Listener::BeingMade => self.supervision = None,
+            }
+        }
+    }
+
+    /// The child has made it in the table that both use.
+    fn take_over(&mut self, number: i32) {
+        let Some((supervision, services)) = self.supervision.take() else {
+            return;
+        };
+        // A failure is a full table in a host that has closed its standard streams; then the number stays.
+        let number = sys::fd::above_stdio(number).unwrap_or(number);
+        // SAFETY: the child made it for its parent, and in this table nobody else has it.
+        let listener = unsafe { OwnedFd::from_raw_fd(number) };
+        let arena = Arc::clone(&self.arena);
+        let session = supervision.start(listener, services, self.numbers, Arc::clone(&self.shared), move || {
+            !arena.record().has_left()
+        });
+        self.session = Some(session);
+    }
+
+    /// The listener, whoever waits for calls, or -1.
+    fn listener(&self) -> i32 {
+        self.session.as_ref().map_or(-1, |session| session.listener())
+    }
+
+    /// The descriptor to wait on for calls, or -1.
+    fn waits_on(&self) -> i32 {
+        let session = self.session.as_ref();
+        session.and_then(|session| session.warden_waits_on()).unwrap_or(-1)
+    }
+
+    /// True if everything in the sandbox is known to be gone.
+    fn knows_empty(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_empty())
+    }
 }
 
 /// Waits until something is ready or the deadline passes. An error, after a hundredth of a second: poll(2) refuses, because
@@ -348,14 +423,59 @@ impl Domain {
             Self::Scoped => {
                 let _ = sys::signal::kill(-1, libc::SIGKILL);
             }
+            // Once the program was reaped its number, and its group's, may be another's.
+            Self::Open(_) if sys::process::has_ended(program).is_ok() => {
+                kill_family(program);
+                let _ = sys::signal::send_to(program, libc::SIGKILL);
+                let _ = sys::signal::kill(-program.pid, libc::SIGKILL);
+            }
             Self::Open(_) => {
                 let _ = sys::signal::send_to(program, libc::SIGKILL);
-                // Unless the host has reaped the program: then its group's number may be another's.
-                if sys::process::has_ended(program).is_ok() {
-                    let _ = sys::signal::kill(-program.pid, libc::SIGKILL);
-                }
             }
         }
+    }
+}
+
+/// Kills the descendants of `program`, as far as their parents live: those whose parents have ended cannot be told from others.
+/// They are stopped first, so that none starts another unseen, and looked for again until there are no more.
+fn kill_family(program: Child) {
+    const ROUNDS: usize = 100;
+    let _ = sys::signal::send_to(program, libc::SIGSTOP);
+    let mut stopped: BTreeMap<i32, OwnedFd> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let family = members::family(program.pid).unwrap_or_default();
+        let before = stopped.len();
+        for found in family {
+            let pid = found.member.pid;
+            if pid == program.pid || stopped.contains_key(&pid) {
+                continue;
+            }
+            let Ok(pidfd) = sys::process::open_pidfd(pid) else {
+                continue;
+            };
+            // SAFETY: the descriptor was just made and nobody else has it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            // Its number may have become another's before the descriptor was made, but never after that.
+            if members::look(pid).is_some_and(|again| again.parent == found.parent) {
+                let descendant = Child {
+                    pid,
+                    pidfd: pidfd.as_raw_fd(),
+                };
+                // An error means that it has just ended.
+                let _ = sys::signal::send_to(descendant, libc::SIGSTOP);
+                stopped.insert(pid, pidfd);
+            }
+        }
+        if stopped.len() == before {
+            break;
+        }
+    }
+    for (pid, pidfd) in &stopped {
+        let descendant = Child {
+            pid: *pid,
+            pidfd: pidfd.as_raw_fd(),
+        };
+        let _ = sys::signal::send_to(descendant, libc::SIGKILL);
     }
 }
 
@@ -363,10 +483,11 @@ impl Domain {
 struct Watch<'a> {
     launched: &'a Launched<'a>,
     domain: Domain,
+    /// The sandbox ends with its last process, not with the program.
+    waits_for_descendants: bool,
     start: Instant,
     deadline: Option<Instant>,
-    /// The supervision of its calls.
-    session: Option<Arc<Session>>,
+    attendance: Attendance<'a>,
     captures: [Capture; 2],
     host_peak_rss: u64,
 }
@@ -375,6 +496,9 @@ struct Watch<'a> {
 /// that somebody outside the sandbox holds can keep a stream open that long.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
+/// How often the warden looks for descendants that it waits for, if nobody tells it that they have ended.
+const LOOK_FOR_DESCENDANTS: Duration = Duration::from_millis(20);
+
 /// How long the end of killed processes is waited for, where the kernel tells. Only one that hangs in the kernel takes longer.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
@@ -382,22 +506,35 @@ impl Watch<'_> {
     /// Sees the sandbox to its end.
     fn run(mut self, shared: &Shared) -> Outcome {
         let mut ended_for = None;
+        let mut soon = None;
+        let mut end = None;
+        let mut cut_short = false;
         loop {
+            self.attendance.look();
+            let program = if end.is_none() {
+                self.launched.pidfd.as_raw_fd()
+            } else {
+                -1
+            };
             let mut waits = [
-                Wait::readable(self.launched.pidfd.as_raw_fd()),
+                Wait::readable(program),
                 Wait::readable(shared.wake_fd()),
                 self.captures[0].wait(),
                 self.captures[1].wait(),
-                Wait::readable(
-                    self.session
-                        .as_ref()
-                        .and_then(|session| session.warden_waits_on())
-                        .unwrap_or(-1),
-                ),
+                Wait::readable(self.attendance.waits_on()),
+                Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
             ];
-            let blind = wait_for_any(&mut waits, self.deadline).is_err();
+            let until = [self.deadline, soon].into_iter().flatten().min();
+            let blind = wait_for_any(&mut waits, until).is_err();
             self.captures.iter_mut().for_each(Capture::read);
-            if waits[0].ready() || (blind && has_ended(self.launched)) {
+            if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
+                let found = self.reap_program();
+                end = Some(found);
+                if !self.waits_for_descendants || ended_for.is_some() {
+                    break;
+                }
+            }
+            if end.is_some() && self.is_empty(waits[5]) {
                 break;
             }
             let wanted = if waits[1].ready() || blind {
@@ -408,30 +545,29 @@ impl Watch<'_> {
             if waits[1].ready() || blind {
                 shared.carry_out(|command| self.obey(command));
             }
-            if let Some(session) = &self.session {
+            soon = end.is_some().then(|| Instant::now() + LOOK_FOR_DESCENDANTS);
+            if let Some(session) = &self.attendance.session {
                 if waits[4].ready() {
                     session.serve_as_warden(waits[4]);
                 } else if blind {
                     session.serve_blindly();
                 }
+                let again = session.serve_inbox().map(|patience| Instant::now() + patience);
+                soon = [soon, again].into_iter().flatten().min();
             }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
                 ended_for.get_or_insert(reason);
                 self.deadline = None;
                 self.domain.kill_all(self.launched.child());
+                if end.is_some() {
+                    cut_short = true;
+                    break;
+                }
             }
         }
-        let wall = self.start.elapsed();
-        // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
-        self.domain.kill_all(self.launched.child());
-        let pidfd = self.launched.pidfd.as_raw_fd();
-        let reaped = match sys::process::reap(self.launched.child()) {
-            Ok(Some((ending, resources))) => Some((ending, Some(resources))),
-            // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
-            _ => sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None)),
-        };
-        if let Some(session) = &self.session {
+        let (reaped, wall) = end.unwrap_or((None, self.start.elapsed()));
+        if let Some(session) = &self.attendance.session {
             // After reaping: older kernels count a zombie. Without a domain a daemon may live on, and is not waited for.
             session.end(if self.domain == Domain::Scoped {
                 LAST_BREATH
@@ -440,7 +576,36 @@ impl Watch<'_> {
             });
         }
         self.read_last_output();
-        self.outcome(ended_for, reaped, wall)
+        self.outcome(ended_for, cut_short, reaped, wall)
+    }
+
+    /// The program has ended: takes what it leaves, and unless its descendants may finish kills them.
+    fn reap_program(&mut self) -> (Option<(Ending, Option<Resources>)>, Duration) {
+        let wall = self.start.elapsed();
+        // A program that ended at once may not have been noticed to have begun.
+        self.attendance.look();
+        if !self.waits_for_descendants && !self.attendance.knows_empty() {
+            // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
+            self.domain.kill_all(self.launched.child());
+        }
+        let reaped = match sys::process::reap(self.launched.child()) {
+            Ok(Some((ending, resources))) => Some((ending, Some(resources))),
+            // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
+            _ => sys::process::ending_after_reap(self.launched.pidfd.as_raw_fd())
+                .ok()
+                .map(|ending| (ending, None)),
+        };
+        (reaped, wall)
+    }
+
+    /// True if nobody is left in the sandbox. `listener`: what poll(2) says of it.
+    fn is_empty(&self, listener: Wait) -> bool {
+        if self.attendance.session.is_some() {
+            listener.hung_up()
+        } else {
+            // Without /proc there is no telling, and nobody is waited for.
+            self.domain != Domain::Scoped || members::in_scope().is_ok_and(|found| found.is_empty())
+        }
     }
 
     /// Does what the owner has ordered.
@@ -452,6 +617,9 @@ impl Watch<'_> {
             Command::Pause => libc::SIGSTOP,
             Command::Resume => libc::SIGCONT,
         };
+        if !scoped && sys::process::has_ended(program).is_err() {
+            return Err(Error::new(ErrorKind::State, Stage::Wait, "the program has ended"));
+        }
         // The program has not been reaped, so without a domain its number and its group's are its own.
         let target = if scoped { -1 } else { -program.pid };
         sys::signal::kill(target, signal)
@@ -471,6 +639,7 @@ impl Watch<'_> {
     fn outcome(
         self,
         ended_for: Option<Reason>,
+        cut_short: bool,
         reaped: Option<(Ending, Option<Resources>)>,
         wall: Duration,
     ) -> Outcome {
@@ -488,6 +657,8 @@ impl Watch<'_> {
         let reason = match (ending, ended_for) {
             // A program that exited by itself just before the kill reached it has exited.
             (Some(Ending::Signaled(libc::SIGKILL)) | None, Some(reason)) => reason,
+            // It had ended before, but not what it has started.
+            (_, Some(reason)) if cut_short => reason,
             (None, None) => Reason::Lost,
             _ if overflowed => Reason::Limit,
             (Some(Ending::Exited(_)), _) => Reason::Exited,

@@ -52,6 +52,10 @@ impl Ticket {
         }
     }
 
+    pub(super) fn age(&self) -> Duration {
+        self.received.elapsed()
+    }
+
     pub(super) fn id(&self) -> u64 {
         self.id
     }

@@ -1,6 +1,7 @@
 //! A received call on its way along the chain of those who look at it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::sys::notify::{self, Received};
@@ -9,7 +10,7 @@ use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
 use super::watch::Slot;
-use super::{Handler, Level, Verdict};
+use super::{Handler, Level, Served, Verdict, memory};
 
 /// A call that waits for its answer. Dropped unanswered, it is denied.
 pub struct Call {
@@ -58,14 +59,55 @@ impl Call {
         self.ticket.answer(&self.session, reply)
     }
 
-    /// Goes on along the chain, with `run` for handlers, until one of them does not pass it on.
-    pub(super) fn proceed(mut self, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
+    /// True while another call of the same sandbox waits for its answer.
+    pub(crate) fn other_waits(&self, id: u64) -> bool {
+        notify::is_waiting(self.session.listener(), id)
+    }
+
+    /// For how long it has waited.
+    pub(crate) fn age(&self) -> Duration {
+        self.ticket.age()
+    }
+
+    /// Reads the caller's memory, up to the first byte that cannot be read, and says how much that is.
+    pub(crate) fn read(&self, address: u64, buffer: &mut [u8]) -> Result<usize> {
+        memory::read(self, address, buffer)
+    }
+
+    /// Writes to the caller's memory, all or as much as can be written, and says how much that is.
+    pub(crate) fn write(&self, address: u64, bytes: &[u8]) -> Result<usize> {
+        memory::write(self, address, bytes)
+    }
+
+    /// Reads a NUL-terminated string of the caller's, and gives its length without the NUL.
+    pub(crate) fn read_string(&self, address: u64, buffer: &mut [u8]) -> Result<usize> {
+        memory::read_string(self, address, buffer)
+    }
+
+    /// Goes on along the chain, on the warden if `confined`, with `run` for handlers, until somebody does not pass it on.
+    pub(super) fn proceed(mut self, confined: bool, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
         loop {
             match self.session.links(&self.received).get(self.position) {
+                Some(Link::Service(service)) => match service.serve(&self, confined) {
+                    Served::Pass => self.position += 1,
+                    Served::Answer(reply) => {
+                        // An error means that the caller is gone.
+                        let _ = self.answer(reply);
+                        return;
+                    }
+                    Served::Confined | Served::Later => {
+                        let session = Arc::clone(&self.session);
+                        return session.leave_to_warden(self, confined);
+                    }
+                },
                 None => {
                     // Nobody minds. An error means that the caller is gone.
                     let _ = self.answer(Reply::Continue);
                     return;
+                }
+                Some(Link::Handler(_)) if confined => {
+                    let session = Arc::clone(&self.session);
+                    return session.hand_over(self);
                 }
                 Some(Link::Handler(handler)) => {
                     let handler = Arc::clone(handler);
@@ -84,20 +126,15 @@ impl Call {
         }
     }
 
-    /// Does what the warden can: answers the set-up's own calls and puts calls into the queue. Handlers must not run there, so
-    /// the rest goes to a worker.
+    /// Does what the warden can: answers the set-up's own calls, runs services, puts calls into the queue. Handlers must not run
+    /// there, so the rest goes to a worker.
     pub(super) fn proceed_as_warden(self) {
         if self.session.is_own(&self.received) {
             // An error means that the child has died.
             let _ = self.answer(Reply::Continue);
             return;
         }
-        if let Some(Link::Handler(_)) = self.session.links(&self.received).get(self.position) {
-            let session = Arc::clone(&self.session);
-            return session.hand_over(self);
-        }
-        // A chain that begins with the queue ends there.
-        self.proceed(|_, call| Some(call));
+        self.proceed(true, |_, call| Some(call));
     }
 
     /// Has `handler` look at it, as a turn of the worker with `slot`; `begun` is called when that is to be

@@ -30,7 +30,8 @@ use crate::process::Shared;
 use crate::sys;
 
 pub use crate::process::Stats;
-use call::Call;
+pub(crate) use answer::Reply;
+pub(crate) use call::Call;
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
 pub(crate) use session::{Link, Session};
@@ -41,6 +42,25 @@ use session::Chains;
 pub trait Handler: Send + Sync {
     /// Answers `call`, puts it off, or passes it on.
     fn handle(&self, call: &mut Notification) -> Verdict;
+}
+
+/// A part of the library that looks at calls before handlers do.
+pub(crate) trait Service: Send + Sync {
+    /// Looks at `call`. `confined`: on the sandbox's warden.
+    fn serve(&self, call: &Call, confined: bool) -> Served;
+}
+
+/// What a service says of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// The next shall look at it.
+    Pass,
+    /// This is the answer.
+    Answer(Reply),
+    /// Only on the warden.
+    Confined,
+    /// Not yet: in a moment, on the warden.
+    Later,
 }
 
 /// What a handler says it has done.
@@ -91,6 +111,9 @@ struct Registered {
     link: Link,
 }
 
+/// The library's own services, with the numbers of the calls that each looks at.
+pub(crate) type Services = Vec<(Arc<dyn Service>, Vec<u32>)>;
+
 /// What looks at the calls of one sandbox, and at which.
 pub(crate) struct Supervision {
     pub(crate) core: Arc<Core>,
@@ -100,6 +123,15 @@ pub(crate) struct Supervision {
 }
 
 impl Supervision {
+    /// The supervision of a sandbox that has no supervisor of the host's.
+    pub(crate) fn of_services() -> Self {
+        Self {
+            core: Arc::new(Core::without_queue()),
+            links: Vec::new(),
+            crew: None,
+        }
+    }
+
     /// Makes sure that there are threads for the handlers, if there are any, for as long as the value returned is kept. Called by
     /// a thread that is not confined.
     pub(crate) fn call_workers(&mut self) -> Result<Option<Membership>> {
@@ -111,22 +143,27 @@ impl Supervision {
         Ok(Some(membership))
     }
 
-    /// Starts to supervise what has the other end of `listener`; selector by selector `numbers` are the calls that the links are
-    /// for. `in_bootstrap` says whether the program has not been executed yet.
+    /// Starts to supervise what has the other end of `listener`: `services` look at the calls that come with them, then the
+    /// links at theirs, which are `numbers`, selector by selector. `in_bootstrap` says whether the program has not been executed yet.
     pub(crate) fn start(
         self,
         listener: OwnedFd,
+        services: Services,
         numbers: &[Vec<u32>],
         shared: Arc<Shared>,
         in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Arc<Session> {
-        let chains = self.chains(numbers);
+        let chains = self.chains(services, numbers);
         Session::new(listener, chains, self.core, self.crew, shared, in_bootstrap)
     }
 
-    /// What looks at each call, if selector by selector `numbers` are the calls that they name.
-    fn chains(&self, numbers: &[Vec<u32>]) -> Chains {
+    fn chains(&self, services: Services, numbers: &[Vec<u32>]) -> Chains {
         let mut chains = Chains::default();
+        for (service, numbers) in services {
+            for number in numbers {
+                chains.add(number, Link::Service(Arc::clone(&service)));
+            }
+        }
         for ((_, link), numbers) in self.links.iter().zip(numbers) {
             for &number in numbers {
                 chains.add(number, link.clone());
@@ -150,8 +187,8 @@ pub(crate) struct Core {
     tally: Mutex<answer::Tally>,
     queue: Mutex<VecDeque<Pending>>,
     queued: Condvar,
-    /// Readable while the queue is not empty.
-    ready: OwnedFd,
+    /// Readable while the queue is not empty. None: nobody will ever look at the queue.
+    ready: Option<OwnedFd>,
     /// Nobody can take from the queue any more.
     closed: AtomicBool,
 }
@@ -191,7 +228,7 @@ impl Supervisor {
 
     /// Readable while [`Supervisor::next`] has something to give. Belongs to this object.
     pub fn fd(&self) -> RawFd {
-        self.core.ready.as_raw_fd()
+        self.core.ready_fd()
     }
 
     /// The next call of the queue; None if none comes before `timeout` has passed.
@@ -231,8 +268,24 @@ impl Drop for Supervisor {
 }
 
 impl Core {
-    /// What a sandbox without a supervisor has for its services.
-    pub(crate) fn new(options: Options) -> Result<Self> {
+    fn without_queue() -> Self {
+        Self {
+            options: Options::default(),
+            registered: Mutex::new(Vec::new()),
+            log: Mutex::new(None),
+            tally: Mutex::new(answer::Tally::default()),
+            queue: Mutex::new(VecDeque::new()),
+            queued: Condvar::new(),
+            ready: None,
+            closed: AtomicBool::new(true),
+        }
+    }
+
+    fn ready_fd(&self) -> RawFd {
+        self.ready.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    fn new(options: Options) -> Result<Self> {
         let ready = sys::event::eventfd().map_err(|errno| {
             Error::system(
                 ErrorKind::System,
@@ -243,15 +296,11 @@ impl Core {
         })?;
         Ok(Self {
             options,
-            registered: Mutex::new(Vec::new()),
-            log: Mutex::new(None),
-            tally: Mutex::new(answer::Tally::default()),
-            queue: Mutex::new(VecDeque::new()),
-            queued: Condvar::new(),
             // SAFETY: the descriptor was just made and nobody else has it.
             #[allow(unsafe_code)]
-            ready: unsafe { OwnedFd::from_raw_fd(ready) },
+            ready: Some(unsafe { OwnedFd::from_raw_fd(ready) }),
             closed: AtomicBool::new(false),
+            ..Self::without_queue()
         })
     }
 
@@ -278,7 +327,7 @@ impl Core {
             if !self.closed.load(Ordering::Acquire) {
                 queue.push_back(pending);
                 if queue.len() == 1 {
-                    sys::event::signal(self.ready.as_raw_fd());
+                    sys::event::signal(self.ready_fd());
                 }
                 drop(queue);
                 self.queued.notify_one();
@@ -307,7 +356,7 @@ impl Core {
                 }
             };
             if queue.is_empty() {
-                sys::event::reset(self.ready.as_raw_fd());
+                sys::event::reset(self.ready_fd());
             }
             drop(queue);
             // The callers of others have died while these waited.

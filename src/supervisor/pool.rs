@@ -328,7 +328,7 @@ fn proceed(crew: &Crew, slot: &Arc<Slot>, call: Call) {
         let _ = call.answer(Reply::Continue);
         return;
     }
-    call.proceed(|handler, call| run(crew, slot, &*handler, call));
+    call.proceed(false, |handler, call| run(crew, slot, &*handler, call));
 }
 
 /// Runs a handler under the manager's eyes.

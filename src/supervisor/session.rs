@@ -1,5 +1,6 @@
 //! The supervision of one sandbox: its listener, what is done with each call, and who waits for the next one.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +16,13 @@ use crate::sys::notify::{self, Received};
 use super::answer::{Counters, add};
 use super::call::Call;
 use super::pool::Crew;
-use super::{Core, Handler};
+use super::{Core, Handler, Service};
 
 /// Something that looks at a call.
 #[derive(Clone)]
 pub(crate) enum Link {
+    /// The library's.
+    Service(Arc<dyn Service>),
     /// The host's.
     Handler(Arc<dyn Handler>),
     /// The queue of `Supervisor::next`.
@@ -59,6 +62,9 @@ enum Holder {
     Blocked(u64),
 }
 
+/// When a service looks again at a call that it could not decide about.
+const SOON: Duration = Duration::from_millis(1);
+
 /// What became of waiting for a call.
 pub(super) enum Awaited {
     /// There is one.
@@ -79,6 +85,8 @@ pub(crate) struct Session {
     crew: Option<Arc<Crew>>,
     holder: Mutex<Holder>,
     counters: Arc<Counters>,
+    /// Calls that only the warden can go on with.
+    inbox: Mutex<VecDeque<Call>>,
     /// True while the child still runs the library's own code.
     in_bootstrap: Box<dyn Fn() -> bool + Send + Sync>,
     bootstrapped: AtomicBool,
@@ -111,13 +119,14 @@ impl Session {
             shared,
             holder: Mutex::new(Holder::Warden),
             counters,
+            inbox: Mutex::new(VecDeque::new()),
             in_bootstrap: Box::new(in_bootstrap),
             bootstrapped: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn listener(&self) -> RawFd {
+    pub(crate) fn listener(&self) -> RawFd {
         self.listener.as_raw_fd()
     }
 
@@ -163,6 +172,35 @@ impl Session {
         }
     }
 
+    /// Leaves a call to the warden, to go on with it when its turn comes. `soon`: the warden itself does, and need not be woken.
+    pub(super) fn leave_to_warden(&self, call: Call, soon: bool) {
+        // Without the lock: a call that is dropped is answered.
+        let refused = {
+            let mut inbox = self.inbox.lock();
+            if self.has_ended() {
+                Some(call)
+            } else {
+                inbox.push_back(call);
+                None
+            }
+        };
+        if refused.is_none() && !soon {
+            self.shared.wake();
+        }
+        drop(refused);
+    }
+
+    /// Goes on with the calls that were left to the warden, and says when to look again if some must wait.
+    pub(crate) fn serve_inbox(&self) -> Option<Duration> {
+        let calls = std::mem::take(&mut *self.inbox.lock());
+        for call in calls {
+            if call.is_waiting() {
+                call.proceed_as_warden();
+            }
+        }
+        (!self.inbox.lock().is_empty()).then_some(SOON)
+    }
+
     /// Likewise when poll(2) cannot tell: asks for the one descriptor alone.
     pub(crate) fn serve_blindly(self: &Arc<Self>) {
         let mut waits = [Wait::readable(self.listener())];
@@ -174,6 +212,8 @@ impl Session {
     /// Everything in the sandbox was killed. Waits until nobody is left, for at most `patience`.
     pub(crate) fn end(&self, patience: Duration) {
         self.ended.store(true, Ordering::SeqCst);
+        let left = std::mem::take(&mut *self.inbox.lock());
+        drop(left);
         let until = Instant::now() + patience;
         let mut waits = [Wait::readable(self.listener())];
         while !waits[0].hung_up() && Instant::now() < until {
@@ -249,7 +289,7 @@ impl Session {
     }
 
     /// True if everything in the sandbox is known to be gone.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let mut waits = [Wait::readable(self.listener())];
         poll(&mut waits, 0).is_ok() && waits[0].hung_up()
     }

@@ -21,6 +21,15 @@ impl Wait {
         })
     }
 
+    /// Waits for the other side of `fd` to be gone, whatever there is to read; a negative `fd` waits for nothing.
+    pub fn hang_up(fd: i32) -> Self {
+        Self(libc::pollfd {
+            fd,
+            events: 0,
+            revents: 0,
+        })
+    }
+
     /// True if the last [`poll`] found something to read.
     pub fn readable_now(&self) -> bool {
         self.0.revents & libc::POLLIN != 0

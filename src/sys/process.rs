@@ -63,23 +63,20 @@ pub unsafe fn start_sharing_memory(
 }
 
 /// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers), and returns when
-/// that has executed a program or ended.
+/// that has executed a program or ended. `share_descriptors`: it uses the caller's descriptor table until it unshares it.
 ///
 /// # Safety
 ///
 /// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
 /// writes.
-pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void) -> Result<Child> {
+pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void, share_descriptors: bool) -> Result<Child> {
     let mut pidfd: c_int = -1;
+    let mut flags = libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    if share_descriptors {
+        flags |= libc::CLONE_FILES;
+    }
     // SAFETY: as the caller promises.
-    let pid = unsafe {
-        clone_here(
-            libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
-            &raw mut pidfd,
-            entry,
-            argument,
-        )
-    }?;
+    let pid = unsafe { clone_here(flags, &raw mut pidfd, entry, argument) }?;
     Ok(Child {
         pid,
         pidfd: high_or_as_is(pidfd),

@@ -1,0 +1,159 @@
+//! The processes of a sandbox, found by who the warden's signals reach.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::process::Member;
+use crate::sys;
+
+/// A process as proc(5) describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) member: Member,
+    pub(crate) parent: i32,
+    pub(crate) threads: u64,
+    /// A letter: R running, S and D waiting, T stopped, Z ended and not waited for.
+    pub(crate) state: char,
+}
+
+impl Found {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Lists those that run. `scoped`: a signal from here reaches them and nobody else; otherwise they are `program` and its
+/// descendants, as far as their parents live.
+pub(crate) fn list(program: i32, scoped: bool) -> Vec<Member> {
+    let found = if scoped { in_scope() } else { family(program) };
+    let running = found.into_iter().flatten().filter(|found| !found.has_ended());
+    running.map(|found| found.member).collect()
+}
+
+/// Those whom signals of the calling thread reach, which is in a domain that scopes them. With what has ended but waits for
+/// a parent in the sandbox: it holds a process id, and the sandbox can let go of it. What waits for a parent outside is gone as far
+/// as the sandbox goes. An error: /proc cannot be read.
+pub(crate) fn in_scope() -> sys::Result<Vec<Found>> {
+    // The threads of a process reach each other, whatever their domains.
+    let own = sys::process::id();
+    let reached = |&pid: &i32| pid != own && sys::signal::kill(pid, 0).is_ok();
+    let mut found: Vec<Found> = all_processes()?.filter(reached).filter_map(look).collect();
+    let running: BTreeSet<i32> = found
+        .iter()
+        .filter(|found| !found.has_ended())
+        .map(|found| found.member.pid)
+        .collect();
+    found.retain(|found| !found.has_ended() || running.contains(&found.parent));
+    Ok(found)
+}
+
+/// `program` and its descendants, as far as their parents live.
+pub(crate) fn family(program: i32) -> sys::Result<Vec<Found>> {
+    let mut found: Vec<Found> = all_processes()?.filter_map(look).collect();
+    let family = descendants(program, &found);
+    found.retain(|found| family.contains(&found.member.pid));
+    Ok(found)
+}
+
+/// The process or thread `pid`; None if there is none.
+pub(crate) fn look(pid: i32) -> Option<Found> {
+    read_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The process that the thread `thread` belongs to.
+pub(crate) fn process_of(thread: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Tgid:"))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn all_processes() -> sys::Result<impl Iterator<Item = i32>> {
+    let entries = fs::read_dir("/proc").map_err(|error| sys::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
+}
+
+fn read_stat(pid: i32, stat: &str) -> Option<Found> {
+    // The name is in parentheses and may contain any character, parentheses too.
+    let (before, rest) = stat.rsplit_once(") ")?;
+    let (_, name) = before.split_once('(')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // Numbered from 3 in proc(5): state, parent, ...
+    let field = |number: usize| fields.get(number - 3).copied();
+    let number = |index| field(index)?.parse::<u64>().ok();
+    let ticks = number(14)? + number(15)?;
+    Some(Found {
+        parent: field(4)?.parse().ok()?,
+        threads: number(20)?,
+        state: field(3)?.chars().next()?,
+        member: Member {
+            pid,
+            name: name.to_owned(),
+            resident: number(24)? * sys::limits::page_size(),
+            cpu_us: ticks * (1_000_000 / sys::limits::ticks_per_second().max(1)),
+        },
+    })
+}
+
+fn descendants(program: i32, all: &[Found]) -> BTreeSet<i32> {
+    let mut family = BTreeSet::from([program]);
+    loop {
+        let before = family.len();
+        let children = all
+            .iter()
+            .filter(|found| family.contains(&found.parent))
+            .map(|found| found.member.pid)
+            .collect::<Vec<_>>();
+        family.extend(children);
+        if family.len() == before {
+            return family;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_whatever_the_name() {
+        let line = |name: &str, state: &str| {
+            format!("42 ({name}) {state} 7 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 1000 9999 25 18446744073709551615")
+        };
+        let found = read_stat(42, &line("a) R 1 (b", "S")).unwrap();
+        let member = &found.member;
+        assert_eq!(
+            (
+                found.parent,
+                member.pid,
+                member.name.as_str(),
+                found.threads,
+                found.state
+            ),
+            (7, 42, "a) R 1 (b", 1, 'S')
+        );
+        assert_eq!(member.resident, 25 * sys::limits::page_size());
+        assert_eq!(member.cpu_us, 200 * (1_000_000 / sys::limits::ticks_per_second()));
+        assert!(read_stat(42, &line("gone", "Z")).unwrap().has_ended());
+        assert!(read_stat(42, "rubbish").is_none());
+    }
+
+    #[test]
+    fn family_is_the_program_and_those_it_has_begotten() {
+        let all = [(1, 10), (10, 20), (20, 30), (1, 40)].map(|(parent, pid)| Found {
+            parent,
+            threads: 1,
+            state: 'S',
+            member: Member {
+                pid,
+                name: String::new(),
+                resident: 0,
+                cpu_us: 0,
+            },
+        });
+        assert_eq!(descendants(10, &all), BTreeSet::from([10, 20, 30]));
+    }
+}
