@@ -179,6 +179,8 @@ static void storm_of_daemons_is_gone_when_kill_returns(void)
     double began;
     int out;
 
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_PROCESSES, SANDLOCK_UNLIMITED, NULL));
     process = start(policy, ARGV(program("caller"), "storm", "2000"), &out);
     wait_until_ready(out);
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));

@@ -78,6 +78,8 @@ pub enum Step<'a> {
         program: &'a [Instruction],
         /// SECCOMP_FILTER_FLAG_* besides the one for the listener.
         flags: libc::c_ulong,
+        /// Put the listener above the standard streams: only if no call that this takes is trapped.
+        above_stdio: bool,
     },
     /// Install the system call filter.
     Filter {

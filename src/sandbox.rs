@@ -4,6 +4,7 @@
 //! (`spawn/prepare.rs`), starts the warden, and the warden starts the program. Compiling and opening are kept for the
 //! next run, for as long as policy, privileges and the files behind the path rules stay the same.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, OnceLock};
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::compile;
 use crate::compile::arch::Arch;
 use crate::compile::traps::Selector;
+use crate::compile::{self, Serving};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::policy::Policy;
 use crate::policy::syscalls::{SyscallRule, Verdict};
@@ -130,7 +131,24 @@ impl Sandbox {
             prepare: &|| self.prepare(&request),
             services: &services,
         };
-        spawn::start(policy, supervision, argv, options, deadline)
+        if supervision.is_some() || request.serving != Serving::Possible {
+            return spawn::start(policy, supervision, argv, options, deadline);
+        }
+        // The library's own listener is not worth failing for if the policy does not ask for what it is needed for.
+        let started = spawn::start(policy, None, argv.clone(), options.clone(), deadline);
+        match started {
+            Err(error) if error.stage() == Stage::Seccomp && error.errno() == libc::EBUSY => {
+                HOST_IS_SUPERVISED.set(true);
+                let request = for_program(Vec::new());
+                let policy = spawn::Source {
+                    guess: None,
+                    prepare: &|| self.prepare(&request),
+                    services: &services,
+                };
+                spawn::start(policy, None, argv, options, deadline)
+            }
+            started => started,
+        }
     }
 
     /// What the last run used.
@@ -162,10 +180,19 @@ impl Sandbox {
 
 /// What a policy is compiled for when a program is started whose calls `selectors` name are looked at.
 fn for_program(selectors: Vec<Selector>) -> compile::Request {
-    compile::Request {
-        selectors,
-        served: spawn::can_serve(),
-    }
+    let serving = if spawn::is_plain_fork() {
+        Serving::PlainFork
+    } else if HOST_IS_SUPERVISED.get() {
+        Serving::HostIsSupervised
+    } else {
+        Serving::Possible
+    };
+    compile::Request { selectors, serving }
+}
+
+thread_local! {
+    /// The kernel has said that this thread has a listener already, which it cannot get rid of.
+    static HOST_IS_SUPERVISED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The library's own services for a run.

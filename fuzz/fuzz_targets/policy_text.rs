@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 
 use sandlock::compile::arch::Arch;
 use sandlock::compile::defaults::{Gaps, Metadata};
-use sandlock::compile::{Request, compile};
+use sandlock::compile::{Request, Serving, compile};
 use sandlock::compile::filter::{Action, CallData};
 use sandlock::compile::sim::run;
 use sandlock::compile::syscalls::{assembly_error, check_name, filter};
@@ -74,7 +74,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
     } else if let Err(problems) = compile(
         &policy,
         &Request {
-            served: true,
+            serving: Serving::Possible,
             ..Request::default()
         },
         &kernel,

@@ -12,9 +12,18 @@ pub(super) fn install_filter(program: &[Instruction], flags: libc::c_ulong) -> s
 
 /// Installs a filter that traps, and says where its listener is. The warden waits for that, and serves what is trapped from
 /// then on, this code's own calls included.
-pub(super) fn listen(program: &[Instruction], flags: libc::c_ulong, record: &Record) -> sys::Result<()> {
+pub(super) fn listen(
+    program: &[Instruction],
+    flags: libc::c_ulong,
+    above_stdio: bool,
+    record: &Record,
+) -> sys::Result<()> {
     record.begin_listening();
-    let listener = full_tree(seccomp::listen(program, flags))?;
+    let mut listener = full_tree(seccomp::listen(program, flags))?;
+    if above_stdio {
+        // On failure, in a full table, it stays where it is.
+        listener = sys::fd::raise(listener).unwrap_or(listener);
+    }
     record.set_listener(listener);
     Ok(())
 }

@@ -90,7 +90,11 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
         Step::DropCapabilities => sys::credentials::drop_capabilities(),
         Step::NoNewPrivs => sys::credentials::set_no_new_privs(),
         Step::Landlock { ruleset, flags } => sys::landlock::restrict_self(ruleset, flags),
-        Step::Listen { program, flags } => confine::listen(program, flags, record),
+        Step::Listen {
+            program,
+            flags,
+            above_stdio,
+        } => confine::listen(program, flags, above_stdio, record),
         Step::Filter { program, flags } => confine::install_filter(program, flags),
     }
 }

@@ -180,7 +180,7 @@ fn decisions_are_as_recorded() {
     let mut policy = Policy::new();
     policy.set_all_strictness(Strictness::BestEffort);
     let served = Request {
-        served: true,
+        serving: super::Serving::Possible,
         ..Request::default()
     };
     let mut text = String::new();

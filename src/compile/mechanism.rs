@@ -6,7 +6,7 @@ use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::report::Row;
 
-use super::Request;
+use super::{Request, Serving};
 
 /// The features that will be enforced, with a row for every feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +71,14 @@ fn decide(
     };
     if !asked {
         row.state = State::NotRequested;
-    } else if requested == Strictness::Disable || rests_on_disabled(feature, policy, request) {
+    } else if requested == Strictness::Disable || rests_on_disabled(feature, policy) {
         row.state = State::Waived;
     } else if let Some(lack) = lack(feature, policy, request, kernel) {
-        if requested == Strictness::Require {
+        // A default that the circumstances take away is not worth failing for; the report says so.
+        let by_default = feature == Feature::Processes
+            && !policy.limits_processes_expressly()
+            && request.serving != Serving::Possible;
+        if requested == Strictness::Require && !by_default {
             problems.push(Error::system(
                 ErrorKind::Unsupported,
                 stage(feature),
@@ -104,14 +108,13 @@ fn decide(
 }
 
 /// True if what `feature` is a part of is disabled: that disables it too.
-fn rests_on_disabled(feature: Feature, policy: &Policy, request: &Request) -> bool {
-    if feature == Feature::Processes && !policy.limits_processes_expressly() && !is_served(policy, request) {
-        return true;
-    }
+fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
+    let by_default = !policy.limits_processes_expressly();
     let whole = match feature {
         Feature::FilesRefer | Feature::FilesTruncate | Feature::FilesIoctlDev => Feature::Files,
         Feature::FilesMetadata => Feature::Syscalls,
-        Feature::Processes if !policy.limits_processes_expressly() => Feature::KillAll,
+        Feature::Processes if by_default && policy.process.has(Flag::NoSupervisor) => return true,
+        Feature::Processes if by_default => Feature::KillAll,
         _ => return false,
     };
     policy.strictness(whole) == Strictness::Disable
@@ -132,7 +135,7 @@ fn needed_abi(feature: Feature) -> Option<u32> {
 
 /// True if the library can serve calls itself.
 pub fn is_served(policy: &Policy, request: &Request) -> bool {
-    request.served && !policy.process.has(Flag::NoSupervisor)
+    request.serving == Serving::Possible && !policy.process.has(Flag::NoSupervisor)
 }
 
 /// True if metadata of files can be changed where the policy grants writing, because the library does it. It does so without
@@ -175,18 +178,23 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
     }
 }
 
-/// What an express limit of processes lacks: its count is of those whom the warden's signals reach.
+/// What a limit of processes lacks: somebody who serves, and a domain by which the warden tells whom to count.
 fn processes_lack(policy: &Policy, request: &Request) -> Option<Lack> {
-    let why = if policy.process.has(Flag::NoSupervisor) {
-        "the policy says NO_SUPERVISOR"
-    } else if !request.served {
-        "limits of processes and threads need a new process that the library can serve"
-    } else if policy.strictness(Feature::KillAll) == Strictness::Disable {
-        "processes are counted by the feature kill-all, which the policy disables"
-    } else {
-        return None;
+    let (why, errno) = match request.serving {
+        _ if policy.process.has(Flag::NoSupervisor) => ("the policy says NO_SUPERVISOR", libc::EOPNOTSUPP),
+        Serving::HostIsSupervised => (
+            "the host itself is supervised, and a process can have one listener only",
+            libc::EBUSY,
+        ),
+        Serving::PlainFork => ("SANDLOCK_SPAWN=fork", libc::EOPNOTSUPP),
+        Serving::NoNewProcess => ("it takes a new process", libc::EOPNOTSUPP),
+        Serving::Possible if policy.strictness(Feature::KillAll) == Strictness::Disable => (
+            "processes are counted by the feature kill-all, which the policy disables",
+            libc::EOPNOTSUPP,
+        ),
+        Serving::Possible => return None,
     };
-    Some(unavailable(why.to_owned(), libc::EOPNOTSUPP))
+    Some(unavailable(why.to_owned(), errno))
 }
 
 fn unavailable(why: String, errno: i32) -> Lack {

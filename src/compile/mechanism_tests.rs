@@ -17,7 +17,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
 
 fn served() -> Request {
     Request {
-        served: true,
+        serving: Serving::Possible,
         ..Request::default()
     }
 }

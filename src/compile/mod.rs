@@ -52,8 +52,22 @@ pub struct ResourceLimit {
 pub struct Request {
     /// Calls that handlers, and others who look on, want to see.
     pub selectors: Vec<Selector>,
-    /// There will be a listener, so that the library can serve calls itself.
-    pub served: bool,
+    /// Whether the library can serve calls itself.
+    pub serving: Serving,
+}
+
+/// Whether there can be a listener, so that the library can serve calls itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serving {
+    /// There can.
+    Possible,
+    /// No: the host is supervised by somebody else, and a process can have one listener only.
+    HostIsSupervised,
+    /// No: a tool needs the child started by a plain fork.
+    PlainFork,
+    /// No: it is the calling thread that is confined.
+    #[default]
+    NoNewProcess,
 }
 
 /// What must be done for a policy on a kernel.

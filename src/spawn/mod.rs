@@ -93,9 +93,9 @@ pub(crate) struct Source<'a> {
     pub(crate) services: &'a dyn Fn(&Prepared) -> Services,
 }
 
-/// True if the library can serve calls of programs that it starts: always, but under tools like valgrind.
-pub(crate) fn can_serve() -> bool {
-    !warden::is_plain_fork()
+/// True if children are started by a plain fork, for tools like valgrind: the library cannot serve their calls.
+pub(crate) fn is_plain_fork() -> bool {
+    warden::is_plain_fork()
 }
 
 /// Starts `argv`; with a `deadline`, kills the sandbox when that much time has passed.

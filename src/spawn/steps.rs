@@ -229,7 +229,11 @@ impl<'a> Steps<'a> {
             let flags = self.prepared.compiled.listener_flags;
             // Required: without it, handlers that the caller relies on would not be asked.
             self.planned.push(PlannedStep {
-                step: Step::Listen { program, flags },
+                step: Step::Listen {
+                    program,
+                    flags,
+                    above_stdio: !self.prepared.compiled.traps.reach_set_up(),
+                },
                 required: true,
             });
             self.purposes.0.push(Purpose {

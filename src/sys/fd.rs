@@ -81,6 +81,17 @@ pub fn above_stdio(fd: i32) -> Result<i32> {
     moved
 }
 
+/// Likewise past libc, for a child; on failure `fd` stays as it is.
+pub fn raise(fd: i32) -> Result<i32> {
+    if fd > 2 {
+        return Ok(fd);
+    }
+    let moved = duplicate_above(fd, 3)?;
+    // SAFETY: takes no pointers; the caller owns the descriptor.
+    let _ = unsafe { syscall!(libc::SYS_close, fd) };
+    Ok(moved)
+}
+
 /// Creates a pipe, both ends close-on-exec and numbered 3 or above: (read end, write end).
 pub fn pipe() -> Result<(i32, i32)> {
     let mut ends = [-1; 2];
