@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::process::Member;
 use crate::sys;
+use crate::sys::process::Ending;
 
 /// A process as proc(5) describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,18 @@ pub(crate) fn family(program: i32) -> sys::Result<Vec<Found>> {
 /// The process or thread `pid`; None if there is none.
 pub(crate) fn look(pid: i32) -> Option<Found> {
     read_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// How the process `pid` has ended, if it was not waited for yet.
+pub(crate) fn ending(pid: i32) -> Option<Ending> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    if fields.first() != Some(&"Z") {
+        return None;
+    }
+    // Numbered from 3 in proc(5), like the state.
+    fields.get(52 - 3)?.parse().ok().map(Ending::of_status)
 }
 
 /// The process that the thread `thread` belongs to.

@@ -133,6 +133,8 @@ pub struct Stats {
     pub queued: u64,
     /// Longest time from receiving a call to its answer, microseconds.
     pub worst_latency_us: u64,
+    /// Events that observers were not told of, because too many waited.
+    pub events_lost: u64,
 }
 
 impl Stats {
@@ -150,6 +152,7 @@ impl Stats {
             deferred: self.deferred + other.deferred,
             queued: self.queued + other.queued,
             worst_latency_us: self.worst_latency_us.max(other.worst_latency_us),
+            events_lost: self.events_lost + other.events_lost,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::probe::{Capabilities, Privileges};
 use crate::process::{Outcome, Process};
 use crate::service;
 use crate::spawn::{self, Prepared};
-use crate::supervisor::{Services, Supervisor};
+use crate::supervisor::{Link, Look, Service, Services, Supervisor};
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 
@@ -114,28 +114,31 @@ impl Sandbox {
         options: SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<Process> {
-        let supervision = supervisor
-            .map(Supervisor::supervision)
-            .filter(|supervision| !supervision.links.is_empty());
-        let selectors = supervision
+        let supervision = supervisor.map(|supervisor| {
+            let mut supervision = supervisor.supervision();
+            supervision.links.splice(..0, observation(supervisor.observed()));
+            supervision
+        });
+        let selectors: Vec<Selector> = supervision
             .iter()
             .flat_map(|supervision| &supervision.links)
-            .map(|(name, _)| Selector {
-                name: name.clone(),
-                lenient: false,
+            .map(|look| Selector {
+                name: look.selector.clone(),
+                lenient: look.lenient,
             })
             .collect();
+        let asked = !selectors.is_empty();
         let request = for_program(selectors);
         let policy = spawn::Source {
             guess: self.last_prepared(),
             prepare: &|| self.prepare(&request),
             services: &services,
         };
-        if supervision.is_some() || request.serving != Serving::Possible {
+        if asked || request.serving != Serving::Possible {
             return spawn::start(policy, supervision, argv, options, deadline);
         }
         // The library's own listener is not worth failing for if the policy does not ask for what it is needed for.
-        let started = spawn::start(policy, None, argv.clone(), options.clone(), deadline);
+        let started = spawn::start(policy, supervision, argv.clone(), options.clone(), deadline);
         match started {
             Err(error) if error.stage() == Stage::Seccomp && error.errno() == libc::EBUSY => {
                 HOST_IS_SUPERVISED.set(true);
@@ -176,6 +179,17 @@ impl Sandbox {
         *kept = Some(Arc::clone(&prepared));
         Ok(prepared)
     }
+}
+
+/// Who looks on for observers of events of the kinds in `mask`.
+fn observation(mask: u64) -> Vec<Look> {
+    let observation: Arc<dyn Service> = Arc::new(service::observe::Observation::new(mask));
+    let look = |name: &&str| Look {
+        selector: (*name).to_owned(),
+        lenient: true,
+        link: Link::Service(Arc::clone(&observation)),
+    };
+    service::observe::calls(mask).iter().map(look).collect()
 }
 
 /// What a policy is compiled for when a program is started whose calls `selectors` name are looked at.

@@ -51,7 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("service", &["supervisor", "policy", "members", "sys", "feature"]),
     ("members", &["process", "sys"]),
-    ("supervisor", &["process", "sys", "error"]),
+    ("supervisor", &["members", "process", "sys", "error"]),
     ("compile", &["policy", "probe", "report", "sys", "error", "feature"]),
     ("process", &["report", "sys", "error", "feature"]),
     ("child", &["plan", "sys"]),

@@ -232,6 +232,29 @@ pub const SANDLOCK_FEATURE_SUPERVISOR: u32 = 20;
 pub const SANDLOCK_FEATURE_PROCESSES: u32 = 21;
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told.
+pub const SANDLOCK_EVENT_EXEC: u64 = 1;
+/// A process is about to be started by another.
+pub const SANDLOCK_EVENT_FORK: u64 = 2;
+/// A process has ended: its exit code, or the signal.
+pub const SANDLOCK_EVENT_EXIT: u64 = 4;
+/// The library has denied a call that it serves itself: errno, and the rule in the text.
+pub const SANDLOCK_EVENT_DENIED: u64 = 8;
+/// A limit of the sandbox was hit: which, in the text.
+pub const SANDLOCK_EVENT_LIMIT: u64 = 16;
+/// A handler failed, gave no answer or took too long, and its call was denied.
+pub const SANDLOCK_EVENT_HANDLER_FAILED: u64 = 32;
+/// Trace: the kernel is about to refuse a call, by path rules or the filter, because the policy has no rule that would permit it;
+/// which rule would, in the text. sandlock_trace_suggest() gathers them. Has all calls looked at that name files or that the filter
+/// refuses: for finding out what a program needs, not for every day.
+pub const SANDLOCK_EVENT_MISSING: u64 = 64;
+/// All of them.
+pub const SANDLOCK_EVENT_ALL: u64 = 127;
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
 /// -------------------------------------------------------------------------------------------------------------------
 ///

@@ -15,6 +15,7 @@
 mod boundary;
 mod constants;
 mod error;
+mod event;
 mod members;
 mod notification;
 mod pending;

@@ -99,6 +99,8 @@ pub struct sandlock_stats {
     pub queued: u64,
     /// Longest time from receiving a call to its answer, microseconds.
     pub worst_latency_us: u64,
+    /// Events that observers were not told of, because too many waited.
+    pub events_lost: u64,
 }
 
 // SAFETY: plain data that starts with its size.
@@ -120,6 +122,7 @@ const NO_STATS: sandlock_stats = sandlock_stats {
     deferred: 0,
     queued: 0,
     worst_latency_us: 0,
+    events_lost: 0,
 };
 
 impl From<Stats> for sandlock_stats {
@@ -137,12 +140,13 @@ impl From<Stats> for sandlock_stats {
             deferred: stats.deferred,
             queued: stats.queued,
             worst_latency_us: stats.worst_latency_us,
+            events_lost: stats.events_lost,
         }
     }
 }
 
 /// What belongs to a callback of the host.
-struct UserData {
+pub(super) struct UserData {
     pointer: *mut c_void,
     destroy: sandlock_destroy_fn,
 }
@@ -151,6 +155,16 @@ struct UserData {
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
+
+impl UserData {
+    pub(super) fn new(pointer: *mut c_void, destroy: sandlock_destroy_fn) -> Self {
+        Self { pointer, destroy }
+    }
+
+    pub(super) fn pointer(&self) -> *mut c_void {
+        self.pointer
+    }
+}
 
 impl Drop for UserData {
     fn drop(&mut self) {
@@ -196,7 +210,7 @@ impl Log for HostLog {
     }
 }
 
-fn on(supervisor: *const sandlock_supervisor) -> Result<&'static Supervisor> {
+pub(super) fn on(supervisor: *const sandlock_supervisor) -> Result<&'static Supervisor> {
     required(supervisor, "supervisor")?.supervisor()
 }
 
@@ -271,10 +285,7 @@ pub extern "C" fn sandlock_supervisor_add_handler(
     flags: u64,
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
-    let data = UserData {
-        pointer: user_data,
-        destroy,
-    };
+    let data = UserData::new(user_data, destroy);
     status(error, || {
         let supervisor = on(supervisor)?;
         let name = utf8(string(syscall, "syscall")?, "system call")?;
@@ -305,10 +316,7 @@ pub extern "C" fn sandlock_supervisor_set_log(
     destroy: sandlock_destroy_fn,
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
-    let data = UserData {
-        pointer: user_data,
-        destroy,
-    };
+    let data = UserData::new(user_data, destroy);
     status(error, || {
         let log = log.map(|function| -> Arc<dyn Log> { Arc::new(HostLog { function, data }) });
         on(supervisor)?.set_log(log);

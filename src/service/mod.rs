@@ -1,6 +1,7 @@
 //! The calls that the library answers itself, a folder for each subject. What is to be trapped for a feature is for `compile` to
 //! say; here is what happens then.
 
+pub(crate) mod observe;
 mod processes;
 
 use std::sync::Arc;

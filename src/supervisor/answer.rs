@@ -115,6 +115,10 @@ pub(super) fn deny_overdue(session: &Session, id: u64) {
     // An error means that the caller is gone.
     let _ = notify::fail(session.listener(), id, session.denial());
     add(&session.counters().overdue);
+    let mut event = super::Event::new(super::kind::HANDLER_FAILED, 0);
+    event.errno = i32::from(session.denial());
+    "a handler's deadline has passed; its call is denied".clone_into(&mut event.text);
+    session.core().emit(event);
 }
 
 fn stale(why: &str) -> Error {
@@ -222,6 +226,7 @@ impl Counters {
             deferred: read(&self.deferred),
             queued: 0,
             worst_latency_us: read(&self.worst_latency_us),
+            events_lost: 0,
         }
     }
 }

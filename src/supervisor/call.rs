@@ -10,7 +10,7 @@ use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
 use super::watch::Slot;
-use super::{Handler, Level, Served, Verdict, memory};
+use super::{Event, Handler, Known, Level, Served, Verdict, kind, memory};
 
 /// A call that waits for its answer. Dropped unanswered, it is denied.
 pub struct Call {
@@ -57,6 +57,29 @@ impl Call {
     /// Answers it; an error if somebody did before, or if the caller is gone.
     pub(crate) fn answer(&self, reply: Reply) -> Result<()> {
         self.ticket.answer(&self.session, reply)
+    }
+
+    /// An event of `kind` about it.
+    pub(crate) fn event(&self, kind: u64) -> Event {
+        Event {
+            call: Some(self.received.number),
+            ..Event::new(kind, self.thread())
+        }
+    }
+
+    /// Has observers told of `event`.
+    pub(crate) fn emit(&self, event: Event) {
+        self.session.core().emit(event);
+    }
+
+    /// Has the end of its process, `pid`, told. `announced`: it is about to exit with that.
+    pub(crate) fn watch_process(&self, pid: i32, known: &Known, announced: Option<i32>) {
+        self.session.core().watch(pid, known, announced);
+    }
+
+    /// The calling thread, in the host's PID namespace; 0 if it is not in there.
+    pub(crate) fn thread(&self) -> i32 {
+        i32::try_from(self.received.thread).unwrap_or(0)
     }
 
     /// True while another call of the same sandbox waits for its answer.
@@ -154,6 +177,10 @@ impl Call {
             _ => {
                 add(&call.session.counters().failed);
                 let number = call.received.number;
+                let mut event = call.event(kind::HANDLER_FAILED);
+                event.errno = i32::from(call.session.denial());
+                "a handler failed or gave no answer; the call is denied".clone_into(&mut event.text);
+                call.emit(event);
                 call.session.core().log(
                     Level::Warning,
                     &format!("a handler of system call {number} failed or gave no answer; the call is denied"),

@@ -11,6 +11,7 @@
 
 mod answer;
 mod call;
+mod events;
 mod memory;
 mod notification;
 mod pool;
@@ -32,6 +33,8 @@ use crate::sys;
 pub use crate::process::Stats;
 pub(crate) use answer::Reply;
 pub(crate) use call::Call;
+pub(crate) use events::Known;
+pub use events::{Event, Observer, kind};
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
 pub(crate) use session::{Link, Session};
@@ -114,11 +117,20 @@ struct Registered {
 /// The library's own services, with the numbers of the calls that each looks at.
 pub(crate) type Services = Vec<(Arc<dyn Service>, Vec<u32>)>;
 
+/// Somebody who looks at calls.
+pub(crate) struct Look {
+    /// A system call or group.
+    pub(crate) selector: String,
+    /// Calls that the policy denies are left out. Otherwise they are an error.
+    pub(crate) lenient: bool,
+    pub(crate) link: Link,
+}
+
 /// What looks at the calls of one sandbox, and at which.
 pub(crate) struct Supervision {
     pub(crate) core: Arc<Core>,
-    /// Selectors with what looks at the calls that they name, in order.
-    pub(crate) links: Vec<(String, Link)>,
+    /// Who looks at calls, and at which, in order.
+    pub(crate) links: Vec<Look>,
     crew: Option<Arc<pool::Crew>>,
 }
 
@@ -135,7 +147,7 @@ impl Supervision {
     /// Makes sure that there are threads for the handlers, if there are any, for as long as the value returned is kept. Called by
     /// a thread that is not confined.
     pub(crate) fn call_workers(&mut self) -> Result<Option<Membership>> {
-        if !self.links.iter().any(|(_, link)| matches!(link, Link::Handler(_))) {
+        if !self.links.iter().any(|look| matches!(look.link, Link::Handler(_))) {
             return Ok(None);
         }
         let membership = Membership::join()?;
@@ -164,9 +176,9 @@ impl Supervision {
                 chains.add(number, Link::Service(Arc::clone(&service)));
             }
         }
-        for ((_, link), numbers) in self.links.iter().zip(numbers) {
+        for (look, numbers) in self.links.iter().zip(numbers) {
             for &number in numbers {
-                chains.add(number, link.clone());
+                chains.add(number, look.link.clone());
             }
         }
         chains
@@ -191,6 +203,7 @@ pub(crate) struct Core {
     ready: Option<OwnedFd>,
     /// Nobody can take from the queue any more.
     closed: AtomicBool,
+    events: Arc<events::Events>,
 }
 
 impl Supervisor {
@@ -219,6 +232,12 @@ impl Supervisor {
         });
     }
 
+    /// Has `observer` told of events of the kinds in `mask` (bits of [`kind`]), in sandboxes that start from now on. With
+    /// [`kind::MISSING`] they are traced: all calls that the policy may refuse are looked at.
+    pub fn observe(&self, mask: u64, observer: Arc<dyn Observer>) -> Result<()> {
+        self.core.events.add(mask, observer)
+    }
+
     /// Sets who is told of what goes wrong.
     pub fn set_log(&self, log: Option<Arc<dyn Log>>) {
         let former = std::mem::replace(&mut *self.core.log.lock(), log);
@@ -240,8 +259,14 @@ impl Supervisor {
     pub fn stats(&self) -> Stats {
         Stats {
             queued: self.core.queue.lock().len() as u64,
+            events_lost: self.core.events.lost(),
             ..self.core.tally().sum()
         }
+    }
+
+    /// The kinds of events that observers want to be told of.
+    pub(crate) fn observed(&self) -> u64 {
+        self.core.events.wanted()
     }
 
     /// For a sandbox that starts now.
@@ -251,7 +276,11 @@ impl Supervisor {
             core: Arc::clone(&self.core),
             links: registered
                 .iter()
-                .map(|registered| (registered.selector.clone(), registered.link.clone()))
+                .map(|registered| Look {
+                    selector: registered.selector.clone(),
+                    lenient: false,
+                    link: registered.link.clone(),
+                })
                 .collect(),
             crew: None,
         }
@@ -261,6 +290,7 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.core.closed.store(true, Ordering::Release);
+        self.core.events.close();
         // Dropped outside of the lock, and so denied.
         let unanswered = std::mem::take(&mut *self.core.queue.lock());
         drop(unanswered);
@@ -278,6 +308,7 @@ impl Core {
             queued: Condvar::new(),
             ready: None,
             closed: AtomicBool::new(true),
+            events: Arc::default(),
         }
     }
 
@@ -302,6 +333,14 @@ impl Core {
             closed: AtomicBool::new(false),
             ..Self::without_queue()
         })
+    }
+
+    fn emit(&self, event: Event) {
+        self.events.emit(event);
+    }
+
+    fn watch(&self, pid: i32, known: &Known, announced: Option<i32>) {
+        self.events.watch(pid, known, announced);
     }
 
     fn deadline(&self) -> Duration {

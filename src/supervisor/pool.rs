@@ -500,7 +500,7 @@ fn start_worker(crew: &Arc<Crew>, state: &mut State) -> Option<(Vec<Work>, Error
 }
 
 /// Starts a thread that takes no signals, from its first instruction on.
-fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+pub(super) fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let failed = |errno| {
         Error::system(
             ErrorKind::System,

@@ -77,6 +77,48 @@ pub fn reset(eventfd: i32) {
     let _ = super::fd::read(eventfd, &mut count);
 }
 
+/// An epoll(7) instance of descriptors that become readable once. Closed when dropped.
+#[derive(Debug)]
+pub struct Epoll(i32);
+
+impl Epoll {
+    /// Makes an empty one, close-on-exec, numbered 3 or above.
+    pub fn new() -> Result<Self> {
+        // SAFETY: takes no pointers.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        super::fd::above_stdio(fd).map(Self)
+    }
+
+    /// Its descriptor: readable when [`Epoll::next`] has something to give.
+    pub fn as_raw_fd(&self) -> i32 {
+        self.0
+    }
+
+    /// Waits for `fd` too, until it is closed; `key` names it.
+    pub fn add(&self, fd: i32, key: u64) -> Result<()> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN.cast_unsigned(),
+            u64: key,
+        };
+        // SAFETY: `event` outlives the call.
+        check(unsafe { libc::epoll_ctl(self.0, libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
+    }
+
+    /// The key of a descriptor that is readable, if one is.
+    pub fn next(&self) -> Option<u64> {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: there is room for one event.
+        let count = check(unsafe { libc::epoll_wait(self.0, &raw mut event, 1, 0) });
+        (count == Ok(1)).then_some(event.u64)
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        super::fd::close(self.0);
+    }
+}
+
 /// Sleeps while `word` holds `value`, until a wake-up (which may be for nothing) or the timeout.
 pub fn wait_for_change(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
     let timeout = timeout.map(|timeout| libc::timespec {

@@ -219,6 +219,17 @@ pub enum Ending {
     Signaled(i32),
 }
 
+impl Ending {
+    /// What a wait status says of a process that has ended.
+    pub fn of_status(status: i32) -> Self {
+        if libc::WIFEXITED(status) {
+            Self::Exited(libc::WEXITSTATUS(status))
+        } else {
+            Self::Signaled(libc::WTERMSIG(status))
+        }
+    }
+}
+
 /// What the kernel counted for a process and the descendants it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
@@ -339,9 +350,5 @@ pub fn ending_after_reap(pidfd: i32) -> Result<Ending> {
     if info.mask & EXIT == 0 {
         return Err(Errno(libc::ENODATA));
     }
-    Ok(if libc::WIFEXITED(info.exit_code) {
-        Ending::Exited(libc::WEXITSTATUS(info.exit_code))
-    } else {
-        Ending::Signaled(libc::WTERMSIG(info.exit_code))
-    })
+    Ok(Ending::of_status(info.exit_code))
 }

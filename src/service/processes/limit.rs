@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::members::{self, Found};
 use crate::policy::Policy;
-use crate::supervisor::{Call, Reply, Served};
+use crate::supervisor::{Call, Reply, Served, kind};
 
 /// For how long a start waits for others to be over. Only a thread that does nothing but compute gives no sign for that long.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ impl State {
             .filter(|found| !self.known.contains(&found.member.pid))
             .collect();
         self.starts.retain(|&caller, start| {
-            let over = caller == own_thread(call) || is_over(caller, *start, call, &mut born);
+            let over = caller == call.thread() || is_over(caller, *start, call, &mut born);
             !over
         });
         self.known = members.iter().map(|found| found.member.pid).collect();
@@ -131,10 +131,6 @@ fn is_over(caller: i32, start: Start, call: &Call, born: &mut Vec<&Found>) -> bo
     child.map(|index| born.swap_remove(index)).is_some()
 }
 
-fn own_thread(call: &Call) -> i32 {
-    i32::try_from(call.received().thread).unwrap_or(0)
-}
-
 /// True for a call that starts a thread of the caller's process.
 fn starts_thread(call: &Call) -> bool {
     let received = call.received();
@@ -143,10 +139,23 @@ fn starts_thread(call: &Call) -> bool {
 }
 
 impl StartLimit {
+    /// Refuses a call as fork(2) does at a limit, and has that told.
+    fn refuse(&self, call: &Call) -> Served {
+        let mut event = call.event(kind::LIMIT);
+        event.errno = libc::EAGAIN;
+        let limits = [("PROCESSES", self.limit.processes), ("THREADS", self.limit.threads)];
+        let said = limits
+            .iter()
+            .filter(|(_, limit)| *limit != u64::MAX)
+            .map(|(name, limit)| format!("{name}={limit}"));
+        event.text = format!("limit {}", said.collect::<Vec<_>>().join(" "));
+        call.emit(event);
+        const { assert!(libc::EAGAIN == 11) };
+        Served::Answer(Reply::Errno(11))
+    }
+
     /// Sees to a call that starts a process or thread.
     pub(super) fn serve(&self, call: &Call, confined: bool) -> Served {
-        const REFUSED: Served = Served::Answer(Reply::Errno(11));
-        const { assert!(libc::EAGAIN == 11) };
         let thread = starts_thread(call);
         if thread && self.limit.threads == u64::MAX {
             // Trapped for a handler's sake.
@@ -162,13 +171,15 @@ impl StartLimit {
                 return Served::Confined;
             }
             // Without a count there is no telling.
-            let Some(sure) = state.count(call) else { return REFUSED };
+            let Some(sure) = state.count(call) else {
+                return self.refuse(call);
+            };
             if !self.admits(state.most, thread) {
                 let may_be_room = self.admits(sure, thread) && call.age() < PATIENCE;
-                return if may_be_room { Served::Later } else { REFUSED };
+                return if may_be_room { Served::Later } else { self.refuse(call) };
             }
         }
-        state.let_through(own_thread(call), start);
+        state.let_through(call.thread(), start);
         Served::Pass
     }
 }

@@ -1,0 +1,294 @@
+//! What happens in sandboxes, told to observers of the host.
+//!
+//! Events are gathered wherever they are noticed, and told by one thread of the supervisor, in order: the program waits for no
+//! observer, and none runs on a confined thread. The same thread waits for the ends of the processes that were seen.
+
+#![allow(unsafe_code)] // three blocks: taking over descriptors that sys just made
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::members;
+use crate::sys;
+use crate::sys::event::{Epoll, Wait, poll};
+use crate::sys::process::Ending;
+
+use super::pool::start_thread;
+
+/// Kinds of events, as bits.
+pub mod kind {
+    /// A program is about to be executed.
+    pub const EXEC: u64 = 1;
+    /// A process is about to be started.
+    pub const FORK: u64 = 1 << 1;
+    /// A process has ended.
+    pub const EXIT: u64 = 1 << 2;
+    /// A service of the library has denied a call.
+    pub const DENIED: u64 = 1 << 3;
+    /// A limit that the library keeps was hit.
+    pub const LIMIT: u64 = 1 << 4;
+    /// A handler failed, gave no answer or took too long.
+    pub const HANDLER_FAILED: u64 = 1 << 5;
+    /// Trace: the policy has no rule for what a call wants.
+    pub const MISSING: u64 = 1 << 6;
+    /// All of them.
+    pub const ALL: u64 = (1 << 7) - 1;
+}
+
+/// Something that has happened in a sandbox.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// One of [`kind`].
+    pub kind: u64,
+    /// The thread, or of an end the process, in the host's PID namespace; 0 if it is not in there.
+    pub pid: i32,
+    /// When.
+    pub time: SystemTime,
+    /// The system call, if there is one.
+    pub call: Option<i32>,
+    /// The errno that the call fails with, or 0.
+    pub errno: i32,
+    /// The path that the call names.
+    pub path: Option<CString>,
+    /// The arguments of a program that is executed.
+    pub arguments: Vec<CString>,
+    /// The exit code of a process that has ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that has ended a process.
+    pub signal: Option<i32>,
+    /// What was decided by which rule, in words.
+    pub text: String,
+}
+
+impl Event {
+    pub(crate) fn new(kind: u64, pid: i32) -> Self {
+        Self {
+            kind,
+            pid,
+            time: SystemTime::now(),
+            call: None,
+            errno: 0,
+            path: None,
+            arguments: Vec::new(),
+            exit_code: None,
+            signal: None,
+            text: String::new(),
+        }
+    }
+}
+
+/// Code of the host that is told of events.
+pub trait Observer: Send + Sync {
+    /// Takes an event. Called by one thread, one event at a time.
+    fn observe(&self, event: &Event);
+}
+
+/// Most events that wait to be told. A program can make them faster than any observer takes them.
+const MOST_WAITING: usize = 1 << 16;
+
+/// Processes whose ends will be told.
+pub(crate) type Known = Arc<Mutex<BTreeSet<i32>>>;
+
+/// A process whose end is waited for.
+struct Watched {
+    pid: i32,
+    pidfd: OwnedFd,
+    known: Known,
+    /// What it has said it will exit with.
+    announced: Option<i32>,
+}
+
+enum Item {
+    Event(Box<Event>),
+    Watch(Watched),
+}
+
+#[derive(Default)]
+struct State {
+    observers: Vec<(u64, Arc<dyn Observer>)>,
+    waiting: VecDeque<Item>,
+    /// The teller runs; nothing is gathered otherwise.
+    teller: Option<JoinHandle<()>>,
+    closed: bool,
+    lost: u64,
+}
+
+/// The events of a supervisor's sandboxes on their way to its observers.
+#[derive(Default)]
+pub(super) struct Events {
+    state: Mutex<State>,
+    /// Made with the teller: readable when there is something to tell.
+    wake: std::sync::OnceLock<OwnedFd>,
+}
+
+impl Events {
+    /// Has `observer` told of events of the kinds in `mask`.
+    pub(super) fn add(self: &Arc<Self>, mask: u64, observer: Arc<dyn Observer>) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.teller.is_none() {
+            let failed =
+                |errno: sys::Errno| Error::system(ErrorKind::System, Stage::Supervisor, "cannot watch events", errno.0);
+            let wake = sys::event::eventfd().map_err(failed)?;
+            // SAFETY: the descriptor was just made and nobody else has it.
+            let wake = unsafe { OwnedFd::from_raw_fd(wake) };
+            let epoll = Epoll::new().map_err(failed)?;
+            // Made once: nobody else gets here with the lock.
+            let _ = self.wake.set(wake);
+            let events = Arc::clone(self);
+            state.teller = Some(start_thread("sandlock-events", move || events.tell(&epoll))?);
+        }
+        state.observers.push((mask, observer));
+        Ok(())
+    }
+
+    /// The kinds that anybody wants to be told of.
+    pub(super) fn wanted(&self) -> u64 {
+        self.state.lock().observers.iter().fold(0, |all, (mask, _)| all | mask)
+    }
+
+    /// Events that nobody was told of, because too many waited.
+    pub(super) fn lost(&self) -> u64 {
+        self.state.lock().lost
+    }
+
+    /// Has whoever wants to know told of `event`.
+    pub(super) fn emit(&self, event: Event) {
+        self.put(|state| {
+            let wanted = state.observers.iter().any(|(mask, _)| mask & event.kind != 0);
+            wanted.then(|| Item::Event(Box::new(event)))
+        });
+    }
+
+    /// Has the end of the process `pid`, which is in a call, told. `announced`: it is about to exit with that.
+    pub(super) fn watch(&self, pid: i32, known: &Known, announced: Option<i32>) {
+        if !known.lock().insert(pid) {
+            return;
+        }
+        let Ok(pidfd) = sys::process::open_pidfd(pid) else {
+            // Too many, for the host's table.
+            known.lock().remove(&pid);
+            return;
+        };
+        // SAFETY: the descriptor was just made and nobody else has it.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        self.put(|_| {
+            Some(Item::Watch(Watched {
+                pid,
+                pidfd,
+                known: Arc::clone(known),
+                announced,
+            }))
+        });
+    }
+
+    fn put(&self, item: impl FnOnce(&State) -> Option<Item>) {
+        let mut state = self.state.lock();
+        if state.teller.is_none() || state.closed {
+            return;
+        }
+        let Some(item) = item(&state) else { return };
+        if state.waiting.len() >= MOST_WAITING {
+            state.lost += 1;
+            return;
+        }
+        state.waiting.push_back(item);
+        let first = state.waiting.len() == 1;
+        drop(state);
+        if first {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = self.wake.get() {
+            sys::event::signal(wake.as_raw_fd());
+        }
+    }
+
+    /// Tells what waits to be told, and no more from then on.
+    pub(super) fn close(&self) {
+        let teller = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            state.teller.take()
+        };
+        self.wake();
+        if let Some(teller) = teller.filter(|teller| teller.thread().id() != std::thread::current().id()) {
+            // An error would be a panic, which has ended the thread as well.
+            let _ = teller.join();
+        }
+    }
+
+    /// The thread's life.
+    fn tell(&self, epoll: &Epoll) {
+        let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
+        let mut next = 0;
+        loop {
+            let (items, observers, closed) = {
+                let mut state = self.state.lock();
+                let items = std::mem::take(&mut state.waiting);
+                (items, state.observers.clone(), state.closed)
+            };
+            for item in items {
+                match item {
+                    Item::Event(event) => tell_all(&observers, &event),
+                    Item::Watch(process) => {
+                        next += 1;
+                        if epoll.add(process.pidfd.as_raw_fd(), next).is_ok() {
+                            watched.insert(next, process);
+                        }
+                    }
+                }
+            }
+            while let Some(key) = epoll.next() {
+                if let Some(process) = watched.remove(&key) {
+                    tell_all(&observers, &process.end());
+                }
+            }
+            if closed {
+                break;
+            }
+            let wake = self.wake.get().map_or(-1, AsRawFd::as_raw_fd);
+            let mut waits = [Wait::readable(wake), Wait::readable(epoll.as_raw_fd())];
+            // A failure only means another turn.
+            if poll(&mut waits, -1).is_err() {
+                let _ = poll(&mut [], 1);
+            }
+            sys::event::reset(wake);
+        }
+        // Without the lock: the end of an observer is the host's code.
+        let observers = std::mem::take(&mut self.state.lock().observers);
+        drop(observers);
+    }
+}
+
+impl Watched {
+    fn end(self) -> Event {
+        let ending = members::ending(self.pid)
+            .or_else(|| sys::process::ending_after_reap(self.pidfd.as_raw_fd()).ok())
+            .or(self.announced.map(Ending::Exited));
+        self.known.lock().remove(&self.pid);
+        let mut event = Event::new(kind::EXIT, self.pid);
+        match ending {
+            Some(Ending::Exited(code)) => event.exit_code = Some(code),
+            Some(Ending::Signaled(signal)) => event.signal = Some(signal),
+            None => {}
+        }
+        event
+    }
+}
+
+fn tell_all(observers: &[(u64, Arc<dyn Observer>)], event: &Event) {
+    for (_, observer) in observers.iter().filter(|(mask, _)| mask & event.kind != 0) {
+        // The next event is told all the same.
+        let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
+    }
+}
