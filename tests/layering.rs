@@ -39,6 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "feature",
         ],
     ),
+    ("service", &["sys"]),
     ("supervisor", &["process", "sys", "error"]),
     ("compile", &["policy", "probe", "report", "sys", "error", "feature"]),
     ("process", &["report", "sys", "error", "feature"]),
