@@ -285,6 +285,36 @@ fn host_is_no_way_for_a_caller() {
     assert_ne!(tree.mode("granted/file"), 0o777);
 }
 
+/// As a warden is, and its program, in a domain that its program inherits.
+#[test]
+fn confined_thread_sees_its_child_and_not_the_host() {
+    use landlock::{AccessFs, Ruleset, RulesetAttr, Scope};
+    let tree = Tree::new();
+    let file = tree.open("granted/file", libc::O_RDONLY);
+    let outside = TestCaller::child(&tree.path("granted/dir"), file.as_raw_fd(), 703);
+    std::thread::scope(|scope| {
+        let confined = || {
+            let ruleset = Ruleset::default().handle_access(AccessFs::Refer).unwrap();
+            let ruleset = ruleset.scope(Scope::Signal).unwrap().create().unwrap();
+            ruleset.restrict_self().unwrap();
+            let caller = TestCaller::child(&tree.path("granted/dir"), file.as_raw_fd(), 702);
+            assert_eq!(tree.chmod(&caller, "inner", 0o600), Ok(0));
+            assert_eq!(tree.chmod(&caller, "/proc/self/fd/702", 0o600), Ok(0));
+            assert_eq!(tree.chmod(&caller, "/dev/fd/702", 0o604), Ok(0));
+            assert_eq!(
+                tree.chmod(&caller, &format!("/proc/{}/fd/703", outside.thread()), 0o777),
+                REFUSED
+            );
+        };
+        std::thread::Builder::new()
+            .spawn_scoped(scope, confined)
+            .unwrap()
+            .join()
+            .unwrap();
+    });
+    assert_eq!(tree.mode("granted/file"), 0o604);
+}
+
 #[test]
 fn call_that_is_over_changes_nothing() {
     let tree = Tree::new();
@@ -314,6 +344,55 @@ fn planted_link_in_a_directory_of_all_is_not_followed() {
     }
     assert_eq!(tree.chmod_own("granted/all/planted", 0o777), REFUSED);
     assert_eq!(tree.chmod_own("granted/all/up/file", 0o600), Ok(0)); // as the kernel: the end of a path only
+}
+
+#[test]
+fn memory_may_end_where_an_argument_does() {
+    const PAGE: usize = 4096;
+    let tree = Tree::new();
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: new memory anywhere.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), 2 * PAGE, protection, flags, -1, 0) };
+    assert_ne!(start, libc::MAP_FAILED);
+    // SAFETY: the second page of that.
+    let second = unsafe { start.byte_add(PAGE) };
+    // SAFETY: as above; nobody uses it.
+    assert_eq!(unsafe { libc::munmap(second, PAGE) }, 0);
+    let grants = tree.grants(&["granted"]);
+    let chmod = |path: &[u8]| {
+        // SAFETY: the last bytes of the first page.
+        let at = unsafe { second.byte_sub(path.len()) };
+        // SAFETY: as above; they do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(path.as_ptr(), at.cast(), path.len()) };
+        let arguments = [libc::AT_FDCWD as u64, at.addr() as u64, 0o600, 0, 0, 0];
+        carry_out("fchmodat", arguments, &TestCaller::this(), &grants)
+    };
+    let path = tree.text("granted/file");
+    assert_eq!(chmod(path.as_bytes_with_nul()), Ok(0));
+    assert_eq!(chmod(path.as_bytes()), Err(Errno(libc::EFAULT)));
+    let (path, name) = (tree.text("granted/file"), c"user.test".to_owned());
+    let set = |size: u64| {
+        let value = second.addr() as u64 - 4;
+        let arguments = [address(&path), address(&name), value, size, 0, 0];
+        carry_out("setxattr", arguments, &TestCaller::this(), &grants)
+    };
+    assert_eq!(set(4), Ok(0));
+    assert_eq!(set(5), Err(Errno(libc::EFAULT)));
+    // SAFETY: the first page, which nobody uses any more.
+    unsafe { libc::munmap(start, PAGE) };
+}
+
+#[test]
+fn little_stack_is_enough() {
+    let tree = Tree::new();
+    // Half of what a warden has.
+    let thread = std::thread::Builder::new().stack_size(64 << 10);
+    let changed = std::thread::scope(|scope| {
+        let change = || tree.chmod_own("granted/dirlink/../link", 0o600);
+        thread.spawn_scoped(scope, change).unwrap().join().unwrap()
+    });
+    assert_eq!(changed, Ok(0));
 }
 
 #[test]

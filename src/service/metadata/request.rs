@@ -58,14 +58,13 @@ pub(super) struct Request {
 /// Reads what a call asks for. None: nothing.
 pub(super) fn read(name: &str, values: [u64; 6], caller: &dyn Caller) -> Result<Option<Request>, Errno> {
     let call = Call { values, caller };
-    let plain = |follow| move || call.path(libc::AT_FDCWD, 0, follow);
     let (target, change) = match name {
-        "chmod" => (plain(true)()?, call.mode(1)),
+        "chmod" => (call.plain_path(true)?, call.mode(1)),
         "fchmod" => (call.descriptor(0), call.mode(1)),
         "fchmodat" => (call.path(call.int(0), 1, true)?, call.mode(2)),
         "fchmodat2" => (call.path_at(0, 3)?, call.mode(2)),
-        "chown" => (plain(true)()?, call.owner(1)),
-        "lchown" => (plain(false)()?, call.owner(1)),
+        "chown" => (call.plain_path(true)?, call.owner(1)),
+        "lchown" => (call.plain_path(false)?, call.owner(1)),
         "fchown" => (call.descriptor(0), call.owner(1)),
         "fchownat" => (call.path_at(0, 4)?, call.owner(2)),
         "utime" | "utimes" | "futimesat" | "utimensat" => return call.times(name),
@@ -143,6 +142,11 @@ impl Call<'_> {
         Ok(Target::Path { from, path, follow })
     }
 
+    /// The path that the first argument points to, from the working directory.
+    fn plain_path(&self, follow: bool) -> Result<Target, Errno> {
+        self.path(libc::AT_FDCWD, 0, follow)
+    }
+
     /// A descriptor, the path after it, and flags.
     fn path_at(&self, first: usize, flags: usize) -> Result<Target, Errno> {
         let flags = self.check_flags(flags)?;
@@ -172,8 +176,8 @@ impl Call<'_> {
     fn attribute_target(&self, name: &str) -> Result<Target, Errno> {
         match name.as_bytes() {
             [b'f', ..] => Ok(self.descriptor(0)),
-            [b'l', ..] => self.path(libc::AT_FDCWD, 0, false),
-            _ => self.path(libc::AT_FDCWD, 0, true),
+            [b'l', ..] => self.plain_path(false),
+            _ => self.plain_path(true),
         }
     }
 
