@@ -125,7 +125,7 @@
 #define SANDLOCK_SUPERVISOR_OPTIONS_INIT { sizeof(sandlock_supervisor_options), 0 }
 
 /** What a sandlock_stats starts from: nothing done. */
-#define SANDLOCK_STATS_INIT { sizeof(sandlock_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SANDLOCK_STATS_INIT { sizeof(sandlock_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** What a sandlock_member starts from: nobody. */
 #define SANDLOCK_MEMBER_INIT { sizeof(sandlock_member), 0, 0, 0, NULL }
@@ -383,6 +383,36 @@
 #define SANDLOCK_FEATURE_PROCESSES 21
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told.
+#define SANDLOCK_EVENT_EXEC 1
+
+/// A process is about to be started by another.
+#define SANDLOCK_EVENT_FORK 2
+
+/// A process has ended: its exit code, or the signal.
+#define SANDLOCK_EVENT_EXIT 4
+
+/// The library has denied a call that it serves itself: errno, and the rule in the text.
+#define SANDLOCK_EVENT_DENIED 8
+
+/// A limit of the sandbox was hit: which, in the text.
+#define SANDLOCK_EVENT_LIMIT 16
+
+/// A handler failed, gave no answer or took too long, and its call was denied.
+#define SANDLOCK_EVENT_HANDLER_FAILED 32
+
+/// Trace: the kernel is about to refuse a call, by path rules or the filter, because the policy has no rule that would permit it;
+/// which rule would, in the text. sandlock_trace_suggest() gathers them. Has all calls looked at that name files or that the filter
+/// refuses: for finding out what a program needs, not for every day.
+#define SANDLOCK_EVENT_MISSING 64
+
+/// All of them.
+#define SANDLOCK_EVENT_ALL 127
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
 /// -------------------------------------------------------------------------------------------------------------------
 ///
@@ -596,6 +626,8 @@ typedef struct {
     uint64_t queued;
     /// Longest time from receiving a call to its answer, microseconds.
     uint64_t worst_latency_us;
+    /// Events that observers were not told of, because too many waited.
+    uint64_t events_lost;
 } sandlock_stats;
 
 /// How to start a program. Start from SANDLOCK_SPAWN_OPTIONS_INIT or sandlock_spawn_options_init() and set what differs. All

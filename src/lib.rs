@@ -14,6 +14,7 @@
 //!   child share.
 //! - `spawn` opens what the plan needs, starts the warden thread that owns the sandbox, and clones.
 //! - `child` runs between clone and exec: it never allocates, locks or panics.
+//! - `service` carries out trapped calls that the library answers itself.
 //! - [`process`] waits, kills and collects; [`report`] says what was enforced.
 //! - [`sandbox`] is the Rust face; one run reads top to bottom there.
 //! - `capi` is the C face; it translates and nothing else.

@@ -73,6 +73,13 @@ pub(crate) fn ending(pid: i32) -> Option<Ending> {
     fields.get(52 - 3)?.parse().ok().map(Ending::of_status)
 }
 
+/// The processes that the thread `thread` has started, without those that were waited for. None: the kernel does not tell
+/// (CONFIG_PROC_CHILDREN).
+pub(crate) fn children_of(thread: i32) -> Option<BTreeSet<i32>> {
+    let children = fs::read_to_string(format!("/proc/{thread}/task/{thread}/children")).ok()?;
+    children.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
+}
+
 /// The process that the thread `thread` belongs to.
 pub(crate) fn process_of(thread: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;

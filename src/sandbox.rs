@@ -211,11 +211,16 @@ thread_local! {
 
 /// The library's own services for a run.
 fn services(prepared: &Prepared) -> Services {
-    let traps = &prepared.compiled.traps.services;
-    let service = |(feature, numbers): &(_, Vec<u32>)| {
-        service::for_feature(*feature, &prepared.policy).map(|service| (service, numbers.clone()))
+    let run = service::Run {
+        policy: &prepared.policy,
+        grants: &prepared.grants,
+        name: |number| Arch::NATIVE.name(number),
     };
-    traps.iter().filter_map(service).collect()
+    let traps = &prepared.compiled.traps.services;
+    traps
+        .iter()
+        .map(|(feature, numbers)| (service::for_feature(*feature, &run), numbers.clone()))
+        .collect()
 }
 
 /// Checks that `selector` is a system call of some architecture or a `@group`.
@@ -239,5 +244,15 @@ impl Clone for Sandbox {
             policy: self.policy.clone(),
             prepared: Mutex::new(self.prepared.lock().clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_calls_that_are_trapped_are_those_that_are_served() {
+        assert_eq!(compile::defaults::METADATA, service::metadata::CALLS);
     }
 }

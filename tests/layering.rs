@@ -49,7 +49,10 @@ const TABLE: &[(&str, &[&str])] = &[
             "feature",
         ],
     ),
-    ("service", &["supervisor", "policy", "members", "sys", "feature"]),
+    (
+        "service",
+        &["supervisor", "policy", "members", "sys", "error", "feature"],
+    ),
     ("members", &["process", "sys"]),
     ("supervisor", &["members", "process", "sys", "error"]),
     ("compile", &["policy", "probe", "report", "sys", "error", "feature"]),

@@ -45,7 +45,7 @@ impl Call {
     }
 
     /// True while its caller waits for the answer.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.ticket.is_open() && notify::is_waiting(self.session.listener(), self.ticket.id())
     }
 

@@ -92,6 +92,43 @@ pub fn drop_capabilities() -> Result<()> {
     unsafe { syscall!(libc::SYS_capset, &raw mut header, data.as_ptr()) }.map(drop)
 }
 
+/// Capabilities that the calling thread has in effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effective([u32; 2]);
+
+/// Puts all capabilities of the calling thread out of effect, and leaves it the right to take them up again. Returns those that
+/// were in effect. Other threads of the process keep theirs.
+pub fn suspend_capabilities() -> Result<Effective> {
+    let [low, high] = capabilities()?;
+    let before = Effective([low.effective, high.effective]);
+    resume_capabilities(Effective([0, 0]))?;
+    Ok(before)
+}
+
+/// Puts `effective` into effect for the calling thread. It must be permitted them.
+pub fn resume_capabilities(effective: Effective) -> Result<()> {
+    let mut data = capabilities()?;
+    let Effective(wanted) = effective;
+    if data.iter().zip(wanted).all(|(set, wanted)| set.effective == wanted) {
+        return Ok(());
+    }
+    for (set, wanted) in data.iter_mut().zip(wanted) {
+        set.effective = wanted;
+    }
+    let mut header = CapabilityHeader {
+        version: VERSION_3,
+        pid: 0,
+    };
+    // SAFETY: version 3 reads the header and two data elements.
+    unsafe { syscall!(libc::SYS_capset, &raw mut header, data.as_ptr()) }.map(drop)
+}
+
+/// The user whose files the calling thread may take for its own.
+pub fn effective_user_id() -> u32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Real user id of the calling process.
 pub fn user_id() -> u32 {
     // SAFETY: takes no arguments and cannot fail.

@@ -26,6 +26,7 @@ pub mod fd;
 pub mod landlock;
 pub mod limits;
 pub mod memory;
+pub mod metadata;
 pub mod notify;
 pub mod process;
 mod raw;

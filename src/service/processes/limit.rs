@@ -6,8 +6,8 @@
 //! starts since could add up to the limit.
 //!
 //! A start that was let through has not happened yet, and nobody says when it has. Until there is evidence that it is over it counts
-//! as one more: its thread has called again, waits for something else or is gone; or a child of its process has appeared. If only
-//! such starts fill the limit, the next one waits for a moment.
+//! as one more: its thread has called again, waits for something else or is gone, or has as many new children as it has started. If
+//! only such starts fill the limit, the next one waits for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,6 +35,8 @@ struct Start {
     id: u64,
     /// Of a thread, not of a process.
     thread: bool,
+    /// How many processes its thread has started since the last count, this one included.
+    since: usize,
 }
 
 struct State {
@@ -83,20 +85,21 @@ impl State {
         if !start.thread {
             self.most.processes += 1;
         }
-        self.starts.insert(caller, start);
+        let before = self.starts.get(&caller).map_or(0, |start| start.since);
+        let since = before + usize::from(!start.thread);
+        self.starts.insert(caller, Start { since, ..start });
     }
 
     /// Counts anew, and says how many there are without the starts that may not be over.
     fn count(&mut self, call: &Call) -> Option<Count> {
-        let members = members::in_scope().ok()?;
-        let mut born: Vec<&Found> = members
-            .iter()
-            .filter(|found| !self.known.contains(&found.member.pid))
-            .collect();
+        // Before the look at who there is: that misses what appears meanwhile, which must not have been taken for over then.
         self.starts.retain(|&caller, start| {
-            let over = caller == call.thread() || is_over(caller, *start, call, &mut born);
+            let over = caller == call.thread() || is_over(caller, *start, call, &self.known);
+            // Of those before, the children are known from now on.
+            start.since = 1;
             !over
         });
+        let members = members::in_scope().ok()?;
         self.known = members.iter().map(|found| found.member.pid).collect();
         let sure = Count {
             processes: members.len() as u64,
@@ -110,9 +113,8 @@ impl State {
     }
 }
 
-/// True if the start is over that `caller` was let through with. `born`: processes that have appeared since and are not the
-/// evidence of another.
-fn is_over(caller: i32, start: Start, call: &Call, born: &mut Vec<&Found>) -> bool {
+/// True if the start is over that `caller` was let through with. `known`: processes at the last count.
+fn is_over(caller: i32, start: Start, call: &Call, known: &BTreeSet<i32>) -> bool {
     if call.other_waits(start.id) {
         // A handler that comes later in the chain has not let it run yet.
         return false;
@@ -124,11 +126,22 @@ fn is_over(caller: i32, start: Start, call: &Call, born: &mut Vec<&Found>) -> bo
         // Starting something, a thread is on the processor, or waits in a way that nothing interrupts.
         return true;
     }
-    let child = (!start.thread)
-        .then(|| members::process_of(caller))
-        .flatten()
-        .and_then(|process| born.iter().position(|found| found.parent == process));
-    child.map(|index| born.swap_remove(index)).is_some()
+    // A child that has ended and was waited for is missing here; then something else must show it.
+    !start.thread && children(caller, found.threads).difference(known).count() >= start.since
+}
+
+/// The processes that the thread `parent` of a process with so many `threads` has started.
+fn children(parent: i32, threads: u64) -> BTreeSet<i32> {
+    members::children_of(parent).unwrap_or_else(|| {
+        // The kernel does not tell by thread. By process it does, which is the same if there is one thread.
+        let all = if threads == 1 { members::in_scope().ok() } else { None };
+        let own = |found: &Found| found.parent == parent;
+        all.unwrap_or_default()
+            .iter()
+            .filter(|found| own(found))
+            .map(|found| found.member.pid)
+            .collect()
+    })
 }
 
 /// True for a call that starts a thread of the caller's process.
@@ -164,6 +177,7 @@ impl StartLimit {
         let start = Start {
             id: call.received().id,
             thread,
+            since: 0,
         };
         let mut state = self.state.lock();
         if !self.admits(state.most, thread) {
