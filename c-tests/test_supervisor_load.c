@@ -2,6 +2,7 @@
 #include "supervisor.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 /* --- races --- */
 
@@ -281,6 +282,83 @@ static void sandboxes_are_freed_under_load_and_leave_nothing(void)
     CHECK(count_entries("fd") == descriptors);
 }
 
+struct owned {
+    sandlock_supervisor *supervisor;
+    pthread_barrier_t *start;
+    atomic_int deferred, destroyed;
+};
+
+static void count_end(void *data)
+{
+    ((struct owned *)data)->destroyed++;
+}
+
+/* Puts off every call, and answers it at once. */
+static int32_t put_off_and_answer(sandlock_notification *call, void *data)
+{
+    struct owned *owned = data;
+    sandlock_pending *pending = NULL;
+
+    if (sandlock_notification_defer(call, &pending, NULL) == SANDLOCK_OK) {
+        sandlock_pending_return(pending, (int64_t)sandlock_pending_arg(pending, 0) * 2 + 1, NULL); /* or its caller is gone */
+        owned->deferred++;
+    }
+    sandlock_pending_free(pending);
+    return SANDLOCK_HANDLER_DONE;
+}
+
+static void *free_supervisor(void *data)
+{
+    struct owned *owned = data;
+
+    pthread_barrier_wait(owned->start);
+    sandlock_supervisor_free(owned->supervisor);
+    return NULL;
+}
+
+/* One thread frees the supervisor while another frees its sandboxes, which call all the time. */
+static void supervisor_and_sandboxes_are_freed_by_different_threads_under_load(void)
+{
+    enum { ROUNDS = 30, SANDBOXES = 3 };
+    sandlock_policy *policy = system_policy();
+    struct footprint before = {0};
+    int round, i;
+
+    for (round = 0; round <= ROUNDS; round++) {
+        sandlock_process *processes[SANDBOXES] = {0};
+        pthread_barrier_t start;
+        struct owned owned = {new_supervisor(), &start, 0, 0};
+        pthread_t thread;
+
+        pthread_barrier_init(&start, NULL, 2);
+        CHECK_STATUS(SANDLOCK_OK,
+                     sandlock_supervisor_add_handler(owned.supervisor, "getpgid", round % 2 ? put_off_and_answer : pass_on,
+                                                     round % 2 ? &owned : NULL, NULL, 0, NULL));
+        CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_add_handler(owned.supervisor, "getpgid", answer_double, NULL, NULL, 0, NULL));
+        CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_add_handler(owned.supervisor, "getsid", pass_on, NULL, NULL, 0, NULL));
+        CHECK_STATUS(SANDLOCK_OK,
+                     sandlock_supervisor_add_handler(owned.supervisor, "getppid", put_off_and_answer, &owned, count_end, 0, NULL));
+        for (i = 0; i < SANDBOXES; i++)
+            CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, owned.supervisor, CALLER("threads", "4", "1000000"), NULL,
+                                                     &processes[i], NULL));
+        while (stats_of(owned.supervisor).received < 100)
+            sched_yield();
+        pthread_create(&thread, NULL, free_supervisor, &owned);
+        pthread_barrier_wait(&start);
+        for (i = 0; i < SANDBOXES; i++)
+            sandlock_process_free(processes[i]);
+        pthread_join(thread, NULL);
+        while (!owned.destroyed) /* a handler may be about to return */
+            sched_yield();
+        CHECK(owned.destroyed == 1 && (owned.deferred > 0) == round % 2);
+        pthread_barrier_destroy(&start);
+        if (round == 0)
+            before = footprint(); /* the policy keeps what it has opened */
+    }
+    CHECK_UNCHANGED(before);
+    sandlock_policy_free(policy);
+}
+
 struct self_wait {
     _Atomic(sandlock_process *) process;
     int32_t wait, kill;
@@ -444,6 +522,8 @@ static void callers_may_die_at_any_point(void)
 TESTS(T(decision_on_a_copy_withstands_a_flipping_thread), T(slow_handler_does_not_hold_up_other_threads),
       T(calls_of_many_threads_are_answered_each), T(call_is_denied_when_the_deadline_passes),
       T(full_pool_loses_nothing), T(supervisor_can_be_freed_while_its_handlers_serve),
-      T(sandboxes_are_freed_under_load_and_leave_nothing), T(waiting_for_the_program_in_its_own_handler_is_refused),
-      T(daemons_that_call_die_with_the_program), T(calls_of_many_sandboxes_are_answered_each),
-      T(callers_may_die_at_any_point), T(daemons_that_live_on_hold_nothing_up))
+      T(sandboxes_are_freed_under_load_and_leave_nothing),
+      T(supervisor_and_sandboxes_are_freed_by_different_threads_under_load),
+      T(waiting_for_the_program_in_its_own_handler_is_refused), T(daemons_that_call_die_with_the_program),
+      T(calls_of_many_sandboxes_are_answered_each), T(callers_may_die_at_any_point),
+      T(daemons_that_live_on_hold_nothing_up))

@@ -23,8 +23,8 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members"
 everywhere+=" test_handlers test_pending test_supervisor_load"
-user_tests="$everywhere test_host test_confine_self test_terminal attack_table static_test_run"
-sanitized_tests="$everywhere test_host"
+user_tests="$everywhere test_faults test_host test_confine_self test_terminal attack_table static_test_run"
+sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere test_confine_self test_terminal attack_table"
 
 # --- Rust: pure code, layering, header, the child's allocations ---
