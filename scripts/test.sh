@@ -102,7 +102,7 @@ done
 for source in c-tests/attacks/*.c; do
     build "$bin/attack_$(basename "$source" .c)" "$source" -lrt
 done
-build "$bin/probe" c-tests/probe.c
+build "$bin/probe" c-tests/probe.c -lpthread
 build "$bin/caller" c-tests/caller.c -lpthread
 for example in examples/*.c; do
     # shellcheck disable=SC2086
