@@ -434,6 +434,33 @@ static void bench_calls(void)
     sandlock_policy_free(policy);
 }
 
+/* What the default limit of processes costs a program that makes them. */
+static void bench_forks(void)
+{
+    enum { PAIRS = 25 };
+    const char *const fork_and_wait[] = {probe, "time-fork", "200", NULL};
+    sandlock_policy *limited = make_policy(), *unlimited = make_policy();
+    double ours[PAIRS], theirs[PAIRS], filtered[PAIRS];
+    sandlock_error *error = NULL;
+    int i;
+
+    sandlock_policy_allow_path(limited, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    sandlock_policy_allow_path(unlimited, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    if (sandlock_policy_set_limit(unlimited, SANDLOCK_LIMIT_PROCESSES, UINT64_MAX, &error)) {
+        fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
+        exit(1);
+    }
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_sandboxed(limited, fork_and_wait);
+        theirs[i] = measure_sandboxed(unlimited, fork_and_wait);
+        filtered[i] = measure_reference(FILTERED, fork_and_wait);
+    }
+    figure("fork, exit, wait in the program", "without the limit of processes", "ns", ours, theirs, PAIRS, 1.15);
+    figure("fork, exit, wait in the program", "under a filter of one instruction", "ns", ours, filtered, PAIRS, 1.15);
+    sandlock_policy_free(limited);
+    sandlock_policy_free(unlimited);
+}
+
 static int32_t answer_seven(sandlock_notification *call, void *unused)
 {
     (void)unused;
@@ -611,7 +638,8 @@ static void bench_scale(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"supervisor", bench_supervisor}, {"scale", bench_scale}};
+} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
+              {"scale", bench_scale}};
 
 int main(int argc, char **argv)
 {
@@ -626,7 +654,7 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|calls|supervisor|scale]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|calls|forks|supervisor|scale]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

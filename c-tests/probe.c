@@ -172,6 +172,16 @@ static long call_openat(const char *path)
     return fd < 0 ? -1 : close(fd);
 }
 
+static long call_fork(const char *unused)
+{
+    pid_t pid = fork();
+
+    (void)unused;
+    if (pid == 0)
+        _exit(0);
+    return waitpid(pid, NULL, 0) == pid ? 0 : -1;
+}
+
 struct caller {
     pthread_t thread;
     pthread_barrier_t *turn;
@@ -286,6 +296,8 @@ int main(int argc, char **argv)
         printf("%.2f\n", time_calls(call_getppid, NULL, atol(argv[2])));
     else if (!strcmp(topic, "time-openat"))
         printf("%.2f\n", time_calls(call_openat, argv[3], atol(argv[2])));
+    else if (!strcmp(topic, "time-fork"))
+        printf("%.2f\n", time_calls(call_fork, NULL, atol(argv[2])));
     else if (!strcmp(topic, "time-threads"))
         printf("%.2f\n", time_threads(atoi(argv[2]), atol(argv[3])));
     else if (!strcmp(topic, "exit"))
