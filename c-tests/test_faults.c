@@ -149,6 +149,46 @@ static void supervised_start_without_descriptors_fails_and_leaves_nothing(void)
     free_trial(&trial);
 }
 
+/* Forbids its own process more descriptors than the standard streams, for good; poll(2) of more is refused as well. */
+static int32_t give_without_descriptors(sandlock_notification *call, void *unused)
+{
+    struct rlimit streams;
+
+    (void)unused;
+    if (!only_virtual(call))
+        return SANDLOCK_HANDLER_PASS;
+    getrlimit(RLIMIT_NOFILE, &streams);
+    streams.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &streams);
+    CHECK_STATUS(SANDLOCK_ERROR_SYSTEM, sandlock_notification_return_bytes(call, "hello", 5, 0, NULL));
+    return SANDLOCK_HANDLER_DONE;
+}
+
+static void host_that_loses_its_descriptors_fails_the_call_and_ends_the_sandbox(void)
+{
+    sandlock_policy *policy = system_policy();
+    sandlock_result *result = NULL;
+    struct rlimit saved;
+    struct footprint before = {0};
+    int round;
+
+    getrlimit(RLIMIT_NOFILE, &saved);
+    for (round = 0; round < 10; round++) {
+        sandlock_supervisor *supervisor = new_supervisor();
+        handle(supervisor, "openat", give_without_descriptors, NULL);
+        CHECK_STATUS(SANDLOCK_OK, sandlock_run(policy, supervisor, CALLER("open", "/virtual"), 20000, &result, NULL));
+        setrlimit(RLIMIT_NOFILE, &saved);
+        CHECK(!strcmp(output(result), "errno 5\n"));
+        CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED && sandlock_result_exit_code(result) == 1);
+        sandlock_result_free(result);
+        sandlock_supervisor_free(supervisor);
+        if (round == 0)
+            before = footprint(); /* the policy keeps what it has opened */
+    }
+    CHECK_UNCHANGED(before);
+    sandlock_policy_free(policy);
+}
+
 /* --- threads --- */
 
 /* Runs it in a fork of this process, which passes on whether it has failed. */
@@ -208,19 +248,21 @@ static rlim_t limit_for_one_thread(void)
     return limit;
 }
 
-/* The library starts a warden, a manager, a worker and the program, in an order that is not told. */
+/* The library starts a warden, a manager, a worker and the program, in an order that is not told. Other processes of this user
+ * come and go, and count. */
 static void try_all_thread_limits(void)
 {
-    enum { TASKS = 4, ROUNDS = 10 };
+    enum { TASKS = 4, ROUNDS = 10, MOST_ROUNDS = 200 };
     struct trial trial = new_trial(make_tree());
-    rlim_t one = limit_for_one_thread();
     int more, round, new_policy;
 
     use_policy(&trial);
-    for (round = 0; round < ROUNDS; round++)
+    for (round = 0; round < ROUNDS || ((!trial.failed || !trial.refused) && round < MOST_ROUNDS); round++) {
+        rlim_t one = limit_for_one_thread();
         for (new_policy = 0; new_policy < 2; new_policy++)
             for (more = 0; more <= TASKS + 1; more++)
                 run_limited(&trial, new_policy, RLIMIT_NPROC, one - 1 + (rlim_t)more, EAGAIN);
+    }
     CHECK(trial.failed > 0 && trial.refused > 0);
     remove_tree(trial.tree);
     free_trial(&trial);
@@ -477,6 +519,7 @@ static void threads_that_start_sandboxes_may_come_and_go(void)
 
 static const struct test tests[] = {T(program_leaves_its_mark_where_nobody_looks),
                                     T(supervised_start_without_descriptors_fails_and_leaves_nothing),
+                                    T(host_that_loses_its_descriptors_fails_the_call_and_ends_the_sandbox),
                                     T(supervised_start_without_threads_fails_or_its_calls_are_denied),
                                     T(one_worker_serves_all_calls_if_no_more_can_be_had),
                                     T(supervised_start_without_memory_fails_or_its_calls_are_denied),
