@@ -446,7 +446,7 @@ static void bench_forks(void)
 
     sandlock_policy_allow_path(limited, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
     sandlock_policy_allow_path(unlimited, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
-    if (sandlock_policy_set_limit(unlimited, SANDLOCK_LIMIT_PROCESSES, UINT64_MAX, &error)) {
+    if (sandlock_policy_set_limit(unlimited, SANDLOCK_LIMIT_PROCESSES, SANDLOCK_UNLIMITED, &error)) {
         fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
         exit(1);
     }
