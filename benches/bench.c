@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <sandlock.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -347,7 +349,7 @@ static void figure(const char *name, const char *reference, const char *unit, co
     printf("%-44s %9.2f %-3s %9.2f %-3s %7.3fx ", name, median(ours, count), unit, median(theirs, count), unit, ratio);
     if (most > 0)
         printf("<= %.2fx %s", most, good ? "met" : "MISSED");
-    printf("\n%-44s   against %s, %d pairs\n", "", reference, count);
+    printf("\n%-44s   against %s, %d pair%s\n", "", reference, count, count == 1 ? "" : "s");
     fprintf(json,
             "%s  {\"figure\": \"%s\", \"reference\": \"%s\", \"unit\": \"%s\", \"median\": %.3f, "
             "\"reference_median\": %.3f, \"ratio\": %.4f, \"most\": %.2f, \"met\": %s, \"pairs\": %d}",
@@ -432,6 +434,33 @@ static void bench_calls(void)
     sandlock_policy_free(policy);
 }
 
+/* What the default limit of processes costs a program that makes them. */
+static void bench_forks(void)
+{
+    enum { PAIRS = 25 };
+    const char *const fork_and_wait[] = {probe, "time-fork", "200", NULL};
+    sandlock_policy *limited = make_policy(), *unlimited = make_policy();
+    double ours[PAIRS], theirs[PAIRS], filtered[PAIRS];
+    sandlock_error *error = NULL;
+    int i;
+
+    sandlock_policy_allow_path(limited, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    sandlock_policy_allow_path(unlimited, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    if (sandlock_policy_set_limit(unlimited, SANDLOCK_LIMIT_PROCESSES, SANDLOCK_UNLIMITED, &error)) {
+        fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
+        exit(1);
+    }
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_sandboxed(limited, fork_and_wait);
+        theirs[i] = measure_sandboxed(unlimited, fork_and_wait);
+        filtered[i] = measure_reference(FILTERED, fork_and_wait);
+    }
+    figure("fork, exit, wait in the program", "without the limit of processes", "ns", ours, theirs, PAIRS, 1.15);
+    figure("fork, exit, wait in the program", "under a filter of one instruction", "ns", ours, filtered, PAIRS, 1.15);
+    sandlock_policy_free(limited);
+    sandlock_policy_free(unlimited);
+}
+
 static int32_t answer_seven(sandlock_notification *call, void *unused)
 {
     (void)unused;
@@ -474,10 +503,143 @@ static void bench_supervisor(void)
     sandlock_policy_free(policy);
 }
 
+/* --- many --- */
+
+static void bench_threads(void)
+{
+    enum { PAIRS = 25 };
+    const char *const of_eight[] = {probe, "time-threads", "8", "400", NULL};
+    const char *const of_one[] = {probe, "time-threads", "1", "3200", NULL};
+    sandlock_policy *policy = make_policy();
+    sandlock_supervisor *supervisor = NULL;
+    double ours[PAIRS], theirs[PAIRS];
+    int i;
+
+    sandlock_policy_allow_path(policy, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    sandlock_supervisor_new(NULL, &supervisor, NULL);
+    sandlock_supervisor_add_handler(supervisor, "getppid", answer_seven, NULL, NULL, 0, NULL);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_supervised(policy, supervisor, of_eight);
+        theirs[i] = measure_supervised(policy, supervisor, of_one);
+    }
+    figure("handled getppid, each of 8 threads' calls", "each call of one thread", "ns", ours, theirs, PAIRS, 1.05);
+    sandlock_supervisor_free(supervisor);
+    sandlock_policy_free(policy);
+}
+
+static double resident_kib(void)
+{
+    char line[256];
+    double kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmRSS: %lf", &kib) == 1)
+            break;
+    if (!file || kib == 0)
+        die("/proc/self/status");
+    fclose(file);
+    return kib;
+}
+
+static double open_descriptors(void)
+{
+    double count = 0;
+    DIR *stream = opendir("/proc/self/fd");
+
+    if (!stream)
+        die("/proc/self/fd");
+    while (readdir(stream))
+        count++;
+    closedir(stream);
+    return count;
+}
+
+/* A figure of which there is one, beside what it may be at most. */
+static void bound(const char *name, const char *unit, double found, double most)
+{
+    char reference[32];
+
+    snprintf(reference, sizeof reference, "at most %.0f %s", most, unit);
+    figure(name, reference, unit, &found, &most, 1, 1.0);
+}
+
+/* Starts sandboxes until there are `count` of them, idle, all with one supervisor. Says how long each took. */
+static int start_idle(const sandlock_policy *policy, sandlock_supervisor *supervisor, sandlock_process **processes, int count,
+                      double *took)
+{
+    const char *const idle[] = {probe, "sleep", NULL};
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_error *error = NULL;
+    int i;
+
+    options.stdin_mode = options.stdout_mode = options.stderr_mode = SANDLOCK_STDIO_NULL;
+    for (i = 0; i < count; i++) {
+        double start = now_us();
+        if (sandlock_spawn(policy, supervisor, idle, &options, &processes[i], &error)) {
+            printf("%d idle sandboxes: %d could be started: %s\n", count, i, sandlock_error_message(error));
+            sandlock_error_free(error);
+            break;
+        }
+        took[i] = now_us() - start;
+    }
+    return i;
+}
+
+static void bench_idle(void)
+{
+    enum { SANDBOXES = 1000, SAMPLE = 100 };
+    sandlock_policy *policy = make_policy();
+    sandlock_supervisor *supervisor = NULL;
+    static sandlock_process *processes[SANDBOXES];
+    static double took[SANDBOXES], ended[SANDBOXES];
+    double resident, descriptors;
+    struct rlimit limit;
+    int started, i;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    sandlock_policy_allow_path(policy, directory, SANDLOCK_ACCESS_READ_EXECUTE, NULL);
+    sandlock_supervisor_new(NULL, &supervisor, NULL);
+    sandlock_supervisor_add_handler(supervisor, "getppid", answer_seven, NULL, NULL, 0, NULL);
+    start_supervised(policy, supervisor); /* what all share is there */
+    resident = resident_kib();
+    descriptors = open_descriptors();
+    started = start_idle(policy, supervisor, processes, SANDBOXES, took);
+    resident = resident_kib() - resident;
+    descriptors = open_descriptors() - descriptors;
+    for (i = 0; i < started; i++) {
+        double start = now_us();
+        sandlock_process_free(processes[i]);
+        ended[i] = now_us() - start;
+    }
+    if (started == SANDBOXES) {
+        bound("memory of the host per idle sandbox, of 1000", "KiB", resident / SANDBOXES, 64);
+        bound("its descriptors per idle sandbox, of 1000", "fds", descriptors / SANDBOXES, 6);
+        figure("start of the last of 1000 sandboxes", "of the first", "us", took + SANDBOXES - SAMPLE, took, SAMPLE, 0);
+        figure("end of the first of 1000 sandboxes", "of the last", "us", ended, ended + SANDBOXES - SAMPLE, SAMPLE, 0);
+    } else {
+        /* Fewer are no figure. */
+        fprintf(json, "%s  {\"figure\": \"1000 idle sandboxes\", \"started\": %d, \"met\": false}",
+                printed++ ? ",\n" : "", started);
+        missed++;
+    }
+    sandlock_supervisor_free(supervisor);
+    sandlock_policy_free(policy);
+}
+
+static void bench_scale(void)
+{
+    bench_threads();
+    bench_idle();
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
-} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"supervisor", bench_supervisor}};
+} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
+              {"scale", bench_scale}};
 
 int main(int argc, char **argv)
 {
@@ -492,7 +654,7 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|calls|supervisor]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|calls|forks|supervisor|scale]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

@@ -54,6 +54,14 @@ static int call_open(const char *path)
     return 0;
 }
 
+/* open-full PATH: the same when no descriptor is left. */
+static int call_open_when_full(const char *path)
+{
+    while (dup(0) >= 0)
+        ;
+    return call_open(path);
+}
+
 struct work {
     pthread_t thread;
     long calls, wrong;
@@ -306,6 +314,8 @@ int main(int argc, char **argv)
         return call_getppid(atol(one));
     if (!strcmp(what, "open"))
         return call_open(one);
+    if (!strcmp(what, "open-full"))
+        return call_open_when_full(one);
     if (!strcmp(what, "threads"))
         return call_from_threads(atoi(one), atol(two));
     if (!strcmp(what, "beside"))

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -127,6 +128,16 @@ static void use_memory(size_t length)
         memory[i] = 1;
 }
 
+enum { ROUNDS = 5 };
+
+static double ns_since(const struct timespec *from)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - from->tv_sec) * 1e9 + (double)(now.tv_nsec - from->tv_nsec);
+}
+
 /* Nanoseconds for one call, the smallest of several rounds. */
 static double time_calls(long (*call)(const char *), const char *argument, long count)
 {
@@ -134,14 +145,14 @@ static double time_calls(long (*call)(const char *), const char *argument, long 
     int round;
     long i;
 
-    for (round = 0; round < 5; round++) {
-        struct timespec from, to;
+    for (round = 0; round < ROUNDS; round++) {
+        struct timespec from;
+        double each;
         clock_gettime(CLOCK_MONOTONIC, &from);
         for (i = 0; i < count; i++)
             if (call(argument) < 0)
                 exit(4);
-        clock_gettime(CLOCK_MONOTONIC, &to);
-        double each = ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / (double)count;
+        each = ns_since(&from) / (double)count;
         if (each < best)
             best = each;
     }
@@ -159,6 +170,69 @@ static long call_openat(const char *path)
     int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 
     return fd < 0 ? -1 : close(fd);
+}
+
+static long call_fork(const char *unused)
+{
+    pid_t pid = fork();
+
+    (void)unused;
+    if (pid == 0)
+        _exit(0);
+    return waitpid(pid, NULL, 0) == pid ? 0 : -1;
+}
+
+struct caller {
+    pthread_t thread;
+    pthread_barrier_t *turn;
+    long count;
+};
+
+static void *call_in_rounds(void *argument)
+{
+    struct caller *caller = argument;
+    int round;
+    long i;
+
+    for (round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(caller->turn);
+        for (i = 0; i < caller->count; i++)
+            if (call_getppid(NULL) < 0)
+                exit(4);
+        pthread_barrier_wait(caller->turn);
+    }
+    return NULL;
+}
+
+/* Nanoseconds for one getppid of so many threads at once, all their calls counted; the smallest of several rounds. */
+static double time_threads(int threads, long count)
+{
+    struct caller *callers = calloc((size_t)threads, sizeof *callers);
+    pthread_barrier_t turn;
+    double best = 1e9;
+    int i, round;
+
+    pthread_barrier_init(&turn, NULL, (unsigned)threads + 1);
+    for (i = 0; i < threads; i++) {
+        callers[i].turn = &turn;
+        callers[i].count = count;
+        if (pthread_create(&callers[i].thread, NULL, call_in_rounds, &callers[i]))
+            exit(5);
+    }
+    for (round = 0; round < ROUNDS; round++) {
+        struct timespec from;
+        double each;
+        pthread_barrier_wait(&turn);
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        pthread_barrier_wait(&turn);
+        each = ns_since(&from) / (double)(count * threads);
+        if (each < best)
+            best = each;
+    }
+    for (i = 0; i < threads; i++)
+        pthread_join(callers[i].thread, NULL);
+    free(callers);
+    return best;
 }
 
 int main(int argc, char **argv)
@@ -222,6 +296,10 @@ int main(int argc, char **argv)
         printf("%.2f\n", time_calls(call_getppid, NULL, atol(argv[2])));
     else if (!strcmp(topic, "time-openat"))
         printf("%.2f\n", time_calls(call_openat, argv[3], atol(argv[2])));
+    else if (!strcmp(topic, "time-fork"))
+        printf("%.2f\n", time_calls(call_fork, NULL, atol(argv[2])));
+    else if (!strcmp(topic, "time-threads"))
+        printf("%.2f\n", time_threads(atoi(argv[2]), atol(argv[3])));
     else if (!strcmp(topic, "exit"))
         return atoi(argv[2]);
     else

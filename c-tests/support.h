@@ -181,6 +181,30 @@ static inline const char *errors(const sandlock_result *result)
 
 #define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+/* Runs a program and checks what it prints. */
+static inline void expect_output(sandlock_policy *policy, const char *const *argv, const char *expected_output)
+{
+    sandlock_result *result = run_program(policy, argv);
+
+    if (!CHECK(!strcmp(output(result), expected_output)))
+        printf("# found \"%s\", not \"%s\" (%s)\n", output(result), expected_output, errors(result));
+    sandlock_result_free(result);
+}
+
+static inline sandlock_report *report_of(const sandlock_policy *policy)
+{
+    sandlock_process *process = NULL;
+    sandlock_report *report;
+    sandlock_error *error = NULL;
+
+    if (!CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("true"), NULL, &process, &error)))
+        printf("# %s\n", sandlock_error_message(error));
+    report = sandlock_process_report(process);
+    sandlock_process_free(process);
+    sandlock_error_free(error);
+    return report;
+}
+
 /* --- the machine --- */
 
 /* A new directory for the test's files, removed by remove_tree. */
@@ -271,5 +295,34 @@ static inline double seconds(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
+
+/* Open descriptors, threads and children of this process. */
+struct footprint {
+    int descriptors, threads, children;
+};
+
+static inline struct footprint footprint(void)
+{
+    struct footprint now = {count_entries("fd"), count_entries("task"), has_children()};
+
+    return now;
+}
+
+static inline void check_unchanged(struct footprint before, const char *file, int line)
+{
+    struct footprint after = footprint();
+    double start = seconds();
+
+    /* pthread_join() returns a moment before the kernel takes the thread off its list. */
+    while (after.threads > before.threads && seconds() - start < 2)
+        after = footprint();
+    if (memcmp(&before, &after, sizeof before)) {
+        test_failures++;
+        printf("# %s:%d: left behind: descriptors %d to %d, threads %d to %d, children %d to %d\n", file, line,
+               before.descriptors, after.descriptors, before.threads, after.threads, before.children, after.children);
+    }
+}
+
+#define CHECK_UNCHANGED(before) check_unchanged(before, __FILE__, __LINE__)
 
 #endif

@@ -7,35 +7,6 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
-/* Open descriptors, threads and children of this process. */
-struct footprint {
-    int descriptors, threads, children;
-};
-
-static struct footprint footprint(void)
-{
-    struct footprint now = {count_entries("fd"), count_entries("task"), has_children()};
-
-    return now;
-}
-
-static void check_unchanged(struct footprint before, const char *file, int line)
-{
-    struct footprint after = footprint();
-    double start = seconds();
-
-    /* pthread_join() returns a moment before the kernel takes the thread off its list. */
-    while (after.threads > before.threads && seconds() - start < 2)
-        after = footprint();
-    if (memcmp(&before, &after, sizeof before)) {
-        test_failures++;
-        printf("# %s:%d: left behind: descriptors %d to %d, threads %d to %d, children %d to %d\n", file, line,
-               before.descriptors, after.descriptors, before.threads, after.threads, before.children, after.children);
-    }
-}
-
-#define CHECK_UNCHANGED(before) check_unchanged(before, __FILE__, __LINE__)
-
 static int32_t run_status(const sandlock_policy *policy, const char *const *argv)
 {
     sandlock_result *result = NULL;

@@ -12,7 +12,7 @@ flags="-std=gnu11 -O2 -Wall -Wextra -Werror"
 # shellcheck disable=SC2046,SC2086
 gcc $flags -o "$stage/bench" benches/bench.c $(pkg-config --cflags --libs sandlock) -Wl,-rpath,"$stage/prefix/lib"
 # shellcheck disable=SC2086
-gcc $flags -o "$stage/probe" c-tests/probe.c
+gcc $flags -o "$stage/probe" c-tests/probe.c -lpthread
 
 run=()
 if [ "$(id -u)" -eq 0 ]; then

@@ -20,6 +20,13 @@ check() { # NAME COMMAND...
 }
 section() { echo "== $*"; }
 
+# --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
+everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
+everywhere+=" test_handlers test_pending test_supervisor_load"
+user_tests="$everywhere test_faults test_host test_confine_self test_terminal attack_table static_test_run"
+sanitized_tests="$everywhere test_faults test_host"
+root_tests="$everywhere test_confine_self test_terminal attack_table"
+
 # --- Rust: pure code, layering, header, the child's allocations ---
 section "cargo test"
 rust_status=0
@@ -95,7 +102,7 @@ done
 for source in c-tests/attacks/*.c; do
     build "$bin/attack_$(basename "$source" .c)" "$source" -lrt
 done
-build "$bin/probe" c-tests/probe.c
+build "$bin/probe" c-tests/probe.c -lpthread
 build "$bin/caller" c-tests/caller.c -lpthread
 for example in examples/*.c; do
     # shellcheck disable=SC2086
@@ -118,7 +125,7 @@ check "cmake_finds_the_package" cmake_build
 # Under AddressSanitizer and UndefinedBehaviorSanitizer.
 mkdir "$bin/asan"
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=all"
-for name in test_api test_run test_host test_supervisor test_members; do
+for name in $sanitized_tests; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
 done
@@ -158,7 +165,7 @@ live() { # LABEL COMMAND...
 
 # A few seconds on any machine: the figures are for `make bench`.
 section "live tests as $user"
-for name in test_api test_run test_host test_supervisor test_members test_confine_self test_terminal attack_table static_test_run; do
+for name in $user_tests; do
     if [ "$name" = attack_table ] && [ "$(id -u)" -ne 0 ]; then
         # Making a set-user-ID program for another user takes root.
         live "$name" env SANDLOCK_TEST_EXPECT="$SANDLOCK_TEST_EXPECT" "$bin/$name"
@@ -166,7 +173,7 @@ for name in test_api test_run test_host test_supervisor test_members test_confin
     fi
     live "$name" "${as_user[@]}" "$bin/$name"
 done
-for name in test_api test_run test_host test_supervisor test_members; do
+for name in $sanitized_tests; do
     live "asan $name" "${as_user[@]}" env SANDLOCK_TEST_RUNS=500 SANDLOCK_TEST_SANITIZER=1 \
         ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 "$bin/asan/$name"
 done
@@ -188,7 +195,7 @@ check "valgrind_finds_no_error" valgrind_run
 
 if [ "$(id -u)" -eq 0 ]; then
     section "live tests as root"
-    for name in test_api test_run test_supervisor test_members test_confine_self test_terminal attack_table; do
+    for name in $root_tests; do
         live "root $name" "$bin/$name"
     done
 else
