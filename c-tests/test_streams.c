@@ -112,7 +112,14 @@ static void given_descriptors_become_standard_streams(void)
 }
 
 /* A host that closed its standard streams: the program gets /dev/null, never a file that took the number. */
-static void closed_standard_streams_become_null(void)
+static int32_t pass_on(sandlock_notification *call, void *unused)
+{
+    (void)call;
+    (void)unused;
+    return SANDLOCK_HANDLER_PASS;
+}
+
+static void check_closed_standard_streams(sandlock_supervisor *supervisor)
 {
     sandlock_policy *policy = system_policy();
     int saved[3], i, after;
@@ -125,7 +132,7 @@ static void closed_standard_streams_become_null(void)
         saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 100);
         close(i);
     }
-    status = sandlock_spawn(policy, NULL, ARGV("sh", "-c", "echo lost && exit 9"), NULL, &process, NULL);
+    status = sandlock_spawn(policy, supervisor, ARGV("sh", "-c", "echo lost && exit 9"), NULL, &process, NULL);
     after = fcntl(0, F_GETFD) >= 0 || fcntl(1, F_GETFD) >= 0 || fcntl(2, F_GETFD) >= 0;
     if (status == SANDLOCK_OK)
         status = sandlock_process_wait(process, 20000, &result, NULL);
@@ -139,6 +146,26 @@ static void closed_standard_streams_become_null(void)
     sandlock_result_free(result);
     sandlock_process_free(process);
     sandlock_policy_free(policy);
+}
+
+/* Nor does the library's own listener keep one, whichever calls are handled. */
+static void closed_standard_streams_become_null(void)
+{
+    static const char *const handled[] = {"getppid", "execve", "dup3"};
+    size_t i;
+
+    check_closed_standard_streams(NULL);
+    for (i = 0; i < sizeof handled / sizeof *handled; i++) {
+        sandlock_supervisor *supervisor = NULL;
+        int round;
+
+        CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_new(NULL, &supervisor, NULL));
+        CHECK_STATUS(SANDLOCK_OK,
+                     sandlock_supervisor_add_handler(supervisor, handled[i], pass_on, NULL, NULL, 0, NULL));
+        for (round = 0; round < 20; round++)
+            check_closed_standard_streams(supervisor);
+        sandlock_supervisor_free(supervisor);
+    }
 }
 
 TESTS(T(only_standard_streams_are_inherited), T(named_descriptors_are_passed_even_if_they_overlap),

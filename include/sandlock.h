@@ -517,6 +517,9 @@
 /// changed after. Any thread, concurrently. Free it with sandlock_error_free().
 typedef struct sandlock_error sandlock_error;
 
+/// Something that has happened in a sandbox. An observer is handed it, and it is valid until that returns.
+typedef struct sandlock_event sandlock_event;
+
 /// The processes of a sandbox at some moment. Made by sandlock_process_list(); never changes. Any thread.
 typedef struct sandlock_members sandlock_members;
 
@@ -629,6 +632,10 @@ typedef struct {
     /// Events that observers were not told of, because too many waited.
     uint64_t events_lost;
 } sandlock_stats;
+
+/// An observer: is told of events, one at a time, by one thread of the library, which is not confined and has all signals blocked. The
+/// program does not wait for it. It must not unwind, longjmp or end its thread.
+typedef void (*sandlock_observer_fn)(const sandlock_event *event, void *user_data);
 
 /// How to start a program. Start from SANDLOCK_SPAWN_OPTIONS_INIT or sandlock_spawn_options_init() and set what differs. All
 /// pointers are borrowed for the call.
@@ -1266,6 +1273,67 @@ sandlock_status sandlock_pending_kill(sandlock_pending *pending, sandlock_error 
 /// Frees a pending call. If it was not answered, it is denied with EPERM. NULL is allowed. In a fork of the host it does not
 /// answer. Any thread, when no other uses it any more.
 void sandlock_pending_free(sandlock_pending *pending);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: events
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Has `observer` told of events of the kinds in `mask`, SANDLOCK_EVENT_* or-ed together, in sandboxes that are started with the
+/// supervisor from now on. Events of one sandbox come in order, soon after they have happened. At most 65,536 wait to be told; more
+/// are counted in sandlock_stats and lost.
+///
+/// EXEC, FORK and EXIT have the calls that start, execute and end programs looked at, which takes each some ten microseconds; the
+/// ends of processes take a descriptor of the host's each while they live. A process that has neither executed nor started
+/// anything, nor called exit, is not known, and its end not told. `destroy` as for sandlock_supervisor_add_handler(): after the last
+/// call of the observer, when the supervisor is freed, which tells what still waits.
+///
+/// INVALID_ARGUMENT: NULL, an empty mask, unknown kinds. SYSTEM: the host is out of descriptors or threads. STATE: the supervisor
+/// was made before this process was forked. Any thread.
+sandlock_status sandlock_supervisor_observe(sandlock_supervisor *supervisor,
+                                            uint64_t mask,
+                                            sandlock_observer_fn observer,
+                                            void *user_data,
+                                            sandlock_destroy_fn destroy,
+                                            sandlock_error **error);
+
+/// One of SANDLOCK_EVENT_*; 0 for NULL. The thread that was handed the event, as for all that follow.
+uint64_t sandlock_event_kind(const sandlock_event *event);
+
+/// The thread that made the call, or of EXIT the process that has ended, as the host numbers them; 0 if it cannot be told, or for
+/// NULL. The number may be another's by now.
+int32_t sandlock_event_pid(const sandlock_event *event);
+
+/// When it was noticed: nanoseconds since the epoch (CLOCK_REALTIME); 0 for NULL.
+uint64_t sandlock_event_time_ns(const sandlock_event *event);
+
+/// The number of the system call; -1 if there is none, or for NULL.
+int32_t sandlock_event_syscall(const sandlock_event *event);
+
+/// Its name; "" if there is none, or for NULL. Static: never freed.
+const char *sandlock_event_syscall_name(const sandlock_event *event);
+
+/// The errno that the call fails with; 0 if it does not, or for NULL.
+int32_t sandlock_event_errno(const sandlock_event *event);
+
+/// The path that the call names, as the program said it or, of MISSING, as it was resolved; NULL if there is none. Borrowed from the
+/// event. Of EXEC it is advisory, like the arguments: another thread of the program can change it before the kernel reads it.
+const char *sandlock_event_path(const sandlock_event *event);
+
+/// How many arguments of the executed program there are to be read: of 256 arguments and 32 KiB at most; 0 for NULL.
+size_t sandlock_event_argument_count(const sandlock_event *event);
+
+/// Argument `index`; NULL if there is none. Borrowed from the event, and advisory.
+const char *sandlock_event_argument(const sandlock_event *event, size_t index);
+
+/// The exit code of a process that has exited; -1 otherwise.
+int32_t sandlock_event_exit_code(const sandlock_event *event);
+
+/// The signal that has ended a process; 0 otherwise. An EXIT with neither: somebody else has taken the status, and the kernel does
+/// not know it any more (before Linux 6.15).
+int32_t sandlock_event_signal(const sandlock_event *event);
+
+/// What was decided by which rule, in one line for people; "" if there is nothing to say, or for NULL. Borrowed from the event.
+const char *sandlock_event_text(const sandlock_event *event);
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Functions: starting programs

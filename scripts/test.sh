@@ -22,7 +22,7 @@ section() { echo "== $*"; }
 
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
-everywhere+=" test_handlers test_pending test_supervisor_load"
+everywhere+=" test_metadata test_events test_handlers test_pending test_supervisor_load"
 user_tests="$everywhere test_faults test_host test_confine_self test_terminal attack_table static_test_run"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere test_confine_self test_terminal attack_table"
@@ -104,6 +104,7 @@ for source in c-tests/attacks/*.c; do
 done
 build "$bin/probe" c-tests/probe.c -lpthread
 build "$bin/caller" c-tests/caller.c -lpthread
+build "$bin/metadata_child" c-tests/metadata_child.c -lpthread
 for example in examples/*.c; do
     # shellcheck disable=SC2086
     build "$bin/example_$(basename "$example" .c)" "$example" $libraries
@@ -129,7 +130,7 @@ for name in $sanitized_tests; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
 done
-cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/asan/"
+cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/asan/"
 check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
 
 # --- who runs them ---

@@ -166,6 +166,7 @@ pub enum Progress {
 const NOT_YET: u32 = 0;
 const BEING_MADE: u32 = 1;
 const LISTENING: u32 = 2;
+const TAKEN: u32 = u32::MAX;
 
 /// How far the listener is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +175,8 @@ pub enum Listener {
     NotYet,
     /// It will have been made in a moment, or not.
     BeingMade,
+    /// Its parent has taken it over.
+    Taken,
     /// It has this number, in the table that child and parent share.
     At(i32),
 }
@@ -232,11 +235,26 @@ impl Record {
             .store(number.cast_unsigned().saturating_add(LISTENING), Ordering::Release);
     }
 
+    /// Notes that the listener has been taken over, and tells who waits for it.
+    pub fn note_takeover(&self) {
+        self.listener.store(TAKEN, Ordering::Release);
+        crate::sys::event::wake_all(&self.listener);
+    }
+
+    /// Waits until a listener that has the number of a standard stream has been taken over, and so put elsewhere.
+    pub fn wait_until_stdio_is_free(&self) {
+        while matches!(self.listener(), Listener::At(0..=2)) {
+            let word = self.listener.load(Ordering::Acquire);
+            crate::sys::event::wait_for_change(&self.listener, word, Some(core::time::Duration::from_millis(1)));
+        }
+    }
+
     /// How far the listener is.
     pub fn listener(&self) -> Listener {
         match self.listener.load(Ordering::Acquire) {
             NOT_YET => Listener::NotYet,
             BEING_MADE => Listener::BeingMade,
+            TAKEN => Listener::Taken,
             at => Listener::At(at.saturating_sub(LISTENING).cast_signed()),
         }
     }

@@ -16,6 +16,7 @@ fn generate() -> String {
         "supervisor",
         "notification",
         "pending",
+        "event",
         "spawn",
         "process",
         "members",

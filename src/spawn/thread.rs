@@ -56,9 +56,10 @@ impl Waiting {
         if self.mailbox.put(Letter::Job(Box::new(job))) {
             // Not the answer, which comes when the child exists: the kernel wakes this thread when the program starts.
             arena.record().wait_until_left();
-            if let Some(shared) = to_be_told {
+            match to_be_told {
                 // The kernel wakes one thread only.
-                shared.wake();
+                Some(shared) => shared.wake(),
+                None => arena.record().wait_until_stdio_is_free(),
             }
         }
         match (self.mailbox.take_answer(), self.handle.take()) {

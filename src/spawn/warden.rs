@@ -275,6 +275,7 @@ impl<'a> Attendance<'a> {
             let left = record.has_left();
             match record.listener() {
                 Listener::At(number) => return self.take_over(number),
+                Listener::Taken => return,
                 _ if left => return,
                 Listener::NotYet => wait_for_change(record.listener_word(), 0, Some(LOOK_AGAIN)),
                 Listener::BeingMade => wait_for_change(record.listener_word(), 1, Some(NAP)),
@@ -288,7 +289,7 @@ impl<'a> Attendance<'a> {
             match self.arena.record().listener() {
                 Listener::At(number) => self.take_over(number),
                 // The child has failed before.
-                Listener::NotYet | Listener::BeingMade => self.supervision = None,
+                Listener::NotYet | Listener::BeingMade | Listener::Taken => self.supervision = None,
             }
         }
     }
@@ -299,7 +300,8 @@ impl<'a> Attendance<'a> {
             return;
         };
         // A failure is a full table in a host that has closed its standard streams; then the number stays.
-        let number = sys::fd::above_stdio(number).unwrap_or(number);
+        let number = sys::fd::raise(number).unwrap_or(number);
+        self.arena.record().note_takeover();
         // SAFETY: the child made it for its parent, and in this table nobody else has it.
         let listener = unsafe { OwnedFd::from_raw_fd(number) };
         let arena = Arc::clone(&self.arena);
