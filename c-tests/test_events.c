@@ -225,6 +225,172 @@ static void events_that_nobody_takes_do_not_pile_up(void)
     sandlock_supervisor_free(supervisor);
 }
 
+/* --- trace --- */
+
+/* Runs a program under a trace; what is suggested is the caller's to free. */
+static struct log *trace(const sandlock_policy *policy, const char *const *argv, sandlock_suggestions **suggestions,
+                         sandlock_result **result)
+{
+    sandlock_supervisor *supervisor = new_supervisor();
+    struct log *log = new_log();
+    sandlock_error *error = NULL;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_observe(supervisor, SANDLOCK_EVENT_MISSING, keep, log, NULL, NULL));
+    if (sandlock_run(policy, supervisor, argv, 30000, result, &error)) {
+        printf("# %s\n", sandlock_error_message(error));
+        test_failures++;
+    }
+    CHECK_STATUS(SANDLOCK_OK, sandlock_trace_suggest(supervisor, suggestions, NULL));
+    sandlock_supervisor_free(supervisor);
+    return log;
+}
+
+static void trace_says_which_rule_is_missing(void)
+{
+    sandlock_policy *policy = system_policy();
+    sandlock_suggestions *suggestions = NULL;
+    sandlock_result *result = NULL;
+    const struct kept *event;
+    struct log *log;
+
+    log = trace(policy, ARGV("cat", "/etc/hostname"), &suggestions, &result);
+    event = find(log, SANDLOCK_EVENT_MISSING, "/etc/hostname");
+    if (CHECK(event != NULL)) {
+        CHECK(!strcmp(event->text, "openat /etc/hostname for read: no path rule; "
+                                   "allow_path(\"/etc/hostname\", READ) would permit it"));
+        CHECK(event->errno_value == EACCES && !strcmp(event->name, "openat"));
+    }
+    /* The kernel has refused it all the same. */
+    CHECK(sandlock_result_exit_code(result) == 1);
+    CHECK_CONTAINS(errors(result), "Permission denied");
+    CHECK_CONTAINS(sandlock_suggestions_text(suggestions),
+                   "sandlock_policy_allow_path(policy, \"/etc/hostname\", SANDLOCK_ACCESS_READ, &error);\n");
+    sandlock_suggestions_free(suggestions);
+    sandlock_result_free(result);
+    free(log);
+    sandlock_policy_free(policy);
+}
+
+static void trace_of_a_program_that_lacks_nothing_is_empty(void)
+{
+    sandlock_policy *policy = system_policy();
+    sandlock_suggestions *suggestions = NULL;
+    sandlock_result *result = NULL;
+    struct log *log;
+    size_t i;
+
+    allow(policy, "/etc/ld.so.cache", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_OPTIONAL);
+    log = trace(policy, ARGV(program("probe"), "arguments", "x"), &suggestions, &result);
+    CHECK(!strcmp(output(result), "[x]"));
+    CHECK(log->count == 0 && sandlock_suggestions_count(suggestions) == 0);
+    for (i = 0; i < log->count; i++)
+        printf("# %s\n", log->events[i].text);
+    CHECK(!strcmp(sandlock_suggestions_text(suggestions), ""));
+    sandlock_suggestions_free(suggestions);
+    sandlock_result_free(result);
+    free(log);
+    sandlock_policy_free(policy);
+}
+
+/* Whatever is refused without a trace is refused with it, and told. */
+static void traced_program_is_refused_what_it_is_otherwise(void)
+{
+    static const struct {
+        const char *program, *arguments[3], *told;
+    } attacks[] = {
+        {"attack_files", {"read", "%"}, "for read"},
+        {"attack_files", {"write", "%"}, "for write"},
+        {"attack_files", {"creat", "%new"}, "for write"},
+        {"attack_files", {"openat2", "%"}, "openat2"},
+        {"attack_files", {"truncate", "%"}, "truncate"},
+        {"attack_files", {"remove", "%"}, "unlink"},
+        {"attack_files", {"rename", "%", "%2"}, "rename"},
+        {"attack_files", {"execute", "%"}, "for execute"},
+        {"attack_sockets", {"udp", "9"}, "socket: refused by the filter; allow_syscall(\"socket\")"},
+        {"attack_sockets", {"tcp-connect", "9"}, "connect 127.0.0.1:9: TCP is refused"},
+        {"attack_system", {"unshare-user"}, "unshare: refused by the filter"},
+        {"attack_system", {"mount"}, "mount"},
+        {"attack_system", {"personality"}, "personality"},
+    };
+    const char *tree = make_tree();
+    sandlock_policy *policy = system_policy();
+    char path[PATH_MAX + 8], other[PATH_MAX + 8];
+    size_t i;
+    int j;
+
+    for (i = 0; i < sizeof attacks / sizeof *attacks; i++) {
+        sandlock_suggestions *suggestions = NULL;
+        sandlock_result *result = NULL;
+        const char *argv[5] = {program(attacks[i].program)};
+        struct log *log;
+
+        write_text(in_tree(tree, "file"), "x");
+        snprintf(other, sizeof other, "%s2", in_tree(tree, "file"));
+        for (j = 0; j < 3 && attacks[i].arguments[j]; j++) {
+            argv[j + 1] = attacks[i].arguments[j];
+            if (argv[j + 1][0] == '%') {
+                snprintf(path, sizeof path, "%s%s", in_tree(tree, "file"), argv[j + 1] + 1);
+                argv[j + 1] = argv[j + 1][1] == '2' ? other : path;
+                if (argv[j + 1] == other)
+                    snprintf(path, sizeof path, "%s", in_tree(tree, "file"));
+            }
+        }
+        log = trace(policy, argv, &suggestions, &result);
+        if (!CHECK(sandlock_result_exit_code(result) == 1 && find(log, SANDLOCK_EVENT_MISSING, attacks[i].told))) {
+            printf("# %s %s: exit %d %s\n", attacks[i].program, argv[1], sandlock_result_exit_code(result), output(result));
+            for (j = 0; j < (int)log->count; j++)
+                printf("#   %s\n", log->events[j].text);
+        }
+        sandlock_suggestions_free(suggestions);
+        sandlock_result_free(result);
+        free(log);
+    }
+    sandlock_policy_free(policy);
+    remove_tree(tree);
+}
+
+/* What is suggested is what it takes: applied, the program does its work. Only what these scripts need is ever suggested. */
+static void suggestions_make_a_program_run(void)
+{
+    const char *tree = make_tree();
+    sandlock_policy *policy = system_policy();
+    sandlock_suggestions *suggestions = NULL;
+    sandlock_result *result = NULL;
+    char script[PATH_MAX * 2], line[PATH_MAX], *end;
+    const char *text, *from;
+    int round, code = -1;
+
+    allow(policy, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
+    write_text(in_tree(tree, "input"), "hello\n");
+    mkdir(in_tree(tree, "out"), 0777);
+    snprintf(script, sizeof script, "cat %s > %s/copy && cat %s/copy", in_tree(tree, "input"), in_tree(tree, "out"),
+             in_tree(tree, "out"));
+    for (round = 0; round < 6 && code != 0; round++) {
+        free(trace(policy, ARGV("/bin/sh", "-c", script), &suggestions, &result));
+        code = sandlock_result_exit_code(result);
+        if (code == 0)
+            CHECK(!strcmp(output(result), "hello\n"));
+        text = sandlock_suggestions_text(suggestions);
+        while ((from = strstr(text, "allow_path(policy, \""))) {
+            snprintf(line, sizeof line, "%s", from + 20);
+            end = strchr(line, '"');
+            *end = 0;
+            end = strchr(end + 1, '\n');
+            *end = 0;
+            allow(policy, line,
+                  (strstr(line + strlen(line) + 1, "READ") ? SANDLOCK_ACCESS_READ : 0) |
+                      (strstr(line + strlen(line) + 1, "WRITE") ? SANDLOCK_ACCESS_WRITE : 0) |
+                      (strstr(line + strlen(line) + 1, "EXECUTE") ? SANDLOCK_ACCESS_EXECUTE : 0));
+            text = strchr(from, '\n');
+        }
+        sandlock_suggestions_free(suggestions);
+        sandlock_result_free(result);
+    }
+    CHECK(code == 0);
+    sandlock_policy_free(policy);
+    remove_tree(tree);
+}
+
 static void wrong_arguments_are_refused_and_nothing_is_known_of_null(void)
 {
     sandlock_supervisor *supervisor = new_supervisor();
@@ -244,10 +410,16 @@ static void wrong_arguments_are_refused_and_nothing_is_known_of_null(void)
     CHECK(sandlock_event_argument_count(NULL) == 0 && sandlock_event_argument(NULL, 0) == NULL);
     CHECK(sandlock_event_exit_code(NULL) == -1 && sandlock_event_signal(NULL) == 0);
     CHECK(!strcmp(sandlock_event_text(NULL), ""));
+    CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_trace_suggest(supervisor, NULL, NULL));
+    CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_trace_suggest(NULL, NULL, NULL));
+    CHECK(sandlock_suggestions_count(NULL) == 0 && !strcmp(sandlock_suggestions_text(NULL), ""));
+    sandlock_suggestions_free(NULL);
     sandlock_supervisor_free(supervisor);
     free(log);
 }
 
 TESTS(T(programs_processes_and_their_ends_are_told_in_order), T(only_what_was_asked_for_is_told),
       T(limit_that_was_hit_is_told), T(denied_change_of_metadata_is_told), T(handler_that_fails_is_told),
+      T(trace_says_which_rule_is_missing), T(trace_of_a_program_that_lacks_nothing_is_empty),
+      T(traced_program_is_refused_what_it_is_otherwise), T(suggestions_make_a_program_run),
       T(events_that_nobody_takes_do_not_pile_up), T(wrong_arguments_are_refused_and_nothing_is_known_of_null))

@@ -547,6 +547,9 @@ typedef struct sandlock_report sandlock_report;
 /// concurrently. Free it with sandlock_result_free().
 typedef struct sandlock_result sandlock_result;
 
+/// What traced programs lacked. Made by sandlock_trace_suggest(), freed with sandlock_suggestions_free(). Never changes; any thread.
+typedef struct sandlock_suggestions sandlock_suggestions;
+
 /// Who answers the system calls of programs: handlers, and a queue. Made by sandlock_supervisor_new(), given to sandlock_spawn()
 /// or sandlock_run(). Any thread, concurrently, but for sandlock_supervisor_free().
 typedef struct sandlock_supervisor sandlock_supervisor;
@@ -1334,6 +1337,32 @@ int32_t sandlock_event_signal(const sandlock_event *event);
 
 /// What was decided by which rule, in one line for people; "" if there is nothing to say, or for NULL. Borrowed from the event.
 const char *sandlock_event_text(const sandlock_event *event);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: suggestions
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// To learn what a program needs, run it under a policy that is too strict, with an observer of SANDLOCK_EVENT_MISSING, and ask for
+/// suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
+/// what it wants next. What a hostile program wants is suggested like everything else: read before you allow.
+///
+/// Gathers what the programs that were traced under `supervisor` have lacked so far, as policy calls in C. On success the caller owns `*out`.
+///
+/// INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.
+sandlock_status sandlock_trace_suggest(const sandlock_supervisor *supervisor,
+                                       sandlock_suggestions **out,
+                                       sandlock_error **error);
+
+/// How many calls are suggested; 0 for NULL. Any thread.
+size_t sandlock_suggestions_count(const sandlock_suggestions *suggestions);
+
+/// The calls, one to a line, ready to be pasted where `policy` and `error` are: path rules in the order of their paths, then system
+/// calls, then the network. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
+/// are none, or for NULL. Borrowed: valid until they are freed. Any thread.
+const char *sandlock_suggestions_text(const sandlock_suggestions *suggestions);
+
+/// Frees suggestions, and their text. NULL is allowed. Any thread, when no other uses them any more.
+void sandlock_suggestions_free(sandlock_suggestions *suggestions);
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Functions: starting programs

@@ -13,16 +13,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::compile::arch::Arch;
+use crate::compile::filter::{Action, CallData};
 use crate::compile::traps::Selector;
 use crate::compile::{self, Serving};
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::feature::Feature;
 use crate::policy::Policy;
 use crate::policy::syscalls::{SyscallRule, Verdict};
 use crate::probe::{Capabilities, Privileges};
 use crate::process::{Outcome, Process};
 use crate::service;
 use crate::spawn::{self, Prepared};
-use crate::supervisor::{Link, Look, Service, Services, Supervisor};
+use crate::supervisor::{Link, Look, Service, Services, Supervisor, kind};
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 
@@ -127,8 +129,12 @@ impl Sandbox {
                 lenient: look.lenient,
             })
             .collect();
-        let asked = !selectors.is_empty();
-        let request = for_program(selectors);
+        let traced = supervisor.is_some_and(|supervisor| supervisor.observed() & kind::MISSING != 0);
+        let asked = traced || !selectors.is_empty();
+        let request = compile::Request {
+            traced,
+            ..for_program(selectors)
+        };
         let policy = spawn::Source {
             guess: self.last_prepared(),
             prepare: &|| self.prepare(&request),
@@ -201,7 +207,11 @@ fn for_program(selectors: Vec<Selector>) -> compile::Request {
     } else {
         Serving::Possible
     };
-    compile::Request { selectors, serving }
+    compile::Request {
+        selectors,
+        serving,
+        traced: false,
+    }
 }
 
 thread_local! {
@@ -214,13 +224,36 @@ fn services(prepared: &Prepared) -> Services {
     let run = service::Run {
         policy: &prepared.policy,
         grants: &prepared.grants,
+        restricts_files: prepared.compiled.decisions.uses(Feature::Files),
+        restricts_network: prepared.compiled.decisions.uses(Feature::Network),
         name: |number| Arch::NATIVE.name(number),
+        decide: decide(prepared),
     };
     let traps = &prepared.compiled.traps.services;
     traps
         .iter()
         .map(|(feature, numbers)| (service::for_feature(*feature, &run), numbers.clone()))
         .collect()
+}
+
+/// What the filter says of a call that it leaves to the library.
+fn decide(prepared: &Prepared) -> service::Decide {
+    let traced = prepared.compiled.traced.clone();
+    Arc::new(move |received| {
+        let spec = traced.as_ref()?;
+        let call = CallData {
+            number: u32::try_from(received.number).ok()?,
+            arch: received.arch,
+            instruction_pointer: received.instruction_pointer,
+            arguments: received.arguments,
+        };
+        match spec.decide(&call) {
+            Action::Allow | Action::Notify => None,
+            Action::Errno(errno) => Some(errno),
+            // It would not have come so far.
+            Action::Kill => Some(1),
+        }
+    })
 }
 
 /// Checks that `selector` is a system call of some architecture or a `@group`.
@@ -252,7 +285,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_calls_that_are_trapped_are_those_that_are_served() {
+    fn calls_that_are_trapped_are_those_that_are_served() {
         assert_eq!(compile::defaults::METADATA, service::metadata::CALLS);
+        let traced: Vec<_> = service::trace::calls().collect();
+        assert_eq!(compile::traps::GOVERNED, traced);
     }
 }

@@ -17,6 +17,7 @@ fn generate() -> String {
         "notification",
         "pending",
         "event",
+        "trace",
         "spawn",
         "process",
         "members",

@@ -27,4 +27,5 @@ mod result;
 mod spawn;
 mod structs;
 mod supervisor;
+mod trace;
 mod version;

@@ -60,7 +60,7 @@ fn decide(
     problems: &mut Vec<Error>,
 ) -> Row {
     let requested = policy.strictness(feature);
-    let asked = policy.asks_for(feature) || (feature == Feature::Supervisor && !request.selectors.is_empty());
+    let asked = policy.asks_for(feature) || (feature == Feature::Supervisor && (request.traced || !request.selectors.is_empty()));
     let mut row = Row {
         feature,
         requested,

@@ -18,6 +18,8 @@ mod table_riscv64;
 mod table_x86_64;
 pub mod traps;
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::feature::Feature;
 use crate::policy::{Limit, Policy};
@@ -54,6 +56,8 @@ pub struct Request {
     pub selectors: Vec<Selector>,
     /// Whether the library can serve calls itself.
     pub serving: Serving,
+    /// Calls that may be refused are put before the library, which tells of them and refuses what the filter would.
+    pub traced: bool,
 }
 
 /// Whether there can be a listener, so that the library can serve calls itself.
@@ -87,6 +91,8 @@ pub struct Compiled {
     pub listener_flags: libc::c_ulong,
     /// Which calls those are.
     pub traps: Traps,
+    /// What the filter would say, where it leaves refused calls to the library.
+    pub traced: Option<Arc<FilterSpec>>,
     /// Resource limits, in the order in which they are set.
     pub limits: Vec<ResourceLimit>,
 }
@@ -117,7 +123,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
     let starts = uses(Feature::Processes).then(|| policy.thread_limit().is_some());
     // The rules are checked even if the filter is not used: a mistake in them is a mistake on every kernel.
     let filters = syscalls::filter(&policy.syscalls, gaps, Arch::NATIVE)
-        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), starts, &request.selectors))
+        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), starts, request))
         .unwrap_or_else(|found| {
             problems.extend(found);
             Filters::default()
@@ -136,6 +142,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
                 0
             },
             traps: filters.traps,
+            traced: filters.traced,
             limits,
         })
     } else {
@@ -148,12 +155,13 @@ struct Filters {
     filter: Option<Vec<Instruction>>,
     listening: Option<Vec<Instruction>>,
     traps: Traps,
+    traced: Option<Arc<FilterSpec>>,
 }
 
 impl Filters {
     /// Assembles `spec`, if it is used, and what else is trapped: calls that start processes (and threads, if true), and what
-    /// `selectors` name.
-    fn new(spec: &FilterSpec, used: bool, starts: Option<bool>, selectors: &[Selector]) -> Result<Self, Vec<Error>> {
+    /// the request names.
+    fn new(spec: &FilterSpec, used: bool, starts: Option<bool>, request: &Request) -> Result<Self, Vec<Error>> {
         let assemble = |spec: &FilterSpec| spec.compile().map_err(|error| vec![syscalls::assembly_error(error)]);
         let mut base = if used {
             spec.clone()
@@ -163,7 +171,12 @@ impl Filters {
         if let Some(threads) = starts {
             traps::trap_starts(&mut base, threads);
         }
-        let traps = Traps::new(selectors, &base)?;
+        let mut traps = Traps::new(&request.selectors, &base)?;
+        let traced = request.traced.then(|| {
+            let untraced = Arc::new(base.clone());
+            traps.trace(&mut base);
+            untraced
+        });
         let (filter, listening) = match traps.listening(&base) {
             Listening::None => (Some(assemble(spec)?).filter(|_| used), None),
             Listening::InFilter(spec) => (None, Some(assemble(&spec)?)),
@@ -175,6 +188,7 @@ impl Filters {
             filter,
             listening,
             traps,
+            traced,
         })
     }
 }

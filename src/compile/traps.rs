@@ -156,6 +156,35 @@ impl Traps {
         }
     }
 
+    /// Has what may be refused trapped too: what Landlock may refuse, and what `spec` does, which is then refused by the library. What
+    /// answers ENOSYS has programs do without, and is not worth telling.
+    pub fn trace(&mut self, spec: &mut FilterSpec) {
+        const ABSENT: Action = Action::fail(libc::ENOSYS);
+        let refuses = |action: Action| matches!(action, Action::Errno(_)) && action != ABSENT;
+        let otherwise = spec.otherwise;
+        let by_default = spec.arch.numbers().filter(|_| refuses(otherwise));
+        let governed = GOVERNED.iter().filter_map(|name| spec.arch.number(name));
+        for number in by_default.chain(governed.clone()) {
+            spec.rules.entry(number).or_insert_with(|| Rule::always(otherwise));
+        }
+        let governed: Vec<u32> = governed.collect();
+        let mut traced = Vec::new();
+        for (&number, rule) in &mut spec.rules {
+            let governed = governed.contains(&number);
+            let before = rule.clone();
+            each_action(rule, |action| {
+                if refuses(*action) || (governed && *action == Action::Allow) {
+                    *action = Action::Notify;
+                }
+            });
+            if *rule != before {
+                traced.push(number);
+            }
+        }
+        // First: what others see is not refused.
+        self.services.insert(0, (Feature::Syscalls, traced));
+    }
+
     /// The filter that traps them.
     pub fn listening(&self, spec: &FilterSpec) -> Listening {
         let mut trapping = spec.clone();
@@ -204,9 +233,41 @@ impl Traps {
         const OTHERS: &[&str] = &["seccomp", "close", "futex", "execveat"];
         let names = SET_UP.iter().map(|(name, _)| *name).chain(OTHERS.iter().copied());
         let numbers: Vec<u32> = names.filter_map(|name| Arch::NATIVE.number(name)).collect();
-        self.selected.iter().flatten().any(|number| numbers.contains(number))
+        let traced = self
+            .services
+            .iter()
+            .filter(|(feature, _)| *feature == Feature::Syscalls);
+        let trapped = self.selected.iter().chain(traced.map(|(_, numbers)| numbers));
+        trapped.flatten().any(|number| numbers.contains(number))
     }
 }
+
+/// Calls that Landlock may refuse: by path, and by port.
+pub const GOVERNED: &[&str] = &[
+    "open",
+    "openat",
+    "openat2",
+    "creat",
+    "execve",
+    "execveat",
+    "truncate",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "unlink",
+    "unlinkat",
+    "symlink",
+    "symlinkat",
+    "mknod",
+    "mknodat",
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "connect",
+    "bind",
+];
 
 /// True if it puts anything before a listener.
 fn traps(rule: &Rule) -> bool {

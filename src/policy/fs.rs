@@ -31,6 +31,28 @@ impl Access {
         Ok(Self(bits))
     }
 
+    /// The access that these bits stand for, which are known.
+    pub(crate) const fn of(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// As bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// What it grants, in the words of the C API.
+    pub fn words(self) -> Vec<&'static str> {
+        [
+            (self.reads(), "READ"),
+            (self.writes(), "WRITE"),
+            (self.executes(), "EXECUTE"),
+        ]
+        .into_iter()
+        .filter_map(|(granted, word)| granted.then_some(word))
+        .collect()
+    }
+
     /// True if it grants READ.
     pub fn reads(self) -> bool {
         self.0 & Self::READ != 0

@@ -5,6 +5,7 @@ mod guard;
 pub(crate) mod metadata;
 pub(crate) mod observe;
 mod processes;
+pub(crate) mod trace;
 
 use std::sync::Arc;
 
@@ -12,21 +13,32 @@ use crate::feature::Feature;
 use crate::policy::{Access, Policy};
 use crate::supervisor::{Reply, Service};
 use crate::sys::fd::FileId;
+use crate::sys::notify::Received;
 
 /// What services need to know of a run.
 pub(crate) struct Run<'a> {
     pub(crate) policy: &'a Policy,
     /// The files that path rules lead to, with what they grant.
     pub(crate) grants: &'a [(FileId, Access)],
+    /// Path rules decide about files.
+    pub(crate) restricts_files: bool,
+    /// TCP is refused.
+    pub(crate) restricts_network: bool,
     /// The names of system calls, by number.
     pub(crate) name: fn(u32) -> Option<&'static str>,
+    /// What the filter would say of a call that it leaves to the library so that it is told.
+    pub(crate) decide: Decide,
 }
+
+/// The errno that a call is refused with; None: it is not.
+pub(crate) type Decide = Arc<dyn Fn(&Received) -> Option<u16> + Send + Sync>;
 
 /// The service that enforces `feature`.
 pub(crate) fn for_feature(feature: Feature, run: &Run<'_>) -> Arc<dyn Service> {
     match feature {
         Feature::Processes => Arc::new(processes::Processes::new(run.policy)),
         Feature::FilesMetadata => Arc::new(guard::MetadataGuard::new(run)),
+        Feature::Syscalls => Arc::new(trace::Trace::new(run)),
         // Nothing else is trapped for the library's sake. If it were, it would not run unserved.
         _ => Arc::new(Refusal),
     }

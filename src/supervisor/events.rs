@@ -66,6 +66,51 @@ pub struct Event {
     pub signal: Option<i32>,
     /// What was decided by which rule, in words.
     pub text: String,
+    /// What would have permitted it.
+    pub suggestion: Option<Suggestion>,
+}
+
+/// Something that a policy lacks for what a traced program does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suggestion {
+    /// A path rule, with bits of `Access`.
+    Path(CString, u64),
+    /// A system call by name.
+    Syscall(String),
+    /// Not to restrict the network.
+    Network,
+}
+
+/// What the policies lack for all that traced programs have done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suggestions {
+    /// Path rules, with bits of `Access`.
+    pub paths: BTreeMap<CString, u64>,
+    /// System calls.
+    pub syscalls: BTreeSet<String>,
+    /// TCP.
+    pub network: bool,
+}
+
+/// Most path rules. A program can name any number of paths.
+const MOST_SUGGESTIONS: usize = 10_000;
+
+impl Suggestions {
+    fn add(&mut self, suggestion: &Suggestion) {
+        match suggestion {
+            Suggestion::Path(path, access) => {
+                if let Some(known) = self.paths.get_mut(path) {
+                    *known |= access;
+                } else if self.paths.len() < MOST_SUGGESTIONS {
+                    self.paths.insert(path.clone(), *access);
+                }
+            }
+            Suggestion::Syscall(name) => {
+                self.syscalls.insert(name.clone());
+            }
+            Suggestion::Network => self.network = true,
+        }
+    }
 }
 
 impl Event {
@@ -81,6 +126,7 @@ impl Event {
             exit_code: None,
             signal: None,
             text: String::new(),
+            suggestion: None,
         }
     }
 }
@@ -119,6 +165,7 @@ struct State {
     teller: Option<JoinHandle<()>>,
     closed: bool,
     lost: u64,
+    suggestions: Suggestions,
 }
 
 /// The events of a supervisor's sandboxes on their way to its observers.
@@ -159,8 +206,16 @@ impl Events {
         self.state.lock().lost
     }
 
+    /// What policies lack, as far as it was seen.
+    pub(super) fn suggestions(&self) -> Suggestions {
+        self.state.lock().suggestions.clone()
+    }
+
     /// Has whoever wants to know told of `event`.
     pub(super) fn emit(&self, event: Event) {
+        if let Some(suggestion) = &event.suggestion {
+            self.state.lock().suggestions.add(suggestion);
+        }
         self.put(|state| {
             let wanted = state.observers.iter().any(|(mask, _)| mask & event.kind != 0);
             wanted.then(|| Item::Event(Box::new(event)))

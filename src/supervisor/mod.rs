@@ -34,7 +34,7 @@ pub use crate::process::Stats;
 pub(crate) use answer::Reply;
 pub(crate) use call::Call;
 pub(crate) use events::Known;
-pub use events::{Event, Observer, kind};
+pub use events::{Event, Observer, Suggestion, Suggestions, kind};
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
 pub(crate) use session::{Link, Session};
@@ -236,6 +236,11 @@ impl Supervisor {
     /// [`kind::MISSING`] they are traced: all calls that the policy may refuse are looked at.
     pub fn observe(&self, mask: u64, observer: Arc<dyn Observer>) -> Result<()> {
         self.core.events.add(mask, observer)
+    }
+
+    /// What policies lack for what traced programs have done so far.
+    pub fn suggestions(&self) -> Suggestions {
+        self.core.events.suggestions()
     }
 
     /// Sets who is told of what goes wrong.

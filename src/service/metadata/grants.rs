@@ -39,10 +39,15 @@ impl Grants {
         let status = &found.status;
         // A device is the machine's: WRITE on /dev/null must not mean its mode, not even for a sandbox of its owner.
         let device = status.is(libc::S_IFCHR) || status.is(libc::S_IFBLK);
-        if !device && (self.files.contains(&status.id) || self.is_in_granted_place(found)?) {
+        if !device && self.cover(found)? {
             return Ok(());
         }
         Err(Errno(libc::EACCES))
+    }
+
+    /// True if a rule is for `found`, or for a directory above it.
+    pub(super) fn cover(&self, found: &Found) -> Result<bool, Errno> {
+        Ok(self.files.contains(&found.status.id) || self.is_in_granted_place(found)?)
     }
 
     fn is_in_granted_place(&self, found: &Found) -> Result<bool, Errno> {

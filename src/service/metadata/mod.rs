@@ -28,12 +28,13 @@ mod place_tests;
 #[cfg(test)]
 mod race_tests;
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use crate::sys::credentials::{self, Effective};
 use crate::sys::{self, Errno};
 
 pub(crate) use grants::Grants;
+pub(super) use resolve::Found;
 
 /// Names of the system calls that [`carry_out`] knows. Not every architecture has them all.
 #[cfg(test)]
@@ -90,6 +91,37 @@ pub(crate) fn carry_out(name: &str, arguments: [u64; 6], caller: &dyn Caller, gr
         perform::perform(&request.change, &found, caller)
     })??;
     Ok(0)
+}
+
+/// Goes to the file that `path` names for `caller`, from its descriptor `from` or its working directory (AT_FDCWD).
+pub(super) fn locate(caller: &dyn Caller, from: i32, path: &[u8], follow: bool) -> Result<Found, Errno> {
+    if path.is_empty() {
+        return Err(Errno(libc::EINVAL));
+    }
+    without_privileges(|| {
+        let process = process::Process::of(caller)?;
+        let target = request::Target::Path {
+            from,
+            path: path.to_vec(),
+            follow,
+        };
+        resolve::find(&process, &target)
+    })?
+}
+
+impl Found {
+    /// True if a rule of `grants` is for it, or for a directory above it.
+    pub(super) fn is_granted(&self, grants: &Grants) -> Result<bool, Errno> {
+        grants.cover(self)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> Option<std::ffi::CString> {
+        let mut text = vec![0; 4096];
+        let length = sys::metadata::read_link(libc::AT_FDCWD, &path_to(self.file.as_fd()).ok()?, &mut text).ok()?;
+        text.truncate(length);
+        std::ffi::CString::new(text).ok()
+    }
 }
 
 /// Runs `work` with none of the calling thread's capabilities in effect. Other threads keep theirs.

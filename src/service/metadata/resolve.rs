@@ -21,7 +21,7 @@ const TEXT_MAX: usize = 4096;
 const PROC_ROOT: u64 = 1;
 
 /// A file, open with O_PATH.
-pub(super) struct Found {
+pub(in crate::service) struct Found {
     pub(super) file: OwnedFd,
     pub(super) status: Status,
     /// The directory in which it was found by its name. None if it was found otherwise.

@@ -1,0 +1,285 @@
+//! Trace: says of each call that the policy is about to refuse which rule would permit it.
+//!
+//! What the filter refuses is refused here instead, after it was told. What Landlock refuses the kernel still refuses: here it is
+//! found out beforehand what the call wants of which file, and whether a path rule grants that. A program can have another
+//! thread change the path in between; then it was told of another file, and nothing else.
+
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::policy::Access;
+use crate::supervisor::{Call, Event, Reply, Served, Service, Suggestion, kind};
+use crate::sys::Errno;
+
+use super::metadata::{self, Grants};
+use super::{Decide, Run};
+
+const PATH_MAX: usize = 4096;
+
+/// Where the arguments of a call name a file.
+#[derive(Clone, Copy)]
+struct Named {
+    /// Index of the directory descriptor that the path is relative to.
+    from: Option<usize>,
+    /// Index of the path.
+    path: usize,
+    want: Want,
+}
+
+/// What a call wants of a file.
+#[derive(Clone, Copy)]
+enum Want {
+    /// What the open(2) flags in this argument say.
+    Open(usize),
+    /// What the flags in `struct open_how` say, which this argument points to.
+    OpenHow(usize),
+    /// To execute it.
+    Execute,
+    /// To change what is in it.
+    Change,
+    /// To change which names its directory has.
+    Entry,
+}
+
+const fn at(path: usize, want: Want) -> Named {
+    Named { from: None, path, want }
+}
+
+const fn from(from: usize, path: usize, want: Want) -> Named {
+    Named {
+        from: Some(from),
+        path,
+        want,
+    }
+}
+
+/// Calls that Landlock governs by path.
+const CALLS: &[(&str, &[Named])] = &[
+    ("open", &[at(0, Want::Open(1))]),
+    ("openat", &[from(0, 1, Want::Open(2))]),
+    ("openat2", &[from(0, 1, Want::OpenHow(2))]),
+    ("creat", &[at(0, Want::Change)]),
+    ("execve", &[at(0, Want::Execute)]),
+    ("execveat", &[from(0, 1, Want::Execute)]),
+    ("truncate", &[at(0, Want::Change)]),
+    ("mkdir", &[at(0, Want::Entry)]),
+    ("mkdirat", &[from(0, 1, Want::Entry)]),
+    ("rmdir", &[at(0, Want::Entry)]),
+    ("unlink", &[at(0, Want::Entry)]),
+    ("unlinkat", &[from(0, 1, Want::Entry)]),
+    ("symlink", &[at(1, Want::Entry)]),
+    ("symlinkat", &[from(1, 2, Want::Entry)]),
+    ("mknod", &[at(0, Want::Entry)]),
+    ("mknodat", &[from(0, 1, Want::Entry)]),
+    ("link", &[at(0, Want::Entry), at(1, Want::Entry)]),
+    ("linkat", &[from(0, 1, Want::Entry), from(2, 3, Want::Entry)]),
+    ("rename", &[at(0, Want::Entry), at(1, Want::Entry)]),
+    ("renameat", &[from(0, 1, Want::Entry), from(2, 3, Want::Entry)]),
+    ("renameat2", &[from(0, 1, Want::Entry), from(2, 3, Want::Entry)]),
+];
+
+/// Calls that Landlock governs by port.
+const NETWORK_CALLS: &[&str] = &["connect", "bind"];
+
+/// The calls that are looked at besides those that the filter refuses.
+#[cfg(test)]
+pub(crate) fn calls() -> impl Iterator<Item = &'static str> {
+    let by_path = CALLS.iter().map(|(name, _)| *name);
+    by_path.chain(NETWORK_CALLS.iter().copied())
+}
+
+/// The trace of one sandbox.
+pub(crate) struct Trace {
+    decide: Decide,
+    name: fn(u32) -> Option<&'static str>,
+    /// Where each access is granted; None: files are not restricted.
+    granted: Option<[(Access, Grants); 3]>,
+    /// TCP is refused.
+    network: bool,
+}
+
+impl Trace {
+    pub(crate) fn new(run: &Run<'_>) -> Self {
+        let granting = |bits, grants: fn(Access) -> bool| {
+            let files = run
+                .grants
+                .iter()
+                .filter(|(_, access)| grants(*access))
+                .map(|(id, _)| *id);
+            (Access::of(bits), Grants::new(files.collect()))
+        };
+        Self {
+            decide: run.decide.clone(),
+            name: run.name,
+            granted: run.restricts_files.then(|| {
+                [
+                    granting(Access::READ, Access::reads),
+                    granting(Access::WRITE, Access::writes),
+                    granting(Access::EXECUTE, Access::executes),
+                ]
+            }),
+            network: run.restricts_network,
+        }
+    }
+
+    /// The filter refuses the call.
+    fn tell_refused(&self, call: &Call, name: &str, errno: i32) {
+        call.emit(Event {
+            errno,
+            text: format!("{name}: refused by the filter; allow_syscall(\"{name}\") would permit it"),
+            suggestion: Some(Suggestion::Syscall(name.to_owned())),
+            ..call.event(kind::MISSING)
+        });
+    }
+
+    fn tell_network(&self, call: &Call, name: &str) {
+        let Some(address) = address(call) else { return };
+        call.emit(Event {
+            errno: libc::EACCES,
+            text: format!("{name} {address}: TCP is refused; disabling the feature network would permit it"),
+            suggestion: Some(Suggestion::Network),
+            ..call.event(kind::MISSING)
+        });
+    }
+
+    /// Tells what is missing for what the call wants of a file.
+    fn look(&self, call: &Call, name: &str, named: Named) -> Result<(), Errno> {
+        let Some(granted) = &self.granted else { return Ok(()) };
+        let arguments = call.received().arguments;
+        let Some(path) = super::observe::string(call, arguments[named.path], PATH_MAX) else {
+            return Ok(());
+        };
+        let directory = named.from.map_or(libc::AT_FDCWD, |index| descriptor(arguments[index]));
+        let (wants, creates, follow) = match wanted(call, named.want) {
+            Some(wanted) => wanted,
+            None => return Ok(()),
+        };
+        let found = match named.want {
+            Want::Entry => Err(Errno(libc::ENOENT)),
+            _ => metadata::locate(call, directory, path.as_bytes(), follow),
+        };
+        // A file that is to be made: its directory must grant that.
+        let (found, wants) = match found {
+            Ok(found) => (found, wants),
+            Err(Errno(libc::ENOENT)) if creates => {
+                let parent = parent(&path);
+                (metadata::locate(call, directory, &parent, true)?, Access::WRITE)
+            }
+            Err(errno) => return Err(errno),
+        };
+        let mut missing = 0;
+        for (access, grants) in granted {
+            if wants & access.bits() != 0 && !found.is_granted(grants)? {
+                missing |= access.bits();
+            }
+        }
+        let place = found.path().unwrap_or(path);
+        if missing != 0 && place.as_bytes().starts_with(b"/") {
+            self.tell_missing(call, name, place, missing);
+        }
+        Ok(())
+    }
+
+    fn tell_missing(&self, call: &Call, name: &str, path: CString, missing: u64) {
+        let words = Access::of(missing).words();
+        let shown = path.to_bytes().escape_ascii().to_string();
+        call.emit(Event {
+            errno: libc::EACCES,
+            text: format!(
+                "{name} {shown} for {}: no path rule; allow_path(\"{shown}\", {}) would permit it",
+                words.join(" and ").to_lowercase(),
+                words.join(" | ")
+            ),
+            path: Some(path.clone()),
+            suggestion: Some(Suggestion::Path(path, missing)),
+            ..call.event(kind::MISSING)
+        });
+    }
+}
+
+/// What is wanted of an existing file, whether it would be made otherwise, and whether a link in the end is followed. None: nothing.
+fn wanted(call: &Call, want: Want) -> Option<(u64, bool, bool)> {
+    let flags = match want {
+        Want::Execute => return Some((Access::EXECUTE, false, true)),
+        Want::Change => return Some((Access::WRITE, true, true)),
+        Want::Entry => return Some((Access::WRITE, true, false)),
+        Want::Open(index) => call.received().arguments[index],
+        Want::OpenHow(index) => {
+            let mut flags = [0; 8];
+            let count = call.read(call.received().arguments[index], &mut flags).ok()?;
+            (count == flags.len()).then(|| u64::from_ne_bytes(flags))?
+        }
+    };
+    let has = |flag: i32| flags & u64::from(flag.cast_unsigned()) != 0;
+    if has(libc::O_PATH) {
+        return None;
+    }
+    let mut wants = match flags & 3 {
+        0 => Access::READ,
+        1 => Access::WRITE,
+        _ => Access::READ | Access::WRITE,
+    };
+    if has(libc::O_TRUNC) {
+        wants |= Access::WRITE;
+    }
+    Some((wants, has(libc::O_CREAT), !has(libc::O_NOFOLLOW)))
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // a descriptor is an int: its lower half
+fn descriptor(argument: u64) -> i32 {
+    argument as u32 as i32
+}
+
+/// The directory that a path's last name is in.
+fn parent(path: &CStr) -> Vec<u8> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    let parent = path.parent().map(|parent| parent.as_os_str().as_bytes().to_vec());
+    parent
+        .filter(|parent| !parent.is_empty())
+        .unwrap_or_else(|| b".".to_vec())
+}
+
+/// The internet address that a call names.
+fn address(call: &Call) -> Option<String> {
+    let [_, pointer, length, ..] = call.received().arguments;
+    let mut bytes = [0; 28];
+    let most = bytes.len().min(usize::try_from(length).ok()?);
+    let count = call.read(pointer, &mut bytes[..most]).ok()?;
+    let bytes = bytes.get(..count)?;
+    let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
+    match i32::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?)) {
+        libc::AF_INET => {
+            let address: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+            Some(format!("{}:{port}", std::net::Ipv4Addr::from(address)))
+        }
+        libc::AF_INET6 => {
+            let address: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+            Some(format!("[{}]:{port}", std::net::Ipv6Addr::from(address)))
+        }
+        _ => None,
+    }
+}
+
+impl Service for Trace {
+    fn serve(&self, call: &Call, _confined: bool) -> Served {
+        let received = call.received();
+        let name = u32::try_from(received.number)
+            .ok()
+            .and_then(self.name)
+            .unwrap_or("unknown");
+        if let Some(errno) = (self.decide)(received) {
+            self.tell_refused(call, name, errno.into());
+            return Served::Answer(Reply::Errno(errno));
+        }
+        if self.network && NETWORK_CALLS.contains(&name) {
+            self.tell_network(call, name);
+        }
+        let named = CALLS.iter().find(|(known, _)| *known == name);
+        for &named in named.map_or(&[][..], |(_, named)| named) {
+            // An error is the kernel's to give.
+            let _ = self.look(call, name, named);
+        }
+        Served::Pass
+    }
+}
