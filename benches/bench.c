@@ -137,14 +137,18 @@ static void allow_everything(void)
 #define SET_FLAGS SECCOMP_IOW(4, uint64_t)
 #define SYNC_WAKE_UP 1ul
 
-/* Traps one call and gives the other side of the socket the listener. */
-static void trap_getppid(int socket)
+/* Not in the headers of Debian 12 either. */
+#define FCHMODAT2 452
+
+/* Traps the calls that are timed, and gives the other side of the socket the listener. */
+static void trap_timed_calls(int socket)
 {
     struct sock_filter trap[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-                                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+                                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 1, 0),
+                                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FCHMODAT2, 0, 1),
                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    struct sock_fprog program = {4, trap};
+    struct sock_fprog program = {5, trap};
     char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec vector = {&byte, 1};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
@@ -164,7 +168,7 @@ static void trap_getppid(int socket)
 }
 
 /* The least that serves a trapped call: one thread that blocks in the kernel, and answers. Until the program ends. */
-static void serve_getppid(int socket)
+static void serve_timed_calls(int socket)
 {
     char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec vector = {&byte, 1};
@@ -211,7 +215,7 @@ static double measure_reference(enum reference reference, const char *const *arg
             if (reference == FILTERED_AND_CONFINED && syscall(SYS_landlock_restrict_self, reference_ruleset(), 0))
                 die("landlock_restrict_self");
             if (reference == SERVED)
-                trap_getppid(sockets[1]);
+                trap_timed_calls(sockets[1]);
             else
                 allow_everything();
         }
@@ -221,7 +225,7 @@ static double measure_reference(enum reference reference, const char *const *arg
     close(ends[1]);
     close(sockets[1]);
     if (reference == SERVED)
-        serve_getppid(sockets[0]);
+        serve_timed_calls(sockets[0]);
     else
         close(sockets[0]);
     if (read(ends[0], text, sizeof text - 1) <= 0)
@@ -473,7 +477,8 @@ static void bench_supervisor(void)
     enum { PAIRS = 25, STARTS = 200 };
     const char *const trapped[] = {probe, "time-getppid", "4000", NULL};
     const char *const untrapped[] = {probe, "time-getppid", "300000", NULL};
-    sandlock_policy *policy = make_policy();
+    const char *const refused[] = {probe, "time-refused-chmod", "4000", NULL};
+    sandlock_policy *policy = make_policy(), *kernel_only = make_policy();
     sandlock_supervisor *of_getppid = NULL, *of_others = NULL;
     double ours[STARTS], theirs[STARTS];
     int i;
@@ -488,16 +493,31 @@ static void bench_supervisor(void)
         theirs[i] = measure_reference(SERVED, trapped);
     }
     figure("getppid answered by a C handler", "by a minimal blocking loop", "ns", ours, theirs, PAIRS, 1.5);
+    sandlock_policy_allow_path(policy, directory, SANDLOCK_ACCESS_WRITE, NULL);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = measure_sandboxed(policy, refused);
+        theirs[i] = measure_reference(SERVED, refused);
+    }
+    figure("a call answered by the library itself", "by a minimal blocking loop", "ns", ours, theirs, PAIRS, 1.3);
     for (i = 0; i < PAIRS; i++) {
         ours[i] = measure_supervised(policy, of_others, untrapped);
         theirs[i] = measure_supervised(policy, NULL, untrapped);
     }
     figure("getppid with handlers for other calls", "without handlers", "ns", ours, theirs, PAIRS, 1.05);
+    sandlock_policy_free(policy);
+    policy = make_policy();
+    sandlock_policy_set_flag(kernel_only, SANDLOCK_FLAG_NO_SUPERVISOR, true, NULL);
     for (i = 0; i < STARTS; i++) {
         ours[i] = start_supervised(policy, of_getppid);
-        theirs[i] = start_sandboxed(policy);
+        theirs[i] = start_sandboxed(kernel_only);
     }
-    figure("start, execute, wait, with a handler", "without one", "us", ours, theirs, STARTS, 1.25);
+    figure("start, execute, wait, with a handler", "NO_SUPERVISOR", "us", ours, theirs, STARTS, 1.25);
+    for (i = 0; i < STARTS; i++) {
+        ours[i] = start_sandboxed(policy);
+        theirs[i] = start_sandboxed(kernel_only);
+    }
+    figure("start, execute, wait, default policy", "NO_SUPERVISOR", "us", ours, theirs, STARTS, 1.25);
+    sandlock_policy_free(kernel_only);
     sandlock_supervisor_free(of_getppid);
     sandlock_supervisor_free(of_others);
     sandlock_policy_free(policy);

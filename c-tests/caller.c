@@ -110,6 +110,49 @@ static int call_from_threads(int count, long calls)
     return wrong != 0;
 }
 
+struct mixed {
+    pthread_t thread;
+    const char *path;
+    long calls, wrong;
+    int changes;
+};
+
+static void *call_mixed(void *argument)
+{
+    struct mixed *mixed = argument;
+    long i;
+
+    for (i = 0; i < mixed->calls; i++)
+        if (mixed->changes)
+            mixed->wrong += chmod(mixed->path, i % 2 ? 0600 : 0644) != 0;
+        else
+            mixed->wrong += syscall(SYS_getpgid, i) != i * 2 + 1;
+    return NULL;
+}
+
+/* mixed PATH CALLS: two threads change the mode of a file, two call getpgid(i) and expect 2 * i + 1, all at once, after the first
+ * two had their turn alone. */
+static int call_mixed_up(const char *path, long calls)
+{
+    struct mixed mixed[4];
+    long wrong = 0;
+    int round, i;
+
+    for (round = 0; round < 2; round++) {
+        for (i = 0; i < 2 + 2 * round; i++) {
+            mixed[i] = (struct mixed){0, path, calls, 0, i < 2};
+            if (pthread_create(&mixed[i].thread, NULL, call_mixed, &mixed[i]))
+                return 2;
+        }
+        for (i = 0; i < 2 + 2 * round; i++) {
+            pthread_join(mixed[i].thread, NULL);
+            wrong += mixed[i].wrong;
+        }
+    }
+    printf("wrong %ld\n", wrong);
+    return wrong != 0;
+}
+
 static void *call_once(void *argument)
 {
     return (void *)syscall(SYS_getsid, (long)(intptr_t)argument);
@@ -316,6 +359,8 @@ int main(int argc, char **argv)
         return call_open(one);
     if (!strcmp(what, "open-full"))
         return call_open_when_full(one);
+    if (!strcmp(what, "mixed"))
+        return call_mixed_up(one, atol(two));
     if (!strcmp(what, "threads"))
         return call_from_threads(atoi(one), atol(two));
     if (!strcmp(what, "beside"))

@@ -165,6 +165,14 @@ static long call_getppid(const char *unused)
     return syscall(SYS_getppid);
 }
 
+/* What no kernel does and any answers at once: unknown flags. What the answer is does not matter. */
+static long call_refused_chmod(const char *unused)
+{
+    (void)unused;
+    syscall(452 /* fchmodat2 */, AT_FDCWD, "/", 0, 0x1000000);
+    return 0;
+}
+
 static long call_openat(const char *path)
 {
     int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
@@ -294,6 +302,8 @@ int main(int argc, char **argv)
         use_memory((size_t)atol(argv[2]) << 20);
     else if (!strcmp(topic, "time-getppid"))
         printf("%.2f\n", time_calls(call_getppid, NULL, atol(argv[2])));
+    else if (!strcmp(topic, "time-refused-chmod"))
+        printf("%.2f\n", time_calls(call_refused_chmod, NULL, atol(argv[2])));
     else if (!strcmp(topic, "time-openat"))
         printf("%.2f\n", time_calls(call_openat, argv[3], atol(argv[2])));
     else if (!strcmp(topic, "time-fork"))

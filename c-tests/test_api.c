@@ -32,14 +32,23 @@ static void init_macros_equal_init_functions(void)
 {
     SAME_AS_INIT(sandlock_capabilities, SANDLOCK_CAPABILITIES_INIT, sandlock_capabilities_init);
     SAME_AS_INIT(sandlock_spawn_options, SANDLOCK_SPAWN_OPTIONS_INIT, sandlock_spawn_options_init);
+    SAME_AS_INIT(sandlock_stats, SANDLOCK_STATS_INIT, sandlock_stats_init);
+    SAME_AS_INIT(sandlock_member, SANDLOCK_MEMBER_INIT, sandlock_member_init);
     SAME_AS_INIT(sandlock_usage, SANDLOCK_USAGE_INIT, sandlock_usage_init);
     SAME_AS_INIT(sandlock_report_entry, SANDLOCK_REPORT_ENTRY_INIT, sandlock_report_entry_init);
+    /* Padded in the end. */
+    sandlock_supervisor_options from_macro = SANDLOCK_SUPERVISOR_OPTIONS_INIT, from_function;
+    sandlock_supervisor_options_init(&from_function);
+    CHECK(from_macro.size == from_function.size && from_macro.deadline_ms == from_function.deadline_ms);
 }
 
 /* Layouts are promised for as long as the SONAME stays. */
 static void layouts_are_those_of_the_first_release(void)
 {
-    CHECK(sizeof(sandlock_capabilities) == 32 && offsetof(sandlock_capabilities, process_limit) == 28);
+    CHECK(sizeof(sandlock_capabilities) == 48 && offsetof(sandlock_capabilities, process_limit) == 28);
+    CHECK(sizeof(sandlock_supervisor_options) == 16 && offsetof(sandlock_supervisor_options, deadline_ms) == 8);
+    CHECK(sizeof(sandlock_stats) == 104 && offsetof(sandlock_stats, events_lost) == 96);
+    CHECK(sizeof(sandlock_member) == 40 && offsetof(sandlock_member, name) == 32);
     CHECK(sizeof(sandlock_spawn_options) == 72 && offsetof(sandlock_spawn_options, stdin_fd) == 20);
     CHECK(offsetof(sandlock_spawn_options, capture_limit) == 32 && offsetof(sandlock_spawn_options, name) == 64);
     CHECK(sizeof(sandlock_usage) == 48 && offsetof(sandlock_usage, peak_rss) == 40);
@@ -249,6 +258,9 @@ static void probe_says_what_the_machine_was_declared_to_offer(void)
     CHECK((found.landlock_abi == 0) == (found.landlock_errno != 0));
     CHECK(found.seccomp_filter == 1 && found.seccomp_notify == 1 && found.close_range == 1);
     CHECK(found.process_limit == (getuid() != 0));
+    if (expected("notify-6.6"))
+        CHECK(found.notify_wait_killable == 1 && found.notify_sync_wake_up == 1 && found.notify_addfd == 1 &&
+              found.notify_addfd_send == 1);
 }
 
 static void check_names_every_problem_at_once(void)

@@ -223,6 +223,156 @@ static void full_pool_loses_nothing(void)
     sandlock_supervisor_free(supervisor);
 }
 
+/* Handlers that never return take all there is: what waits behind them is denied like what they look at. */
+static void calls_that_no_handler_comes_to_are_denied_at_their_deadline(void)
+{
+    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    sandlock_supervisor_options options = SANDLOCK_SUPERVISOR_OPTIONS_INIT;
+    sandlock_supervisor *supervisor = NULL;
+    sandlock_result *result;
+
+    options.deadline_ms = 200;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_new(&options, &supervisor, NULL));
+    handle(supervisor, "getsid", wait_at_gate, &gate);
+    result = run_supervised(supervisor, CALLER("outstanding", "200"));
+    if (!CHECK(!strcmp(output(result), "sum -200\n")))
+        printf("# %s%s\n", output(result), errors(result));
+    CHECK(stats_of(supervisor).overdue == 200);
+    pthread_mutex_lock(&gate.lock);
+    CHECK(gate.waiting == 64);
+    gate.open = 1;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+    sandlock_result_free(result);
+    sandlock_supervisor_free(supervisor);
+}
+
+/* --- delays --- */
+
+struct delays {
+    atomic_uint seed;
+    atomic_int answered, failed, threads;
+};
+
+struct answer_later {
+    sandlock_pending *pending;
+    int64_t value;
+    unsigned delay;
+    struct delays *delays;
+};
+
+/* As good as any here: different for each call. */
+static unsigned next_random(struct delays *delays)
+{
+    unsigned value = atomic_fetch_add(&delays->seed, 0x9e3779b9u);
+
+    value ^= value >> 16;
+    value *= 0x85ebca6bu;
+    return value ^ value >> 13;
+}
+
+static void dawdle(unsigned microseconds)
+{
+    double until = seconds() + microseconds / 1e6;
+
+    if (microseconds % 3 == 0)
+        usleep(microseconds);
+    else
+        while (seconds() < until)
+            ;
+}
+
+static void *answer_from_another_thread(void *data)
+{
+    struct answer_later *later = data;
+
+    dawdle(later->delay);
+    if (sandlock_pending_return(later->pending, later->value, NULL) == SANDLOCK_OK)
+        later->delays->answered++;
+    else
+        later->delays->failed++;
+    sandlock_pending_free(later->pending);
+    later->delays->threads--;
+    free(later);
+    return NULL;
+}
+
+static int32_t answer_with_delay(sandlock_notification *call, void *data)
+{
+    struct delays *delays = data;
+    unsigned chance = next_random(delays);
+    int64_t value = (int64_t)sandlock_notification_arg(call, 0) * 2 + 1;
+
+    dawdle(chance >> 8 & 0xff);
+    if (chance % 4 == 0) {
+        struct answer_later *later = malloc(sizeof *later);
+        pthread_t thread;
+        *later = (struct answer_later){NULL, value, chance >> 16 & 0x1ff, delays};
+        if (sandlock_notification_defer(call, &later->pending, NULL))
+            return -1;
+        delays->threads++;
+        if (pthread_create(&thread, NULL, answer_from_another_thread, later))
+            return -1;
+        pthread_detach(thread);
+        return SANDLOCK_HANDLER_DONE;
+    }
+    if (chance % 4 == 1)
+        return SANDLOCK_HANDLER_PASS; /* the next handler answers */
+    if (sandlock_notification_return(call, value, NULL) == SANDLOCK_OK)
+        delays->answered++;
+    else
+        delays->failed++;
+    return SANDLOCK_HANDLER_DONE;
+}
+
+/* Calls change threads at every point in turn, under the manager's eyes: each is answered once all the same. */
+static void delays_at_random_lose_nothing(void)
+{
+    enum { THREADS = 8, CALLS = 800 };
+    struct delays delays = {1, 0, 0, 0};
+    atomic_int passed = 0;
+    sandlock_supervisor *supervisor = new_supervisor();
+    sandlock_result *result;
+
+    handle(supervisor, "getpgid", answer_with_delay, &delays);
+    handle(supervisor, "getpgid", answer_double, &passed);
+    result = run_supervised(supervisor, CALLER("threads", "8", "800"));
+    CHECK_CONTAINS(output(result), "wrong 0 ");
+    while (delays.threads)
+        usleep(1000); /* they have answered, and are about to end */
+    CHECK(delays.answered + passed == THREADS * CALLS && delays.failed == 0 && passed > 0);
+    CHECK(stats_of(supervisor).returned == THREADS * CALLS && stats_of(supervisor).overdue == 0);
+    sandlock_result_free(result);
+    sandlock_supervisor_free(supervisor);
+}
+
+/* Calls that the library serves on a confined thread and calls for handlers, which must not run there, take turns. */
+static void services_and_handlers_serve_side_by_side(void)
+{
+    const char *tree = make_tree();
+    sandlock_policy *policy = system_policy();
+    sandlock_supervisor *supervisor = new_supervisor();
+    sandlock_result *result = NULL;
+    struct stat status;
+    int threads = count_entries("task"), round;
+
+    write_text(in_tree(tree, "file"), "");
+    allow(policy, tree, SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
+    handle(supervisor, "getpgid", answer_double, NULL);
+    for (round = 0; round < 5; round++) {
+        CHECK_STATUS(SANDLOCK_OK,
+                     sandlock_run(policy, supervisor, CALLER("mixed", in_tree(tree, "file"), "400"), 30000, &result, NULL));
+        if (!CHECK(!strcmp(output(result), "wrong 0\n")))
+            printf("# %s%s\n", output(result), errors(result));
+        sandlock_result_free(result);
+    }
+    CHECK(stat(in_tree(tree, "file"), &status) == 0 && (status.st_mode & 0777) == 0600);
+    sandlock_supervisor_free(supervisor);
+    CHECK(count_entries("task") == threads);
+    sandlock_policy_free(policy);
+    remove_tree(tree);
+}
+
 /* --- owners --- */
 
 static void supervisor_can_be_freed_while_its_handlers_serve(void)
@@ -521,7 +671,8 @@ static void callers_may_die_at_any_point(void)
 
 TESTS(T(decision_on_a_copy_withstands_a_flipping_thread), T(slow_handler_does_not_hold_up_other_threads),
       T(calls_of_many_threads_are_answered_each), T(call_is_denied_when_the_deadline_passes),
-      T(full_pool_loses_nothing), T(supervisor_can_be_freed_while_its_handlers_serve),
+      T(full_pool_loses_nothing), T(calls_that_no_handler_comes_to_are_denied_at_their_deadline),
+      T(delays_at_random_lose_nothing), T(services_and_handlers_serve_side_by_side), T(supervisor_can_be_freed_while_its_handlers_serve),
       T(sandboxes_are_freed_under_load_and_leave_nothing),
       T(supervisor_and_sandboxes_are_freed_by_different_threads_under_load),
       T(waiting_for_the_program_in_its_own_handler_is_refused), T(daemons_that_call_die_with_the_program),

@@ -115,7 +115,7 @@
  * ------------------------------------------------------------------------------------------------------------------- */
 
 /** What a sandlock_capabilities starts from: nothing known. */
-#define SANDLOCK_CAPABILITIES_INIT { sizeof(sandlock_capabilities), 0, 0, 0, 0, 0, 0 }
+#define SANDLOCK_CAPABILITIES_INIT { sizeof(sandlock_capabilities), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** What a sandlock_spawn_options starts from: all streams inherited, nothing else passed, 16 MiB captured at most. */
 #define SANDLOCK_SPAWN_OPTIONS_INIT { sizeof(sandlock_spawn_options), SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_INHERIT, \
@@ -579,6 +579,14 @@ typedef struct {
     uint32_t close_range;
     /// 1 if RLIMIT_NPROC binds the programs that this user starts.
     uint32_t process_limit;
+    /// 1 if a call that a handler looks at is interrupted by nothing but death (Linux 5.19); otherwise by signals too.
+    uint32_t notify_wait_killable;
+    /// 1 if an answer wakes the caller on the processor of who answers (Linux 6.6); otherwise it takes several times as long.
+    uint32_t notify_sync_wake_up;
+    /// 1 if a call can be answered with a descriptor (Linux 5.9).
+    uint32_t notify_addfd;
+    /// 1 if it can in one step (Linux 5.14); otherwise in two.
+    uint32_t notify_addfd_send;
 } sandlock_capabilities;
 
 /// How a supervisor works. Start from SANDLOCK_SUPERVISOR_OPTIONS_INIT or sandlock_supervisor_options_init().

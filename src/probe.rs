@@ -1,6 +1,9 @@
 //! What this kernel offers. Each item is asked of the kernel, never read off its version.
 
+use std::sync::OnceLock;
+
 use crate::sys;
+use crate::sys::notify::ListenerFeatures;
 
 /// What the calling thread can use. A thread that is confined itself may see less than another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub struct Capabilities {
     pub seccomp_notify: bool,
     /// A call that the listener has received is interrupted by nothing but death (Linux 5.19).
     pub notify_wait_killable: bool,
+    /// An answer wakes the caller on the processor of who answers (Linux 6.6). Otherwise it takes several times as long.
+    pub notify_sync_wake_up: bool,
+    /// An answer can give the caller a descriptor (Linux 5.9).
+    pub notify_add_fd: bool,
+    /// It can in one step (Linux 5.14).
+    pub notify_add_fd_send: bool,
     /// close_range(2) can mark close-on-exec (Linux 5.11).
     pub close_range: bool,
     /// The kernel exempts the calling user from RLIMIT_NPROC.
@@ -44,6 +53,7 @@ impl Capabilities {
     /// Asks the kernel.
     pub fn probe() -> Self {
         let landlock = sys::landlock::abi();
+        let notify = listener_features();
         Self {
             landlock_abi: landlock.unwrap_or(0),
             landlock_errno: landlock.err().map_or(0, |errno| errno.0),
@@ -51,11 +61,28 @@ impl Capabilities {
                 && sys::seccomp::has_action(sys::seccomp::RET_KILL_PROCESS),
             seccomp_notify: sys::seccomp::has_action(sys::seccomp::RET_USER_NOTIF) && sys::notify::sizes_fit(),
             notify_wait_killable: sys::notify::knows_flag(sys::notify::FLAG_WAIT_KILLABLE),
+            notify_sync_wake_up: notify.sync_wake_up,
+            notify_add_fd: notify.add_fd,
+            notify_add_fd_send: notify.add_fd_send,
             close_range: sys::fd::has_close_on_exec_range(),
             unlimited_processes: is_initial_root(),
             privileged: sys::credentials::has_capabilities(),
         }
     }
+}
+
+/// What listeners can do. It takes one to ask, and a filter of its own for that: a thread makes both, and ends. Asked once: the kernel
+/// stays the same. All is false where nobody can be asked, because the host has a listener already or no thread to spare.
+fn listener_features() -> ListenerFeatures {
+    static KNOWN: OnceLock<ListenerFeatures> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let asker = std::thread::Builder::new()
+            .name("sandlock-probe".to_owned())
+            .stack_size(64 << 10)
+            .spawn(sys::notify::listener_features);
+        // An error of join would be a panic.
+        asker.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    })
 }
 
 /// True for user 0 of the initial user namespace, whom fork(2) exempts from RLIMIT_NPROC whatever its capabilities.

@@ -26,6 +26,14 @@ pub struct sandlock_capabilities {
     pub close_range: u32,
     /// 1 if RLIMIT_NPROC binds the programs that this user starts.
     pub process_limit: u32,
+    /// 1 if a call that a handler looks at is interrupted by nothing but death (Linux 5.19); otherwise by signals too.
+    pub notify_wait_killable: u32,
+    /// 1 if an answer wakes the caller on the processor of who answers (Linux 6.6); otherwise it takes several times as long.
+    pub notify_sync_wake_up: u32,
+    /// 1 if a call can be answered with a descriptor (Linux 5.9).
+    pub notify_addfd: u32,
+    /// 1 if it can in one step (Linux 5.14); otherwise in two.
+    pub notify_addfd_send: u32,
 }
 
 // SAFETY: plain data that starts with its size.
@@ -42,6 +50,10 @@ const EMPTY: sandlock_capabilities = sandlock_capabilities {
     seccomp_notify: 0,
     close_range: 0,
     process_limit: 0,
+    notify_wait_killable: 0,
+    notify_sync_wake_up: 0,
+    notify_addfd: 0,
+    notify_addfd_send: 0,
 };
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -71,6 +83,10 @@ pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *m
                 seccomp_notify: found.seccomp_notify.into(),
                 close_range: found.close_range.into(),
                 process_limit: (!found.unlimited_processes).into(),
+                notify_wait_killable: found.notify_wait_killable.into(),
+                notify_sync_wake_up: found.notify_sync_wake_up.into(),
+                notify_addfd: found.notify_add_fd.into(),
+                notify_addfd_send: found.notify_add_fd_send.into(),
                 ..EMPTY
             },
         )

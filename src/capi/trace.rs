@@ -40,7 +40,8 @@ impl sandlock_suggestions {
         }
         if suggestions.network {
             lines.push(
-                "sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_NETWORK, SANDLOCK_DISABLE, &error);".to_owned(),
+                "sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_NETWORK, SANDLOCK_DISABLE, &error);"
+                    .to_owned(),
             );
         }
         let mut text = String::new();

@@ -60,7 +60,8 @@ fn decide(
     problems: &mut Vec<Error>,
 ) -> Row {
     let requested = policy.strictness(feature);
-    let asked = policy.asks_for(feature) || (feature == Feature::Supervisor && (request.traced || !request.selectors.is_empty()));
+    let asked = policy.asks_for(feature)
+        || (feature == Feature::Supervisor && (request.traced || !request.selectors.is_empty()));
     let mut row = Row {
         feature,
         requested,
@@ -270,7 +271,16 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
             )
         }
         Feature::Syscalls => format!("{} mode", policy.syscalls.mode.name()),
-        Feature::Supervisor if kernel.notify_wait_killable => "received calls are not interrupted".to_owned(),
+        Feature::Supervisor => {
+            let found = [
+                (kernel.notify_wait_killable, "wait-killable"),
+                (kernel.notify_sync_wake_up, "sync-wake-up"),
+                (kernel.notify_add_fd, "addfd"),
+                (kernel.notify_add_fd_send, "addfd-send"),
+            ];
+            let said = found.map(|(known, name)| if known { name.to_owned() } else { format!("no {name}") });
+            said.join(", ")
+        }
         Feature::Limits => {
             let limits: Vec<_> = policy
                 .limits

@@ -198,7 +198,7 @@ fn name(options: &SpawnOptions) -> String {
 }
 
 /// Starts a thread that takes no signals, from its first instruction on.
-fn start_thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+pub(super) fn start_thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let failed = |errno| {
         Error::system(
             ErrorKind::System,

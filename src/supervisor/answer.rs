@@ -110,6 +110,15 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// Denies the call because its time is over.
+    pub(super) fn expire(&self, session: &Session) {
+        if self.claim().is_ok() {
+            deny_overdue(session, self.id);
+        }
+    }
+}
+
 /// Denies call `id`, whose handler has had its time.
 pub(super) fn deny_overdue(session: &Session, id: u64) {
     // An error means that the caller is gone.

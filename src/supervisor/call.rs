@@ -12,6 +12,17 @@ use super::session::{Link, Session};
 use super::watch::Slot;
 use super::{Event, Handler, Known, Level, Served, Verdict, kind, memory};
 
+/// Where a call is dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On a thread that is not confined, and may run handlers.
+    Worker,
+    /// On the warden.
+    Warden,
+    /// On a thread that the warden has started.
+    Attendant,
+}
+
 /// A call that waits for its answer. Dropped unanswered, it is denied.
 pub struct Call {
     session: Arc<Session>,
@@ -107,11 +118,11 @@ impl Call {
         memory::read_string(self, address, buffer)
     }
 
-    /// Goes on along the chain, on the warden if `confined`, with `run` for handlers, until somebody does not pass it on.
-    pub(super) fn proceed(mut self, confined: bool, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
+    /// Goes on along the chain at `place`, with `run` for handlers, until somebody does not pass it on.
+    pub(super) fn proceed(mut self, place: Place, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
         loop {
             match self.session.links(&self.received).get(self.position) {
-                Some(Link::Service(service)) => match service.serve(&self, confined) {
+                Some(Link::Service(service)) => match service.serve(&self, place != Place::Worker) {
                     Served::Pass => self.position += 1,
                     Served::Answer(reply) => {
                         // An error means that the caller is gone.
@@ -120,7 +131,7 @@ impl Call {
                     }
                     Served::Confined | Served::Later => {
                         let session = Arc::clone(&self.session);
-                        return session.leave_to_warden(self, confined);
+                        return session.leave_to_warden(self, place == Place::Warden);
                     }
                 },
                 None => {
@@ -128,7 +139,7 @@ impl Call {
                     let _ = self.answer(Reply::Continue);
                     return;
                 }
-                Some(Link::Handler(_)) if confined => {
+                Some(Link::Handler(_)) if place != Place::Worker => {
                     let session = Arc::clone(&self.session);
                     return session.hand_over(self);
                 }
@@ -149,15 +160,15 @@ impl Call {
         }
     }
 
-    /// Does what the warden can: answers the set-up's own calls, runs services, puts calls into the queue. Handlers must not run
-    /// there, so the rest goes to a worker.
-    pub(super) fn proceed_as_warden(self) {
+    /// Does what a confined thread can: answers the set-up's own calls, runs services, puts calls into the queue. Handlers must not
+    /// run there, so the rest goes to a worker.
+    pub(super) fn proceed_confined(self, place: Place) {
         if self.session.is_own(&self.received) {
             // An error means that the child has died.
             let _ = self.answer(Reply::Continue);
             return;
         }
-        self.proceed(true, |_, call| Some(call));
+        self.proceed(place, |_, call| Some(call));
     }
 
     /// Has `handler` look at it, as a turn of the worker with `slot`; `begun` is called when that is to be

@@ -19,7 +19,7 @@ use crate::sys;
 use crate::sys::event::poll;
 
 use super::answer::{Reply, deny_overdue};
-use super::call::Call;
+use super::call::{Call, Place};
 use super::session::{Awaited, Session};
 use super::watch::{Phase, Post, Slot, Turn};
 use super::{Handler, Level};
@@ -34,6 +34,8 @@ const LINGER_MS: i32 = 20;
 const IDLE: Duration = Duration::from_secs(2);
 /// How often the manager looks while handlers run. A worker is stuck that is seen twice in the same handler.
 const TICK: Duration = Duration::from_micros(250);
+/// How often it looks at calls that wait for a worker.
+const WAITING_TICK: Duration = Duration::from_millis(20);
 /// How many looks without a running handler until the manager sleeps.
 const QUIET_TICKS: u32 = 8;
 /// How long the last sandbox to go waits for handlers of others to return. They can be held up by the host for ever.
@@ -229,6 +231,35 @@ impl Crew {
         self.changed.notify_all();
     }
 
+    /// Denies calls that have waited for a worker for as long as a handler may look at one.
+    fn expire_waiting(&self) {
+        let mut late = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if state.waiting == 0 {
+                return;
+            }
+            let Some(work) = state.work.clone() else { return };
+            for waiting in self.queue.try_iter().collect::<Vec<_>>() {
+                if waiting.call.age() < waiting.call.session().core().deadline() {
+                    // Cannot fail: this holds a receiver.
+                    let _ = work.send(waiting);
+                } else {
+                    state.waiting -= 1;
+                    late.push(waiting);
+                }
+            }
+        }
+        for Work { call, token } in late {
+            if let Some(token) = token {
+                call.session().return_post(token);
+            }
+            call.ticket().expire(call.session());
+            let message = "no worker was free before a handler's deadline; its call is denied";
+            call.session().core().log(Level::Warning, message);
+        }
+    }
+
     /// Gives `call` to a worker, with the waiting for the next one if there is a worker to be had.
     pub(super) fn hand_over(&self, call: Call) {
         let mut state = self.state.lock();
@@ -247,7 +278,8 @@ impl Crew {
         // Cannot fail: the crew holds a receiver.
         let _ = work.send(Work { call, token });
         drop(state);
-        if start {
+        // Without a token there is no worker for it: the manager sees that it does not wait for ever.
+        if start || token.is_none() {
             self.wake_manager();
         }
     }
@@ -328,7 +360,7 @@ fn proceed(crew: &Crew, slot: &Arc<Slot>, call: Call) {
         let _ = call.answer(Reply::Continue);
         return;
     }
-    call.proceed(false, |handler, call| run(crew, slot, &*handler, call));
+    call.proceed(Place::Worker, |handler, call| run(crew, slot, &*handler, call));
 }
 
 /// Runs a handler under the manager's eyes.
@@ -399,6 +431,7 @@ fn manage(crew: &Arc<Crew>) {
                 });
             }
         }
+        crew.expire_waiting();
         let now = Instant::now();
         let next = watched.iter_mut().filter_map(|worker| look(worker, now)).min();
         if next.is_some_and(|next| next <= now + TICK) {
@@ -410,6 +443,11 @@ fn manage(crew: &Arc<Crew>) {
         if state.work.is_none() || state.starting > 0 {
             continue;
         }
+        let next = if state.waiting > 0 {
+            Some(next.unwrap_or(now + WAITING_TICK).min(now + WAITING_TICK))
+        } else {
+            next
+        };
         if quiet < QUIET_TICKS {
             crew.changed.wait_for(&mut state, TICK);
             continue;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use crate::sys::event::{Wait, poll};
 use crate::sys::notify::{self, Received};
 
 use super::answer::{Counters, add};
-use super::call::Call;
+use super::call::{Call, Place};
 use super::pool::Crew;
 use super::{Core, Handler, Service};
 
@@ -62,6 +62,9 @@ enum Holder {
     Blocked(u64),
 }
 
+/// The tokens of attendants, apart from those of workers.
+const FIRST_ATTENDANT: u64 = 1 << 63;
+
 /// When a service looks again at a call that it could not decide about.
 const SOON: Duration = Duration::from_millis(1);
 
@@ -85,6 +88,8 @@ pub(crate) struct Session {
     crew: Option<Arc<Crew>>,
     holder: Mutex<Holder>,
     counters: Arc<Counters>,
+    /// How many attendants there were.
+    attendants: AtomicU64,
     /// Calls that only the warden can go on with.
     inbox: Mutex<VecDeque<Call>>,
     /// True while the child still runs the library's own code.
@@ -119,6 +124,7 @@ impl Session {
             shared,
             holder: Mutex::new(Holder::Warden),
             counters,
+            attendants: AtomicU64::new(0),
             inbox: Mutex::new(VecDeque::new()),
             in_bootstrap: Box::new(in_bootstrap),
             bootstrapped: AtomicBool::new(false),
@@ -168,7 +174,31 @@ impl Session {
     /// Receives the next call and does what the warden can do about it. For the warden, when its descriptor is ready.
     pub(crate) fn serve_as_warden(self: &Arc<Self>, announced: Wait) {
         if let Awaited::Call(call) = self.take_call(Holder::Warden, announced) {
-            call.proceed_as_warden();
+            call.proceed_confined(Place::Warden);
+        }
+    }
+
+    /// Gives the waiting to a thread of the warden's, which then [attends](Session::attend) with the token returned. None: somebody else
+    /// has it, or the kernel would not let the thread go in the end.
+    pub(crate) fn appoint_attendant(&self) -> Option<u64> {
+        let mut holder = self.holder.lock();
+        let free = *holder == Holder::Warden && !self.has_ended() && notify::receive_ends();
+        free.then(|| {
+            let token = FIRST_ATTENDANT | self.attendants.fetch_add(1, Ordering::Relaxed);
+            *holder = Holder::Worker(token);
+            token
+        })
+    }
+
+    /// The life of an attendant: waits for calls inside the kernel, where that costs least, and does what a confined thread can do about
+    /// them, until the sandbox ends or the waiting goes to a worker.
+    pub(crate) fn attend(self: &Arc<Self>, token: u64) {
+        loop {
+            match self.block_for_call(token) {
+                Awaited::Call(call) => call.proceed_confined(Place::Attendant),
+                Awaited::Nothing => {}
+                Awaited::Over => break self.return_post(token),
+            }
         }
     }
 
@@ -195,7 +225,7 @@ impl Session {
         let calls = std::mem::take(&mut *self.inbox.lock());
         for call in calls {
             if call.is_waiting() {
-                call.proceed_as_warden();
+                call.proceed_confined(Place::Warden);
             }
         }
         (!self.inbox.lock().is_empty()).then_some(SOON)
@@ -238,7 +268,7 @@ impl Session {
     }
 
     /// Gives the waiting back to the warden, if the worker with `token` still has it.
-    pub(super) fn return_post(&self, token: u64) {
+    pub(crate) fn return_post(&self, token: u64) {
         let mut holder = self.holder.lock();
         if *holder == Holder::Worker(token) {
             *holder = Holder::Warden;

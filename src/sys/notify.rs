@@ -95,6 +95,41 @@ pub fn knows_flag(flag: libc::c_ulong) -> bool {
     refused == Err(Errno(libc::EFAULT))
 }
 
+/// What a listener can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerFeatures {
+    /// [`wake_in_turn`].
+    pub sync_wake_up: bool,
+    /// [`add_fd`].
+    pub add_fd: bool,
+    /// [`succeed_with_fd`].
+    pub add_fd_send: bool,
+}
+
+/// Asks the kernel what listeners can do, by making one. The calling thread has a filter that allows everything from then on, and
+/// no_new_privs: let it end.
+pub fn listener_features() -> ListenerFeatures {
+    let allow = [super::seccomp::Instruction {
+        code: 6, // BPF_RET | BPF_K
+        jt: 0,
+        jf: 0,
+        k: super::seccomp::RET_ALLOW,
+    }];
+    let made = super::credentials::set_no_new_privs().and_then(|()| super::seccomp::listen(&allow, 0));
+    let Ok(listener) = made else {
+        return ListenerFeatures::default();
+    };
+    // No call has the number 0: what the kernel knows fails for that, and not for the flags.
+    let no_such_call = Err(Errno(libc::ENOENT));
+    let known = ListenerFeatures {
+        sync_wake_up: wake_in_turn(listener).is_ok(),
+        add_fd: add_fd(listener, 0, listener, None, true) == no_such_call.map(|()| 0),
+        add_fd_send: succeed_with_fd(listener, 0, listener, None, true) == no_such_call,
+    };
+    super::fd::close(listener);
+    known
+}
+
 /// Takes the next call. Blocks if there is none, so the caller polls first, and is the only one to take calls meanwhile.
 /// ENOENT: the caller died, or was interrupted, in between.
 pub fn receive(listener: i32) -> Result<Received> {
