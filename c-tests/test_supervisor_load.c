@@ -226,7 +226,8 @@ static void full_pool_loses_nothing(void)
 /* Handlers that never return take all there is: what waits behind them is denied like what they look at. */
 static void calls_that_no_handler_comes_to_are_denied_at_their_deadline(void)
 {
-    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    /* Its handlers return when they like, after this has. */
+    static struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
     sandlock_supervisor_options options = SANDLOCK_SUPERVISOR_OPTIONS_INIT;
     sandlock_supervisor *supervisor = NULL;
     sandlock_result *result;
