@@ -176,6 +176,9 @@ static const struct attack_case cases[] = {
     {FORKS("have_too_many_daemons", "daemons", "12"), LIMIT(PROCESSES, 11)},
     {FORKS("have_too_many_zombies", "zombies", "12"), LIMIT(PROCESSES, 11)},
     {FORKS("have_too_many_processes_by_racing_threads", "race", "30"), LIMIT(PROCESSES, 29)},
+    {FORKS("have_too_many_processes_with_names_that_are_no_text", "disguised", "12"), LIMIT(PROCESSES, 11)},
+    {FORKS("have_too_many_daemons_without_a_main_thread", "headless", "12"), LIMIT(PROCESSES, 11)},
+    {FORKS("have_too_many_processes_by_adoption", "adopted", "7"), LIMIT(PROCESSES, 6)},
     {FORKS("have_too_many_threads", "threads", "12"), LIMIT(THREADS, 11)},
     {PROCESSES("lock_too_much_memory", "lock", "2"), LIMIT(MEMLOCK, 1 << 20)},
 };

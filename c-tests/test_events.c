@@ -188,6 +188,14 @@ static int32_t fail(sandlock_notification *call, void *unused)
     return -3;
 }
 
+/* Rather than memory, events are lost, and counted. */
+static void observer_that_takes_its_time(const sandlock_event *event, void *gate)
+{
+    (void)event;
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+}
+
 static void handler_that_fails_is_told(void)
 {
     sandlock_supervisor *supervisor = new_supervisor();
@@ -200,14 +208,6 @@ static void handler_that_fails_is_told(void)
     sandlock_supervisor_free(supervisor);
     CHECK(log->count == 2 && log->events[0].errno_value == EPERM && !strcmp(log->events[0].name, "getppid"));
     free(log);
-}
-
-/* Rather than memory, events are lost, and counted. */
-static void observer_that_takes_its_time(const sandlock_event *event, void *gate)
-{
-    (void)event;
-    pthread_mutex_lock(gate);
-    pthread_mutex_unlock(gate);
 }
 
 static void events_that_nobody_takes_do_not_pile_up(void)
@@ -223,6 +223,41 @@ static void events_that_nobody_takes_do_not_pile_up(void)
     CHECK(stats_of(supervisor).events_lost > 0 && stats_of(supervisor).failed == 70000);
     pthread_mutex_unlock(&gate);
     sandlock_supervisor_free(supervisor);
+}
+
+/* What a program makes the library remember is bounded in bytes and descriptors, not only in number. */
+static void slow_observer_costs_the_host_little(void)
+{
+    static const char script[] = "import os\n"
+                                 "big = 'x' * 30000\n"
+                                 "for i in range(3000):\n"
+                                 "    try: os.execv('/nonexistent', ['x', big])\n"
+                                 "    except OSError: pass\n"
+                                 "for i in range(600):\n"
+                                 "    pid = os.fork()\n"
+                                 "    if pid == 0: os._exit(0)\n"
+                                 "    os.waitpid(pid, 0)\n";
+    sandlock_policy *policy = system_policy();
+    sandlock_supervisor *supervisor = new_supervisor();
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    sandlock_result *result = NULL;
+    long before = resident_kb();
+    int descriptors = count_entries("fd");
+
+    pthread_mutex_lock(&gate);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_observe(supervisor, SANDLOCK_EVENT_ALL & ~SANDLOCK_EVENT_MISSING,
+                                                          observer_that_takes_its_time, &gate, NULL, NULL));
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_run(policy, supervisor, ARGV("/usr/bin/python3", "-S", "-c", script), 30000, &result, NULL));
+    CHECK(sandlock_result_exit_code(result) == 0);
+    CHECK(count_entries("fd") - descriptors < 10);
+    if (!getenv("SANDLOCK_TEST_SANITIZER"))
+        CHECK(resident_kb() - before < 64 << 10);
+    CHECK(stats_of(supervisor).events_lost > 0);
+    pthread_mutex_unlock(&gate);
+    sandlock_result_free(result);
+    sandlock_supervisor_free(supervisor);
+    sandlock_policy_free(policy);
 }
 
 /* --- trace --- */
@@ -422,4 +457,4 @@ TESTS(T(programs_processes_and_their_ends_are_told_in_order), T(only_what_was_as
       T(limit_that_was_hit_is_told), T(denied_change_of_metadata_is_told), T(handler_that_fails_is_told),
       T(trace_says_which_rule_is_missing), T(trace_of_a_program_that_lacks_nothing_is_empty),
       T(traced_program_is_refused_what_it_is_otherwise), T(suggestions_make_a_program_run),
-      T(events_that_nobody_takes_do_not_pile_up), T(wrong_arguments_are_refused_and_nothing_is_known_of_null))
+      T(events_that_nobody_takes_do_not_pile_up), T(slow_observer_costs_the_host_little), T(wrong_arguments_are_refused_and_nothing_is_known_of_null))

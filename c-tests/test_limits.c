@@ -1,6 +1,8 @@
 /* Limits of the sandbox as a whole: what they let happen, and what the report says. Attacks on them are in attack_table.c. */
 #include "support.h"
 
+#include <sys/resource.h>
+
 static void set_limit(sandlock_policy *policy, uint32_t limit, uint64_t value)
 {
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_limit(policy, limit, value, NULL));
@@ -179,9 +181,103 @@ static void report_says_what_limits_hold_and_what_cannot_is_refused(void)
     CHECK_STATUS(SANDLOCK_OK,
                  sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_KILL_ALL, SANDLOCK_DISABLE, NULL));
     CHECK_CONTAINS(state_of_processes(policy, text, sizeof text), "kill-all");
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_PROCESSES, SANDLOCK_UNLIMITED, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_flag(policy, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, true, NULL));
+    CHECK_CONTAINS(state_of_processes(policy, text, sizeof text), "WAIT_FOR_DESCENDANTS");
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT,
                  sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_PROCESSES, 0, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_THREADS, 0, NULL));
+    sandlock_policy_free(policy);
+}
+
+/* The sandbox is told of by whoever runs, whatever he calls himself. */
+static void list_knows_processes_with_names_that_are_no_text(void)
+{
+    static const char script[] = "import ctypes, os, time\n"
+                                 "for i in range(3):\n"
+                                 "    if os.fork() == 0:\n"
+                                 "        ctypes.CDLL(None).prctl(15, b'\\xff) Z 1 \\xfe', 0, 0, 0)\n"
+                                 "        print('x', end='', flush=True)\n"
+                                 "        time.sleep(1000)\n"
+                                 "time.sleep(1000)\n";
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    sandlock_members *members = NULL;
+    char ready;
+    int out, i;
+
+    options.stdout_mode = SANDLOCK_STDIO_PIPE;
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_spawn(policy, NULL, ARGV("/usr/bin/python3", "-S", "-c", script), &options, &process, NULL));
+    out = sandlock_process_take_stdio(process, 1);
+    for (i = 0; i < 3; i++)
+        CHECK(read(out, &ready, 1) == 1);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+    CHECK(sandlock_members_count(members) == 4);
+    sandlock_members_free(members);
+    close(out);
+    sandlock_process_free(process);
+    sandlock_policy_free(policy);
+}
+
+/* Those that compute do not keep others from starting, although nobody can say from outside whether they are in a fork(2). */
+static void programs_that_compute_leave_room_for_others(void)
+{
+    static const char script[] =
+        "import os, subprocess, sys\n"
+        "children = []\n"
+        "for i in range(5):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        subprocess.run(['/bin/true'])\n"
+        "        while True: pass\n"
+        "    children.append(pid)\n"
+        "for i in range(4): subprocess.run(['/bin/true'], check=True)\n"
+        "print('done')\n";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_PROCESSES, 12);
+
+    check_succeeds(policy, ARGV("/usr/bin/python3", "-S", "-c", script), "done\n");
+    sandlock_policy_free(policy);
+}
+
+/* A host that has no descriptor left to look with does not take anybody for absent. */
+static void count_without_descriptors_refuses(void)
+{
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_PROCESSES, 8);
+    struct rlimit limit, low;
+    int open_now, free_ones;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (free_ones = 0; free_ones < 4; free_ones++) {
+        sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+        sandlock_process *process = NULL;
+        sandlock_result *result = NULL;
+        int gate[2];
+
+        CHECK(pipe2(gate, O_CLOEXEC) == 0);
+        options.stdin_mode = options.stdout_mode = SANDLOCK_STDIO_FD;
+        options.stdin_fd = gate[0];
+        options.stdout_fd = STDERR_FILENO;
+        CHECK_STATUS(SANDLOCK_OK,
+                     sandlock_spawn(policy, NULL, ARGV("/bin/sh", "-c", "read x; exec \"$0\" fork 30 >/dev/null", program("attack_forks")),
+                                    &options, &process, NULL));
+        usleep(20000); /* the warden has taken its listener over by then; if not, it does without */
+        for (open_now = 3; fcntl(open_now, F_GETFD) >= 0; open_now++)
+            ;
+        low = limit;
+        low.rlim_cur = (rlim_t)(open_now + free_ones);
+        setrlimit(RLIMIT_NOFILE, &low);
+        CHECK(write(gate[1], "\n", 1) == 1);
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+        setrlimit(RLIMIT_NOFILE, &limit);
+        if (!CHECK(sandlock_result_exit_code(result) == 1))
+            printf("# %d free: exit %d\n", free_ones, sandlock_result_exit_code(result));
+        close(gate[0]);
+        close(gate[1]);
+        sandlock_result_free(result);
+        sandlock_process_free(process);
+    }
     sandlock_policy_free(policy);
 }
 
@@ -253,5 +349,6 @@ static void descendants_are_killed_by_a_walk_without_a_domain(void)
 TESTS(T(as_many_as_allowed_can_be_started), T(daemons_count_like_others), T(any_number_of_processes_may_follow_each_other),
       T(pipelines_of_shells_are_not_interrupted), T(python_waits_in_every_way_under_a_limit), T(default_limit_holds_and_can_be_lifted),
       T(threads_have_a_limit_of_their_own), T(report_says_what_limits_hold_and_what_cannot_is_refused),
-      T(limit_holds_without_huge_pages), T(descendants_are_ended_with_the_program_or_may_finish),
+      T(limit_holds_without_huge_pages), T(list_knows_processes_with_names_that_are_no_text),
+      T(programs_that_compute_leave_room_for_others), T(count_without_descriptors_refuses), T(descendants_are_ended_with_the_program_or_may_finish),
       T(descendants_are_killed_by_a_walk_without_a_domain))

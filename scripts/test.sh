@@ -100,7 +100,7 @@ for source in c-tests/test_*.c c-tests/attack_table.c; do
     build "$bin/$name" "$source" $libraries
 done
 for source in c-tests/attacks/*.c; do
-    build "$bin/attack_$(basename "$source" .c)" "$source" -lrt
+    build "$bin/attack_$(basename "$source" .c)" "$source" -lrt -lpthread
 done
 build "$bin/probe" c-tests/probe.c -lpthread
 build "$bin/caller" c-tests/caller.c -lpthread

@@ -13,14 +13,38 @@ pub(crate) struct Found {
     pub(crate) member: Member,
     pub(crate) parent: i32,
     pub(crate) threads: u64,
+    /// Processor time in user mode of the process, or of a thread's in its own directory: ticks.
+    pub(crate) user_ticks: u64,
     /// A letter: R running, S and D waiting, T stopped, Z ended and not waited for.
     pub(crate) state: char,
 }
 
 impl Found {
+    /// True unless it runs. A process whose main thread has ended shows its state, and lives on with the others.
     fn has_ended(&self) -> bool {
-        matches!(self.state, 'Z' | 'X')
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
+}
+
+/// Why /proc cannot tell who is in a sandbox, if it cannot.
+pub(crate) fn blindness() -> Option<&'static str> {
+    let own = sys::process::id().to_string();
+    match fs::read_link("/proc/self") {
+        Ok(link) if link.as_os_str() == own.as_str() => {}
+        Ok(_) => return Some("/proc shows another PID namespace"),
+        Err(_) => return Some("/proc cannot be read"),
+    }
+    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = String::from_utf8_lossy(&mounts);
+    // Mount point is the fifth field; the last mount there is the one that shows.
+    let proc = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc"));
+    let hides = |line: &str| {
+        line.rsplit([' ', ','])
+            .filter_map(|option| option.strip_prefix("hidepid="))
+            .any(|value| !matches!(value, "0" | "off"))
+    };
+    proc.is_some_and(hides)
+        .then_some("/proc is mounted with hidepid, so that it does not show every process")
 }
 
 /// Lists those that run. `scoped`: a signal from here reaches them and nobody else; otherwise they are `program` and its
@@ -33,12 +57,12 @@ pub(crate) fn list(program: i32, scoped: bool) -> Vec<Member> {
 
 /// Those whom signals of the calling thread reach, which is in a domain that scopes them. With what has ended but waits for
 /// a parent in the sandbox: it holds a process id, and the sandbox can let go of it. What waits for a parent outside is gone as far
-/// as the sandbox goes. An error: /proc cannot be read.
+/// as the sandbox goes. An error: /proc cannot be read, or not whole; then nobody may be taken for absent.
 pub(crate) fn in_scope() -> sys::Result<Vec<Found>> {
     // The threads of a process reach each other, whatever their domains.
     let own = sys::process::id();
     let reached = |&pid: &i32| pid != own && sys::signal::kill(pid, 0).is_ok();
-    let mut found: Vec<Found> = all_processes()?.filter(reached).filter_map(look).collect();
+    let mut found = look_at_all(all_processes()?.filter(reached))?;
     let running: BTreeSet<i32> = found
         .iter()
         .filter(|found| !found.has_ended())
@@ -50,20 +74,39 @@ pub(crate) fn in_scope() -> sys::Result<Vec<Found>> {
 
 /// `program` and its descendants, as far as their parents live.
 pub(crate) fn family(program: i32) -> sys::Result<Vec<Found>> {
-    let mut found: Vec<Found> = all_processes()?.filter_map(look).collect();
+    let mut found = look_at_all(all_processes()?)?;
     let family = descendants(program, &found);
     found.retain(|found| family.contains(&found.member.pid));
     Ok(found)
 }
 
-/// The process or thread `pid`; None if there is none.
-pub(crate) fn look(pid: i32) -> Option<Found> {
-    read_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+fn look_at_all(pids: impl Iterator<Item = i32>) -> sys::Result<Vec<Found>> {
+    pids.filter_map(|pid| look(pid).transpose()).collect()
+}
+
+/// The process or thread `pid`; None if there is none. An error: there may be.
+pub(crate) fn look(pid: i32) -> sys::Result<Option<Found>> {
+    let Some(stat) = read(pid, "stat")? else {
+        return Ok(None);
+    };
+    read_stat(pid, &stat).map(Some).ok_or(sys::Errno(libc::EIO))
+}
+
+/// A file of the process or thread `pid` in /proc; None if there is no such process. A process can give itself any name, in any
+/// encoding or none.
+fn read(pid: i32, file: &str) -> sys::Result<Option<String>> {
+    match fs::read(format!("/proc/{pid}/{file}")) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ESRCH) => Ok(None),
+            errno => Err(sys::Errno(errno.unwrap_or(libc::EIO))),
+        },
+    }
 }
 
 /// How the process `pid` has ended, if it was not waited for yet.
 pub(crate) fn ending(pid: i32) -> Option<Ending> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read(pid, "stat").ok()??;
     let (_, rest) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     if fields.first() != Some(&"Z") {
@@ -73,16 +116,15 @@ pub(crate) fn ending(pid: i32) -> Option<Ending> {
     fields.get(52 - 3)?.parse().ok().map(Ending::of_status)
 }
 
-/// The processes that the thread `thread` has started, without those that were waited for. None: the kernel does not tell
-/// (CONFIG_PROC_CHILDREN).
-pub(crate) fn children_of(thread: i32) -> Option<BTreeSet<i32>> {
-    let children = fs::read_to_string(format!("/proc/{thread}/task/{thread}/children")).ok()?;
-    children.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
+/// Processor time in user mode that the thread `thread` has used, ticks.
+pub(crate) fn user_ticks(thread: i32) -> Option<u64> {
+    let stat = read(thread, &format!("task/{thread}/stat")).ok()??;
+    read_stat(thread, &stat).map(|found| found.user_ticks)
 }
 
 /// The process that the thread `thread` belongs to.
 pub(crate) fn process_of(thread: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let status = read(thread, "status").ok()??;
     status
         .lines()
         .find_map(|line| line.strip_prefix("Tgid:"))?
@@ -108,6 +150,7 @@ fn read_stat(pid: i32, stat: &str) -> Option<Found> {
     Some(Found {
         parent: field(4)?.parse().ok()?,
         threads: number(20)?,
+        user_ticks: number(14)?,
         state: field(3)?.chars().next()?,
         member: Member {
             pid,
@@ -158,6 +201,8 @@ mod tests {
         assert_eq!(member.resident, 25 * sys::limits::page_size());
         assert_eq!(member.cpu_us, 200 * (1_000_000 / sys::limits::ticks_per_second()));
         assert!(read_stat(42, &line("gone", "Z")).unwrap().has_ended());
+        let headless = line("a", "Z").replace(" 0 1 0 1000", " 0 2 0 1000");
+        assert!(!read_stat(42, &headless).unwrap().has_ended());
         assert!(read_stat(42, "rubbish").is_none());
     }
 
@@ -166,6 +211,7 @@ mod tests {
         let all = [(1, 10), (10, 20), (20, 30), (1, 40)].map(|(parent, pid)| Found {
             parent,
             threads: 1,
+            user_ticks: 0,
             state: 'S',
             member: Member {
                 pid,

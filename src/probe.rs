@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::members;
 use crate::sys;
 use crate::sys::notify::ListenerFeatures;
 
@@ -24,6 +25,8 @@ pub struct Capabilities {
     pub notify_add_fd: bool,
     /// It can in one step (Linux 5.14).
     pub notify_add_fd_send: bool,
+    /// Why /proc does not show who is in a sandbox, if it does not.
+    pub proc_blindness: Option<&'static str>,
     /// close_range(2) can mark close-on-exec (Linux 5.11).
     pub close_range: bool,
     /// The kernel exempts the calling user from RLIMIT_NPROC.
@@ -64,6 +67,7 @@ impl Capabilities {
             notify_sync_wake_up: notify.sync_wake_up,
             notify_add_fd: notify.add_fd,
             notify_add_fd_send: notify.add_fd_send,
+            proc_blindness: members::blindness(),
             close_range: sys::fd::has_close_on_exec_range(),
             unlimited_processes: is_initial_root(),
             privileged: sys::credentials::has_capabilities(),

@@ -60,7 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("child", &["plan", "sys"]),
     ("plan", &["sys"]),
     ("policy", &["error", "feature"]),
-    ("probe", &["sys"]),
+    ("probe", &["members", "sys"]),
     ("report", &["feature"]),
     ("error", &["feature"]),
     ("feature", &[]),

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static int life[2]; /* open for as long as the program lives */
@@ -42,6 +43,123 @@ static int by_fork(char **argument)
             live();
     }
     return SUCCEEDED;
+}
+
+/* disguised COUNT: with names that are no text */
+static int by_disguise(char **argument)
+{
+    int i, ready[2], count = atoi(argument[0]);
+    char byte;
+
+    if (start_life() || pipe(ready))
+        return CANNOT;
+    for (i = 1; i < count; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return judge("fork", -1);
+        if (pid == 0) {
+            prctl(PR_SET_NAME, "\xff) Z 1 \xfe");
+            if (write(ready[1], "x", 1) == 1)
+                live();
+        }
+        if (read(ready[0], &byte, 1) != 1)
+            return cannot("wait");
+    }
+    return SUCCEEDED;
+}
+
+static void *live_on(void *unused)
+{
+    live();
+    return unused;
+}
+
+/* headless COUNT: daemons whose main thread has ended, and another lives on */
+static int by_headless_daemons(char **argument)
+{
+    int i, count = atoi(argument[0]), ready[2];
+    char byte;
+
+    if (start_life() || pipe(ready))
+        return CANNOT;
+    for (i = 1; i < count; i++) {
+        int status;
+        pid_t pid = fork();
+        if (pid < 0)
+            return judge("fork", -1);
+        if (pid == 0) {
+            pthread_t thread;
+            pid = fork();
+            if (pid != 0)
+                _exit(pid < 0);
+            setsid();
+            if (pthread_create(&thread, NULL, live_on, NULL) || write(ready[1], "x", 1) != 1)
+                _exit(2);
+            syscall(SYS_exit, 0);
+        }
+        if (waitpid(pid, &status, 0) != pid)
+            return cannot("wait");
+        if (status) {
+            errno = EAGAIN;
+            return judge("fork of a daemon", -1);
+        }
+        if (read(ready[0], &byte, 1) != 1)
+            return cannot("wait for a daemon");
+    }
+    return SUCCEEDED;
+}
+
+static pid_t slow_child;
+
+static void *fork_slowly(void *unused)
+{
+    slow_child = (pid_t)syscall(SYS_fork);
+    if (slow_child == 0)
+        live();
+    return unused;
+}
+
+/* adopted COUNT: an orphan comes to the program while it starts a process that takes its time, and could be taken for that one */
+static int by_adoption(char **argument)
+{
+    enum { LARGE = 300 << 20 };
+    int i, status, count = atoi(argument[0]), alive = 1;
+    char *memory = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_t thread;
+    pid_t middle;
+
+    if (start_life() || memory == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1))
+        return CANNOT;
+    middle = fork();
+    if (middle < 0)
+        return judge("fork", -1);
+    if (middle == 0) {
+        if (fork() == 0)
+            live();
+        usleep(20000);
+        _exit(0);
+    }
+    /* Many small pages: the next fork copies tables for tens of milliseconds. */
+    madvise(memory, LARGE, MADV_NOHUGEPAGE);
+    memset(memory, 1, LARGE);
+    if (pthread_create(&thread, NULL, fork_slowly, NULL))
+        return CANNOT;
+    if (waitpid(middle, &status, 0) != middle)
+        return cannot("wait");
+    alive++; /* the orphan */
+    for (i = 0; i < count; i++) {
+        pid_t pid = (pid_t)syscall(SYS_fork);
+        if (pid == 0)
+            live();
+        if (pid < 0)
+            break;
+        alive++;
+    }
+    pthread_join(thread, NULL);
+    alive += slow_child > 0;
+    printf("%d alive\n", alive);
+    errno = EAGAIN;
+    return judge("fork", alive >= count ? 0 : -1);
 }
 
 static int live_beside(void *unused)
@@ -201,4 +319,4 @@ static int by_threads(char **argument)
 }
 
 ATTACKS({"fork", by_fork}, {"clone", by_clone}, {"clone3", by_clone3}, {"daemons", by_daemons}, {"zombies", by_zombies},
-        {"race", by_race}, {"threads", by_threads})
+        {"race", by_race}, {"disguised", by_disguise}, {"headless", by_headless_daemons}, {"adopted", by_adoption}, {"threads", by_threads})

@@ -177,6 +177,7 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         notify_sync_wake_up: bytes.arbitrary()?,
         notify_add_fd: bytes.arbitrary()?,
         notify_add_fd_send: bytes.arbitrary()?,
+        proc_blindness: bytes.ratio(1, 8)?.then_some("blind"),
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,
         privileged: bytes.arbitrary()?,

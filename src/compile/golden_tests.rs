@@ -172,6 +172,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         notify_sync_wake_up: true,
         notify_add_fd: true,
         notify_add_fd_send: true,
+        proc_blindness: None,
         close_range: true,
         unlimited_processes: false,
         privileged: false,

@@ -78,7 +78,7 @@ fn decide(
         // A default that the circumstances take away is not worth failing for; the report says so.
         let by_default = feature == Feature::Processes
             && !policy.limits_processes_expressly()
-            && request.serving != Serving::Possible;
+            && (request.serving != Serving::Possible || kernel.proc_blindness.is_some());
         if requested == Strictness::Require && !by_default {
             problems.push(Error::system(
                 ErrorKind::Unsupported,
@@ -143,7 +143,10 @@ pub fn is_served(policy: &Policy, request: &Request) -> bool {
 /// privileges, which would be wrong for a program that has some.
 pub fn guards_metadata(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
     let without_privileges = !kernel.privileged || policy.strictness(Feature::Capabilities) == Strictness::Require;
-    is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges
+    // Outside a domain the kernel would show the library what it does not show the program.
+    let in_domain = policy.strictness(Feature::KillAll) != Strictness::Disable
+        && needed_abi(Feature::KillAll).is_some_and(|needed| kernel.landlock_abi >= needed);
+    is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges && in_domain
 }
 
 fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
@@ -164,7 +167,7 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             "the policy says NO_SUPERVISOR".to_owned(),
             libc::EOPNOTSUPP,
         )),
-        Feature::Processes => processes_lack(policy, request),
+        Feature::Processes => processes_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
         }
@@ -180,7 +183,7 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
 }
 
 /// What a limit of processes lacks: somebody who serves, and a domain by which the warden tells whom to count.
-fn processes_lack(policy: &Policy, request: &Request) -> Option<Lack> {
+fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
     let (why, errno) = match request.serving {
         _ if policy.process.has(Flag::NoSupervisor) => ("the policy says NO_SUPERVISOR", libc::EOPNOTSUPP),
         Serving::HostIsSupervised => (
@@ -193,7 +196,10 @@ fn processes_lack(policy: &Policy, request: &Request) -> Option<Lack> {
             "processes are counted by the feature kill-all, which the policy disables",
             libc::EOPNOTSUPP,
         ),
-        Serving::Possible => return None,
+        Serving::Possible => match kernel.proc_blindness {
+            Some(why) => (why, libc::EACCES),
+            None => return None,
+        },
     };
     Some(unavailable(why.to_owned(), errno))
 }

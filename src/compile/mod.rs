@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::feature::Feature;
-use crate::policy::{Limit, Policy};
+use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::sys::notify::FLAG_WAIT_KILLABLE;
 use crate::sys::seccomp::Instruction;
@@ -102,6 +102,11 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
     let mut problems = Vec::new();
     let decisions = Decisions::new(policy, request, kernel, &mut problems);
     let uses = |feature| decisions.uses(feature);
+    if policy.process.has(Flag::WaitForDescendants) && !decisions.enforces(Feature::KillAll) {
+        problems.push(Error::policy(
+            "WAIT_FOR_DESCENDANTS takes the feature kill-all: without it descendants cannot be told from others",
+        ));
+    }
     let parts = Parts {
         files: uses(Feature::Files),
         refer: uses(Feature::FilesRefer),

@@ -1,11 +1,18 @@
-//! The file metadata guard: carries out what `metadata` can, on the warden, and refuses the rest.
+//! The file metadata guard: carries out what `metadata` can, and refuses the rest.
+//!
+//! It walks paths, and a file system may take its time to answer, or never do. So it works on a confined thread of its own, and not on
+//! the warden, which must be there when the sandbox is to end. Outside a domain that scopes signals, the kernel would show a thread
+//! of ours the descriptors of any process of the user: there the guard does nothing.
 
 use crate::error::ErrorKind;
-use crate::supervisor::{Call, Reply, Served, Service, kind};
+use crate::supervisor::{Call, Ground, Reply, Served, Service, kind};
 use crate::sys::Errno;
 
 use super::metadata::{self, Caller, Grants};
 use super::{Run, observe};
+
+const EACCES: u16 = 13;
+const _: () = assert!(EACCES as i32 == libc::EACCES);
 
 /// The guard of one sandbox.
 pub(super) struct MetadataGuard {
@@ -38,9 +45,11 @@ impl MetadataGuard {
 }
 
 impl Service for MetadataGuard {
-    fn serve(&self, call: &Call, confined: bool) -> Served {
-        if !confined {
-            return Served::Confined;
+    fn serve(&self, call: &Call, ground: Ground) -> Served {
+        match ground {
+            Ground::Free | Ground::Warden => return Served::Apart,
+            Ground::Unscoped => return Served::Answer(Reply::Errno(EACCES)),
+            Ground::Apart => {}
         }
         let number = u32::try_from(call.received().number).ok();
         let name = number.and_then(self.name).unwrap_or_default();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::feature::Feature;
 use crate::policy::{Access, Policy};
-use crate::supervisor::{Reply, Service};
+use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys::fd::FileId;
 use crate::sys::notify::Received;
 
@@ -48,8 +48,8 @@ pub(crate) fn for_feature(feature: Feature, run: &Run<'_>) -> Arc<dyn Service> {
 struct Refusal;
 
 impl Service for Refusal {
-    fn serve(&self, _call: &crate::supervisor::Call, _confined: bool) -> crate::supervisor::Served {
+    fn serve(&self, _call: &Call, _ground: Ground) -> Served {
         const EPERM: u16 = 1;
-        crate::supervisor::Served::Answer(Reply::Errno(EPERM))
+        Served::Answer(Reply::Errno(EPERM))
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::CString;
 
 use crate::members;
-use crate::supervisor::{Call, Event, Known, Served, Service, kind};
+use crate::supervisor::{Call, Event, Ground, Known, Served, Service, kind};
 
 /// Most arguments of a program that are told, and most bytes of all of them.
 const MOST_ARGUMENTS: usize = 256;
@@ -44,7 +44,7 @@ impl Observation {
 }
 
 impl Service for Observation {
-    fn serve(&self, call: &Call, _confined: bool) -> Served {
+    fn serve(&self, call: &Call, _ground: Ground) -> Served {
         let received = call.received();
         let arguments = received.arguments;
         let number = libc::c_long::from(received.number);

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::policy::Access;
-use crate::supervisor::{Call, Event, Reply, Served, Service, Suggestion, kind};
+use crate::supervisor::{Call, Event, Ground, Reply, Served, Service, Suggestion, kind};
 use crate::sys::Errno;
 
 use super::metadata::{self, Grants};
@@ -262,7 +262,7 @@ fn address(call: &Call) -> Option<String> {
 }
 
 impl Service for Trace {
-    fn serve(&self, call: &Call, _confined: bool) -> Served {
+    fn serve(&self, call: &Call, _ground: Ground) -> Served {
         let received = call.received();
         let name = u32::try_from(received.number)
             .ok()

@@ -285,6 +285,12 @@ impl Purposes {
                 "the warden's domain: failed at start".clone_into(&mut row.detail);
                 row.errno = no_domain;
             }
+            if row.feature == Feature::Processes && no_domain != 0 {
+                set_failed(row, "the warden's domain", no_domain);
+            }
+            if row.feature == Feature::FilesMetadata && no_domain != 0 && row.state == State::Enforced {
+                "refused altogether: the warden's domain failed at start".clone_into(&mut row.detail);
+            }
             if row.feature == Feature::Session && terminal && row.state == State::Enforced {
                 "process group".clone_into(&mut row.mechanism);
                 "in the session of the inherited terminal".clone_into(&mut row.detail);

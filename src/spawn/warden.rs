@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::members;
 use crate::plan::{ChildPlan, Listener};
-use crate::policy::Flag;
+use crate::policy::{Flag, Policy};
 use crate::process::{Command, Member, Outcome, Reason, Shared, Usage, timeout_until};
 use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
@@ -211,7 +211,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         no_domain: domain.lack(),
     }));
     let supervision = job.supervision.take().filter(|_| listen);
-    let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared);
+    let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared, domain == Domain::Scoped);
     if job.serves_set_up {
         attendance.await_listener();
     }
@@ -219,7 +219,8 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     let outcome = Watch {
         launched: &launched,
         domain,
-        waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants),
+        // Without a domain they could not be told from others, nor ended.
+        waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Scoped,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         attendance,
@@ -246,6 +247,7 @@ struct Attendance<'a> {
     shared: Arc<Shared>,
     /// A thread that serves calls in the warden's place.
     attendant: Option<JoinHandle<()>>,
+    scoped: bool,
     /// How many calls the warden has served since then.
     recent: (Instant, u32),
 }
@@ -256,6 +258,7 @@ impl<'a> Attendance<'a> {
         supervision: Option<(Supervision, Services)>,
         arena: &Arc<Arena>,
         shared: &Arc<Shared>,
+        scoped: bool,
     ) -> Self {
         Self {
             numbers: &prepared.compiled.traps.selected,
@@ -264,31 +267,32 @@ impl<'a> Attendance<'a> {
             arena: Arc::clone(arena),
             shared: Arc::clone(shared),
             attendant: None,
+            scoped,
             recent: (Instant::now(), 0),
         }
     }
 
-    /// The warden has served a call. If there are many, a thread of its own, which is confined like itself, goes on with them: it can wait
-    /// inside the kernel, which takes half the time, for it has nothing else to wait for.
-    fn note_served(&mut self, session: &Arc<Session>) {
+    /// Starts a thread that is confined like this one, if there are calls that must not hold up the warden, or many: `served` says that
+    /// it has just served one.
+    fn see_to_attendant(&mut self, session: &Arc<Session>, served: bool) {
         const MANY: u32 = 32;
         const SHORT: Duration = Duration::from_millis(100);
-        if self.recent.0.elapsed() > SHORT {
-            self.recent = (Instant::now(), 0);
+        if served {
+            if self.recent.0.elapsed() > SHORT {
+                self.recent = (Instant::now(), 0);
+            }
+            self.recent.1 += 1;
         }
-        self.recent.1 += 1;
-        // A former one that has given the waiting away may not have ended yet.
-        if self.recent.1 < MANY || self.attendant.as_ref().is_some_and(|former| !former.is_finished()) {
+        if !session.wants_attendant(self.recent.1 >= MANY) {
             return;
         }
         self.recent = (Instant::now(), 0);
-        let Some(token) = session.appoint_attendant() else {
-            return;
-        };
+        // A former one has said that it ends.
+        self.dismiss();
         let attended = Arc::clone(session);
-        match start_thread("sandlock-serve".to_owned(), move || attended.attend(token)) {
+        match start_thread("sandlock-serve".to_owned(), move || attended.attend()) {
             Ok(thread) => self.attendant = Some(thread),
-            Err(_) => session.return_post(token),
+            Err(_) => session.miss_attendant(),
         }
     }
 
@@ -350,9 +354,13 @@ impl<'a> Attendance<'a> {
         // SAFETY: the child made it for its parent, and in this table nobody else has it.
         let listener = unsafe { OwnedFd::from_raw_fd(number) };
         let arena = Arc::clone(&self.arena);
-        let session = supervision.start(listener, services, self.numbers, Arc::clone(&self.shared), move || {
-            !arena.record().has_left()
-        });
+        let session = supervision.start(
+            listener,
+            services,
+            self.numbers,
+            (Arc::clone(&self.shared), self.scoped),
+            move || !arena.record().has_left(),
+        );
         self.session = Some(session);
     }
 
@@ -417,9 +425,15 @@ fn enter_domain(prepared: &Prepared) -> Result<Domain> {
         });
     match entered.and_then(|()| check_scope()) {
         Ok(()) => Ok(Domain::Scoped),
-        Err(error) if prepared.policy.strictness(Feature::KillAll) == Strictness::Require => Err(error),
+        Err(error) if needs_domain(&prepared.policy) => Err(error),
         Err(error) => Ok(Domain::Open(error.errno())),
     }
+}
+
+/// True if something that the policy requires cannot do without the warden's domain.
+fn needs_domain(policy: &Policy) -> bool {
+    let requires = |feature| policy.strictness(feature) == Strictness::Require;
+    requires(Feature::KillAll) || (policy.limits_processes_expressly() && requires(Feature::Processes))
 }
 
 fn no_new_privs(prepared: &Prepared) -> sys::Result<()> {
@@ -503,7 +517,7 @@ fn kill_family(program: Child) {
             // SAFETY: the descriptor was just made and nobody else has it.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             // Its number may have become another's before the descriptor was made, but never after that.
-            if members::look(pid).is_some_and(|again| again.parent == found.parent) {
+            if matches!(members::look(pid), Ok(Some(again)) if again.parent == found.parent) {
                 let descendant = Child {
                     pid,
                     pidfd: pidfd.as_raw_fd(),
@@ -582,6 +596,8 @@ impl Watch<'_> {
                 }
             }
             if end.is_some() && self.is_empty(waits[5]) {
+                // A look at /proc may miss who comes while it is made.
+                self.domain.kill_all(self.launched.child());
                 break;
             }
             let wanted = if waits[1].ready() || blind {
@@ -596,10 +612,10 @@ impl Watch<'_> {
             if let Some(session) = self.attendance.session.clone() {
                 if waits[4].ready() {
                     session.serve_as_warden(waits[4]);
-                    self.attendance.note_served(&session);
                 } else if blind {
                     session.serve_blindly();
                 }
+                self.attendance.see_to_attendant(&session, waits[4].ready());
                 let again = session.serve_inbox().map(|patience| Instant::now() + patience);
                 soon = [soon, again].into_iter().flatten().min();
             }

@@ -10,7 +10,7 @@ use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
 use super::watch::Slot;
-use super::{Event, Handler, Known, Level, Served, Verdict, kind, memory};
+use super::{Event, Ground, Handler, Known, Level, Served, Verdict, kind, memory};
 
 /// Where a call is dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Call {
     pub(super) fn proceed(mut self, place: Place, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
         loop {
             match self.session.links(&self.received).get(self.position) {
-                Some(Link::Service(service)) => match service.serve(&self, place != Place::Worker) {
+                Some(Link::Service(service)) => match service.serve(&self, self.ground(place)) {
                     Served::Pass => self.position += 1,
                     Served::Answer(reply) => {
                         // An error means that the caller is gone.
@@ -132,6 +132,10 @@ impl Call {
                     Served::Confined | Served::Later => {
                         let session = Arc::clone(&self.session);
                         return session.leave_to_warden(self, place == Place::Warden);
+                    }
+                    Served::Apart => {
+                        let session = Arc::clone(&self.session);
+                        return session.leave_apart(self);
                     }
                 },
                 None => {
@@ -157,6 +161,15 @@ impl Call {
                     return;
                 }
             }
+        }
+    }
+
+    fn ground(&self, place: Place) -> Ground {
+        match place {
+            Place::Worker => Ground::Free,
+            _ if !self.session.is_scoped() => Ground::Unscoped,
+            Place::Warden => Ground::Warden,
+            Place::Attendant => Ground::Apart,
         }
     }
 

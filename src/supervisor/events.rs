@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
@@ -114,6 +115,14 @@ impl Suggestions {
 }
 
 impl Event {
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        let path = self.path.as_ref().map_or(0, |path| path.as_bytes().len());
+        let arguments: usize = self.arguments.iter().map(|argument| argument.as_bytes().len()).sum();
+        // The same text is in a suggestion once more.
+        size_of::<Self>() + 2 * path + arguments + self.arguments.len() * size_of::<CString>() + self.text.len()
+    }
+
     pub(crate) fn new(kind: u64, pid: i32) -> Self {
         Self {
             kind,
@@ -137,8 +146,11 @@ pub trait Observer: Send + Sync {
     fn observe(&self, event: &Event);
 }
 
-/// Most events that wait to be told. A program can make them faster than any observer takes them.
+/// Most events that wait to be told, and most bytes of what they say. A program can make them faster than any observer takes them.
 const MOST_WAITING: usize = 1 << 16;
+const MOST_BYTES: usize = 16 << 20;
+/// Most processes whose ends are waited for: each takes a descriptor of the host's.
+const MOST_WATCHED: usize = 256;
 
 /// Processes whose ends will be told.
 pub(crate) type Known = Arc<Mutex<BTreeSet<i32>>>;
@@ -152,15 +164,18 @@ struct Watched {
     announced: Option<i32>,
 }
 
-enum Item {
-    Event(Box<Event>),
-    Watch(Watched),
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.known.lock().remove(&self.pid);
+    }
 }
 
 #[derive(Default)]
 struct State {
     observers: Vec<(u64, Arc<dyn Observer>)>,
-    waiting: VecDeque<Item>,
+    waiting: VecDeque<Event>,
+    /// Of those that wait.
+    bytes: usize,
     /// The teller runs; nothing is gathered otherwise.
     teller: Option<JoinHandle<()>>,
     closed: bool,
@@ -172,8 +187,18 @@ struct State {
 #[derive(Default)]
 pub(super) struct Events {
     state: Mutex<State>,
-    /// Made with the teller: readable when there is something to tell.
-    wake: std::sync::OnceLock<OwnedFd>,
+    watched: Mutex<BTreeMap<u64, Watched>>,
+    /// Made with the teller.
+    waits: OnceLock<Waits>,
+}
+
+/// What the teller waits for.
+struct Waits {
+    /// Readable when there is something to tell.
+    wake: OwnedFd,
+    /// The ends of processes.
+    ends: Epoll,
+    keys: AtomicU64,
 }
 
 impl Events {
@@ -186,11 +211,15 @@ impl Events {
             let wake = sys::event::eventfd().map_err(failed)?;
             // SAFETY: the descriptor was just made and nobody else has it.
             let wake = unsafe { OwnedFd::from_raw_fd(wake) };
-            let epoll = Epoll::new().map_err(failed)?;
-            // Made once: nobody else gets here with the lock.
-            let _ = self.wake.set(wake);
+            let waits = Waits {
+                wake,
+                ends: Epoll::new().map_err(failed)?,
+                keys: AtomicU64::new(0),
+            };
+            // Nobody else gets here with the lock; what is there is from a teller that could not be started.
+            let _ = self.waits.set(waits);
             let events = Arc::clone(self);
-            state.teller = Some(start_thread("sandlock-events", move || events.tell(&epoll))?);
+            state.teller = Some(start_thread("sandlock-events", move || events.tell())?);
         }
         state.observers.push((mask, observer));
         Ok(())
@@ -213,48 +242,21 @@ impl Events {
 
     /// Has whoever wants to know told of `event`.
     pub(super) fn emit(&self, event: Event) {
-        if let Some(suggestion) = &event.suggestion {
-            self.state.lock().suggestions.add(suggestion);
-        }
-        self.put(|state| {
-            let wanted = state.observers.iter().any(|(mask, _)| mask & event.kind != 0);
-            wanted.then(|| Item::Event(Box::new(event)))
-        });
-    }
-
-    /// Has the end of the process `pid`, which is in a call, told. `announced`: it is about to exit with that.
-    pub(super) fn watch(&self, pid: i32, known: &Known, announced: Option<i32>) {
-        if !known.lock().insert(pid) {
-            return;
-        }
-        let Ok(pidfd) = sys::process::open_pidfd(pid) else {
-            // Too many, for the host's table.
-            known.lock().remove(&pid);
-            return;
-        };
-        // SAFETY: the descriptor was just made and nobody else has it.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        self.put(|_| {
-            Some(Item::Watch(Watched {
-                pid,
-                pidfd,
-                known: Arc::clone(known),
-                announced,
-            }))
-        });
-    }
-
-    fn put(&self, item: impl FnOnce(&State) -> Option<Item>) {
         let mut state = self.state.lock();
-        if state.teller.is_none() || state.closed {
+        if let Some(suggestion) = &event.suggestion {
+            state.suggestions.add(suggestion);
+        }
+        let wanted = state.observers.iter().any(|(mask, _)| mask & event.kind != 0);
+        if state.teller.is_none() || state.closed || !wanted {
             return;
         }
-        let Some(item) = item(&state) else { return };
-        if state.waiting.len() >= MOST_WAITING {
+        let bytes = state.bytes + event.bytes();
+        if state.waiting.len() >= MOST_WAITING || bytes > MOST_BYTES {
             state.lost += 1;
             return;
         }
-        state.waiting.push_back(item);
+        state.bytes = bytes;
+        state.waiting.push_back(event);
         let first = state.waiting.len() == 1;
         drop(state);
         if first {
@@ -262,9 +264,50 @@ impl Events {
         }
     }
 
+    /// Has the end of the process `pid`, which is in a call, told. `announced`: it is about to exit with that.
+    pub(super) fn watch(&self, pid: i32, known: &Known, announced: Option<i32>) {
+        let Some(waits) = self.waits.get() else { return };
+        if !known.lock().insert(pid) {
+            return;
+        }
+        // Here too, so that they do not pile up while an observer takes its time.
+        self.harvest(waits);
+        let watched = sys::process::open_pidfd(pid).map(|pidfd| Watched {
+            pid,
+            // SAFETY: the descriptor was just made and nobody else has it.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+            known: Arc::clone(known),
+            announced,
+        });
+        let Ok(process) = watched else {
+            known.lock().remove(&pid);
+            self.state.lock().lost += 1;
+            return;
+        };
+        let key = waits.keys.fetch_add(1, Ordering::Relaxed);
+        let mut watched = self.watched.lock();
+        if watched.len() < MOST_WATCHED && waits.ends.add(process.pidfd.as_raw_fd(), key).is_ok() {
+            watched.insert(key, process);
+        } else {
+            drop(watched);
+            drop(process);
+            self.state.lock().lost += 1;
+        }
+    }
+
+    /// Makes events of the ends that have come.
+    fn harvest(&self, waits: &Waits) {
+        while let Some(key) = waits.ends.next() {
+            let process = self.watched.lock().remove(&key);
+            // None: its end is being told by another thread.
+            let Some(process) = process else { break };
+            self.emit(process.end());
+        }
+    }
+
     fn wake(&self) {
-        if let Some(wake) = self.wake.get() {
-            sys::event::signal(wake.as_raw_fd());
+        if let Some(waits) = self.waits.get() {
+            sys::event::signal(waits.wake.as_raw_fd());
         }
     }
 
@@ -283,42 +326,36 @@ impl Events {
     }
 
     /// The thread's life.
-    fn tell(&self, epoll: &Epoll) {
-        let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
-        let mut next = 0;
+    fn tell(&self) {
+        let Some(waits) = self.waits.get() else { return };
         loop {
-            let (items, observers, closed) = {
+            self.harvest(waits);
+            let (events, observers, closed) = {
                 let mut state = self.state.lock();
-                let items = std::mem::take(&mut state.waiting);
-                (items, state.observers.clone(), state.closed)
+                state.bytes = 0;
+                (
+                    std::mem::take(&mut state.waiting),
+                    state.observers.clone(),
+                    state.closed,
+                )
             };
-            for item in items {
-                match item {
-                    Item::Event(event) => tell_all(&observers, &event),
-                    Item::Watch(process) => {
-                        next += 1;
-                        if epoll.add(process.pidfd.as_raw_fd(), next).is_ok() {
-                            watched.insert(next, process);
-                        }
-                    }
-                }
-            }
-            while let Some(key) = epoll.next() {
-                if let Some(process) = watched.remove(&key) {
-                    tell_all(&observers, &process.end());
-                }
+            for event in events {
+                tell_all(&observers, &event);
             }
             if closed {
                 break;
             }
-            let wake = self.wake.get().map_or(-1, AsRawFd::as_raw_fd);
-            let mut waits = [Wait::readable(wake), Wait::readable(epoll.as_raw_fd())];
+            let mut ready = [
+                Wait::readable(waits.wake.as_raw_fd()),
+                Wait::readable(waits.ends.as_raw_fd()),
+            ];
             // A failure only means another turn.
-            if poll(&mut waits, -1).is_err() {
+            if poll(&mut ready, -1).is_err() {
                 let _ = poll(&mut [], 1);
             }
-            sys::event::reset(wake);
+            sys::event::reset(waits.wake.as_raw_fd());
         }
+        self.watched.lock().clear();
         // Without the lock: the end of an observer is the host's code.
         let observers = std::mem::take(&mut self.state.lock().observers);
         drop(observers);
@@ -326,11 +363,10 @@ impl Events {
 }
 
 impl Watched {
-    fn end(self) -> Event {
+    fn end(&self) -> Event {
         let ending = members::ending(self.pid)
             .or_else(|| sys::process::ending_after_reap(self.pidfd.as_raw_fd()).ok())
             .or(self.announced.map(Ending::Exited));
-        self.known.lock().remove(&self.pid);
         let mut event = Event::new(kind::EXIT, self.pid);
         match ending {
             Some(Ending::Exited(code)) => event.exit_code = Some(code),

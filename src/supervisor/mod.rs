@@ -49,8 +49,21 @@ pub trait Handler: Send + Sync {
 
 /// A part of the library that looks at calls before handlers do.
 pub(crate) trait Service: Send + Sync {
-    /// Looks at `call`. `confined`: on the sandbox's warden.
-    fn serve(&self, call: &Call, confined: bool) -> Served;
+    /// Looks at `call`.
+    fn serve(&self, call: &Call, ground: Ground) -> Served;
+}
+
+/// Where a service looks at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// On a thread that is not confined.
+    Free,
+    /// On the sandbox's warden, which nothing may hold up.
+    Warden,
+    /// On a thread that the warden has started: in the same domain.
+    Apart,
+    /// On either of them, but they are in no domain: one was asked for and could not be had.
+    Unscoped,
 }
 
 /// What a service says of a call.
@@ -60,8 +73,10 @@ pub(crate) enum Served {
     Pass,
     /// This is the answer.
     Answer(Reply),
-    /// Only on the warden.
+    /// Only in the warden's domain.
     Confined,
+    /// Only on a thread of its own, there.
+    Apart,
     /// Not yet: in a moment, on the warden.
     Later,
 }
@@ -156,17 +171,17 @@ impl Supervision {
     }
 
     /// Starts to supervise what has the other end of `listener`: `services` look at the calls that come with them, then the
-    /// links at theirs, which are `numbers`, selector by selector. `in_bootstrap` says whether the program has not been executed yet.
+    /// links at theirs, which are `numbers`, selector by selector. `scoped`: the warden is in a domain. `in_bootstrap` says whether the program has not been executed yet.
     pub(crate) fn start(
         self,
         listener: OwnedFd,
         services: Services,
         numbers: &[Vec<u32>],
-        shared: Arc<Shared>,
+        (shared, scoped): (Arc<Shared>, bool),
         in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Arc<Session> {
         let chains = self.chains(services, numbers);
-        Session::new(listener, chains, self.core, self.crew, shared, in_bootstrap)
+        Session::new(listener, chains, self.core, self.crew, (shared, scoped), in_bootstrap)
     }
 
     fn chains(&self, services: Services, numbers: &[Vec<u32>]) -> Chains {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::process::{Reason, Shared, timeout_until};
 use crate::sys;
@@ -62,6 +62,19 @@ enum Holder {
     Blocked(u64),
 }
 
+/// How long an attendant without work stays.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long it waits for a call at a time, where the kernel might not let it go in the end.
+const LINGER_MS: i32 = 100;
+
+/// Calls for an attendant.
+#[derive(Default)]
+struct Apart {
+    calls: VecDeque<Call>,
+    /// There is one, or it is about to be started.
+    has_attendant: bool,
+}
+
 /// The tokens of attendants, apart from those of workers.
 const FIRST_ATTENDANT: u64 = 1 << 63;
 
@@ -88,7 +101,12 @@ pub(crate) struct Session {
     crew: Option<Arc<Crew>>,
     holder: Mutex<Holder>,
     counters: Arc<Counters>,
-    /// How many attendants there were.
+    /// The warden is in a domain that scopes signals.
+    scoped: bool,
+    /// Calls that a thread apart from the warden goes on with, and whether there is one.
+    apart: Mutex<Apart>,
+    apart_changed: Condvar,
+    /// How often such a thread has taken the waiting.
     attendants: AtomicU64,
     /// Calls that only the warden can go on with.
     inbox: Mutex<VecDeque<Call>>,
@@ -105,7 +123,7 @@ impl Session {
         chains: Chains,
         core: Arc<Core>,
         crew: Option<Arc<Crew>>,
-        shared: Arc<Shared>,
+        (shared, scoped): (Arc<Shared>, bool),
         in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Arc<Self> {
         // Without it, before Linux 6.6, answers only take longer.
@@ -124,6 +142,9 @@ impl Session {
             shared,
             holder: Mutex::new(Holder::Warden),
             counters,
+            scoped,
+            apart: Mutex::default(),
+            apart_changed: Condvar::new(),
             attendants: AtomicU64::new(0),
             inbox: Mutex::new(VecDeque::new()),
             in_bootstrap: Box::new(in_bootstrap),
@@ -178,26 +199,109 @@ impl Session {
         }
     }
 
-    /// Gives the waiting to a thread of the warden's, which then [attends](Session::attend) with the token returned. None: somebody else
-    /// has it, or the kernel would not let the thread go in the end.
-    pub(crate) fn appoint_attendant(&self) -> Option<u64> {
-        let mut holder = self.holder.lock();
-        let free = *holder == Holder::Warden && !self.has_ended() && notify::receive_ends();
-        free.then(|| {
-            let token = FIRST_ATTENDANT | self.attendants.fetch_add(1, Ordering::Relaxed);
-            *holder = Holder::Worker(token);
-            token
-        })
+    /// True if the warden, and threads that it starts, are in a domain that scopes signals.
+    pub(super) fn is_scoped(&self) -> bool {
+        self.scoped
     }
 
-    /// The life of an attendant: waits for calls inside the kernel, where that costs least, and does what a confined thread can do about
-    /// them, until the sandbox ends or the waiting goes to a worker.
-    pub(crate) fn attend(self: &Arc<Self>, token: u64) {
+    /// Leaves a call to a confined thread apart from the warden.
+    pub(super) fn leave_apart(&self, call: Call) {
+        // Without the lock: a call that is dropped is answered.
+        let refused = {
+            let mut apart = self.apart.lock();
+            if self.has_ended() {
+                Some(call)
+            } else {
+                apart.calls.push_back(call);
+                if apart.has_attendant {
+                    self.apart_changed.notify_one();
+                } else {
+                    // Only the warden can start one that is confined.
+                    self.shared.wake();
+                }
+                None
+            }
+        };
+        drop(refused);
+    }
+
+    /// True if the warden is to start a thread that [attends](Session::attend): because calls are left to one, or because there are
+    /// `many` calls. It is taken to have been started.
+    pub(crate) fn wants_attendant(&self, many: bool) -> bool {
+        let mut apart = self.apart.lock();
+        let wanted = !apart.has_attendant && !self.has_ended() && (many || !apart.calls.is_empty());
+        apart.has_attendant |= wanted;
+        wanted
+    }
+
+    /// There is no attendant after all. What was left to it is denied.
+    pub(crate) fn miss_attendant(&self) {
+        let calls = {
+            let mut apart = self.apart.lock();
+            apart.has_attendant = false;
+            std::mem::take(&mut apart.calls)
+        };
+        self.core.log(
+            super::Level::Error,
+            "cannot start a thread for the sandbox's calls: they are denied",
+        );
+        drop(calls);
+    }
+
+    /// The life of an attendant, a thread that the warden has started and that is confined like it. It goes on with calls that are left to
+    /// it. Otherwise it waits for calls itself, if the warden does: inside the kernel, where that costs half of what it costs the
+    /// warden, which has other things to wait for. It ends with the sandbox, or when it has had nothing to do for a while.
+    pub(crate) fn attend(self: &Arc<Self>) {
+        while let Some(call) = self.next_apart() {
+            match call {
+                Some(call) => call.proceed_confined(Place::Attendant),
+                None => self.attend_at_post(),
+            }
+        }
+    }
+
+    /// A call that was left to the attendant; Some(None) if it is to wait for calls itself; None if it is to end.
+    fn next_apart(&self) -> Option<Option<Call>> {
+        let mut apart = self.apart.lock();
         loop {
-            match self.block_for_call(token) {
+            if let Some(call) = apart.calls.pop_front() {
+                return Some(Some(call));
+            }
+            if self.has_ended() {
+                break;
+            }
+            if *self.holder.lock() == Holder::Warden {
+                return Some(None);
+            }
+            if self.apart_changed.wait_for(&mut apart, IDLE).timed_out() && apart.calls.is_empty() {
+                break;
+            }
+        }
+        apart.has_attendant = false;
+        None
+    }
+
+    /// Waits for calls in the warden's place, and does what a confined thread can about them, until the waiting goes to somebody else.
+    fn attend_at_post(self: &Arc<Self>) {
+        let token = FIRST_ATTENDANT | self.attendants.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut holder = self.holder.lock();
+            if *holder != Holder::Warden || self.has_ended() {
+                return;
+            }
+            *holder = Holder::Worker(token);
+        }
+        let blocks = notify::receive_ends();
+        loop {
+            let awaited = if blocks {
+                self.block_for_call(token)
+            } else {
+                self.await_call(token, LINGER_MS)
+            };
+            match awaited {
                 Awaited::Call(call) => call.proceed_confined(Place::Attendant),
-                Awaited::Nothing => {}
-                Awaited::Over => break self.return_post(token),
+                Awaited::Nothing if self.apart.lock().calls.is_empty() => {}
+                Awaited::Nothing | Awaited::Over => break self.return_post(token),
             }
         }
     }
@@ -244,6 +348,9 @@ impl Session {
         self.ended.store(true, Ordering::SeqCst);
         let left = std::mem::take(&mut *self.inbox.lock());
         drop(left);
+        let left = std::mem::take(&mut self.apart.lock().calls);
+        self.apart_changed.notify_all();
+        drop(left);
         let until = Instant::now() + patience;
         let mut waits = [Wait::readable(self.listener())];
         while !waits[0].hung_up() && Instant::now() < until {
@@ -268,7 +375,7 @@ impl Session {
     }
 
     /// Gives the waiting back to the warden, if the worker with `token` still has it.
-    pub(crate) fn return_post(&self, token: u64) {
+    pub(super) fn return_post(&self, token: u64) {
         let mut holder = self.holder.lock();
         if *holder == Holder::Worker(token) {
             *holder = Holder::Warden;

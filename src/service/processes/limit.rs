@@ -5,21 +5,21 @@
 //! or wear out such a count, but it takes a look at every process of the host. So it is made only when the last count and all
 //! starts since could add up to the limit.
 //!
-//! A start that was let through has not happened yet, and nobody says when it has. Until there is evidence that it is over it counts
-//! as one more: its thread has called again, waits for something else or is gone, or has as many new children as it has started. If
-//! only such starts fill the limit, the next one waits for a moment.
+//! A start that was let through has not happened yet, and nobody says when it has. It counts as one more until there is evidence that it
+//! is over: its thread has called again, waits for something, has computed for a while, or is gone. And there are no more such starts
+//! than were let through, less the processes that have appeared. If only they fill the limit, the next one waits for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::members::{self, Found};
+use crate::members;
 use crate::policy::Policy;
-use crate::supervisor::{Call, Reply, Served, kind};
+use crate::supervisor::{Call, Ground, Reply, Served, kind};
 
-/// For how long a start waits for others to be over. Only a thread that does nothing but compute gives no sign for that long.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// For how long a start waits for others to be over. Longer than it takes many threads on few processors to show that they compute.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many of a kind there are, or may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ struct Start {
     id: u64,
     /// Of a thread, not of a process.
     thread: bool,
-    /// How many processes its thread has started since the last count, this one included.
-    since: usize,
+    /// What its thread had computed when it was first looked at.
+    computed: Option<u64>,
 }
 
 struct State {
@@ -44,6 +44,8 @@ struct State {
     most: Count,
     /// Those let through that may not be over, by calling thread, which can be in one call only.
     starts: BTreeMap<i32, Start>,
+    /// Starts of processes that were let through and may not have come to one among `known`, at most.
+    open: u64,
     /// Processes at the last count.
     known: BTreeSet<i32>,
 }
@@ -68,6 +70,8 @@ impl StartLimit {
                     threads: 1,
                 },
                 starts: BTreeMap::new(),
+                // The program, which the first count finds.
+                open: 1,
                 known: BTreeSet::new(),
             }),
         }
@@ -84,64 +88,56 @@ impl State {
         self.most.threads += 1;
         if !start.thread {
             self.most.processes += 1;
+            self.open += 1;
         }
-        let before = self.starts.get(&caller).map_or(0, |start| start.since);
-        let since = before + usize::from(!start.thread);
-        self.starts.insert(caller, Start { since, ..start });
+        self.starts.insert(caller, start);
     }
 
-    /// Counts anew, and says how many there are without the starts that may not be over.
+    /// Counts anew, and says how many there are without the starts that may not be over. None: nobody can tell.
     fn count(&mut self, call: &Call) -> Option<Count> {
         // Before the look at who there is: that misses what appears meanwhile, which must not have been taken for over then.
-        self.starts.retain(|&caller, start| {
-            let over = caller == call.thread() || is_over(caller, *start, call, &self.known);
-            // Of those before, the children are known from now on.
-            start.since = 1;
-            !over
-        });
+        self.starts
+            .retain(|&caller, start| caller != call.thread() && !is_over(caller, start, call));
         let members = members::in_scope().ok()?;
+        let new = members.iter().filter(|found| !self.known.contains(&found.member.pid));
+        let left = self.starts.values().filter(|start| !start.thread).count() as u64;
+        // Each new process was one of them.
+        self.open = self.open.saturating_sub(new.count() as u64).min(left);
         self.known = members.iter().map(|found| found.member.pid).collect();
         let sure = Count {
             processes: members.len() as u64,
             threads: members.iter().map(|found| found.threads).sum(),
         };
+        let threads = self.starts.len() as u64 - left;
         self.most = Count {
-            processes: sure.processes + self.starts.values().filter(|start| !start.thread).count() as u64,
-            threads: sure.threads + self.starts.len() as u64,
+            processes: sure.processes + self.open,
+            threads: sure.threads + self.open + threads,
         };
         Some(sure)
     }
 }
 
-/// True if the start is over that `caller` was let through with. `known`: processes at the last count.
-fn is_over(caller: i32, start: Start, call: &Call, known: &BTreeSet<i32>) -> bool {
+/// True if the start is over that `caller` was let through with.
+fn is_over(caller: i32, start: &mut Start, call: &Call) -> bool {
+    /// Inside the kernel a thread computes nothing. But the kernel tells user from system time by samples, and may be off by some.
+    const SURE: u64 = 5;
     if call.other_waits(start.id) {
         // A handler that comes later in the chain has not let it run yet.
         return false;
     }
-    let Some(found) = members::look(caller) else {
-        return true;
-    };
-    if !matches!(found.state, 'R' | 'D') {
+    match members::look(caller) {
+        Ok(None) => return true,
         // Starting something, a thread is on the processor, or waits in a way that nothing interrupts.
-        return true;
+        Ok(Some(found)) if !matches!(found.state, 'R' | 'D') => return true,
+        Ok(Some(_)) => {}
+        // It is not known to be.
+        Err(_) => return false,
     }
-    // A child that has ended and was waited for is missing here; then something else must show it.
-    !start.thread && children(caller, found.threads).difference(known).count() >= start.since
-}
-
-/// The processes that the thread `parent` of a process with so many `threads` has started.
-fn children(parent: i32, threads: u64) -> BTreeSet<i32> {
-    members::children_of(parent).unwrap_or_else(|| {
-        // The kernel does not tell by thread. By process it does, which is the same if there is one thread.
-        let all = if threads == 1 { members::in_scope().ok() } else { None };
-        let own = |found: &Found| found.parent == parent;
-        all.unwrap_or_default()
-            .iter()
-            .filter(|found| own(found))
-            .map(|found| found.member.pid)
-            .collect()
-    })
+    let Some(computed) = members::user_ticks(caller) else {
+        return false;
+    };
+    let first = *start.computed.get_or_insert(computed);
+    computed >= first + SURE
 }
 
 /// True for a call that starts a thread of the caller's process.
@@ -168,7 +164,7 @@ impl StartLimit {
     }
 
     /// Sees to a call that starts a process or thread.
-    pub(super) fn serve(&self, call: &Call, confined: bool) -> Served {
+    pub(super) fn serve(&self, call: &Call, ground: Ground) -> Served {
         let thread = starts_thread(call);
         if thread && self.limit.threads == u64::MAX {
             // Trapped for a handler's sake.
@@ -177,12 +173,15 @@ impl StartLimit {
         let start = Start {
             id: call.received().id,
             thread,
-            since: 0,
+            computed: None,
         };
         let mut state = self.state.lock();
         if !self.admits(state.most, thread) {
-            if !confined {
-                return Served::Confined;
+            match ground {
+                Ground::Free => return Served::Confined,
+                // Nobody can tell who is in the sandbox, and the report says so.
+                Ground::Unscoped => return Served::Pass,
+                Ground::Warden | Ground::Apart => {}
             }
             // Without a count there is no telling.
             let Some(sure) = state.count(call) else {

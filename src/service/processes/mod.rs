@@ -4,7 +4,7 @@ mod limit;
 mod restart;
 
 use crate::policy::Policy;
-use crate::supervisor::{Call, Served, Service};
+use crate::supervisor::{Call, Ground, Served, Service};
 
 /// The service for one sandbox.
 pub(super) struct Processes {
@@ -20,11 +20,11 @@ impl Processes {
 }
 
 impl Service for Processes {
-    fn serve(&self, call: &Call, confined: bool) -> Served {
+    fn serve(&self, call: &Call, ground: Ground) -> Served {
         if libc::c_long::from(call.received().number) == libc::SYS_rt_sigaction {
             restart::serve(call)
         } else {
-            self.limit.serve(call, confined)
+            self.limit.serve(call, ground)
         }
     }
 }
