@@ -35,28 +35,32 @@
  *
  * Threads      policy: one thread at a time, but functions that take a const policy may run at the same time. process: any
  *              thread, concurrently, but for its _free; so are supervisor and pending. notification: the thread that was
- *              handed it, until the handler returns. error, result, report, members: never change; any thread.
+ *              handed it, until the handler returns; event: likewise, until the observer returns. error, result, report, members,
+ *              suggestions: never change; any thread.
  *
  * Fork         A policy, process, supervisor or pending handle is of no use in a process forked off later: it gives STATE there, or the
  *              answer for NULL. Freeing it frees memory and touches no sandbox.
  *
  * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
- *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked; while there
- *              are sandboxes with handlers there is one more, and up to 64 that run handlers. A
- *              bug in the library never unwinds into the caller; it gives INTERNAL. It uses only the C library, so it can be
+ *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked, and a
+ *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
+ *              and up to 64 that run handlers; a supervisor with observers has one that tells them. Each sandbox takes
+ *              three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
+ *              memory it may abort the process, as Rust does, with a line on standard error. It uses only the C library, so it can be
  *              loaded into Go, Node.js, Python and Java processes. What a
  *              host must do itself: if it is the first process of a container, or a subreaper, reap the orphans that a
  *              program leaves (waitpid(-1, WNOHANG) is fine; results survive it from Linux 6.15 on).
  *
  * Tools        Valgrind and some sanitizers cannot follow a child that shares its parent's memory. For them, set the
- *              environment variable SANDLOCK_SPAWN=fork in the host; everything else is the same, but slower.
+ *              environment variable SANDLOCK_SPAWN=fork in the host; everything else is the same, but slower, and the library
+ *              serves no calls: SANDLOCK_LIMIT_PROCESSES does not hold, metadata of files cannot be changed, handlers are refused.
  *
  * Stability    Numbers and layouts in this header do not change within a SONAME (libsandlock.so.0). Texts of messages and
  *              reports may.
  *
  * Kernel       Linux 5.13 with Landlock is the least for a sandbox that confines files; Linux 6.12 enforces all of the default
- *              policy. What is missing fails the spawn with a reason, unless the policy says BEST_EFFORT for it. See landlock(7),
+ *              policy. /proc must be mounted in the host, without hidepid, for processes to be counted. What is missing fails the spawn with a reason, unless the policy says BEST_EFFORT for it. See landlock(7),
  *              seccomp(2), prctl(2), setrlimit(2), and sandlock_probe().
  *
  * ===================================================================================================================
@@ -1001,7 +1005,14 @@ sandlock_status sandlock_supervisor_new(const sandlock_supervisor_options *optio
 /// `destroy` may be NULL; it is called with `user_data` exactly once, also if this function fails: when supervisor and sandboxes
 /// need the handler no more. `flags` must be 0. A handler for a call that the policy denies is refused when a program is
 /// started (STATE), for it could only widen the policy; of a group it gets the members that are allowed. Calls that the kernel
-/// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones.
+/// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones. So are those
+/// that the library carries out itself to guard the metadata of files (chmod and its like), unless the policy allows them by name,
+/// which lifts that guard. Of calls that start processes a handler sees those that SANDLOCK_LIMIT_PROCESSES has let through.
+///
+/// A signal that reaches the program in the microseconds before the library has received its call interrupts the call, which then fails
+/// with EINTR if the signal has a handler that was installed without SA_RESTART; from Linux 5.19 on a call that was received is
+/// not interrupted any more. Where SANDLOCK_LIMIT_PROCESSES has calls trapped, handlers of SIGCHLD are installed with SA_RESTART
+/// for that reason.
 ///
 /// What a call's pointers point to can be changed by another thread of the program at any time. A handler that decides by it
 /// must act on the copy that it has read, by sandlock_notification_return_fd() or the like; to let the call run after a look at

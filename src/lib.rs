@@ -3,8 +3,8 @@
 //! The map of the house. Data flows one way:
 //!
 //! ```text
-//! Policy ──compile──▶ plan ──spawn──▶ running child ──▶ result and report
-//!  (what)   (pure)   (flat, ready)    (child code)
+//! Policy ──compile──▶ plan ──spawn──▶ running child ──trap──▶ supervisor ──▶ service or handler ──▶ answer
+//!  (what)   (pure)   (flat, ready)    (child code)            (our threads)
 //! ```
 //!
 //! - [`policy`] says what is allowed: plain data.
@@ -15,6 +15,8 @@
 //! - `spawn` opens what the plan needs, starts the warden thread that owns the sandbox, and clones.
 //! - `child` runs between clone and exec: it never allocates, locks or panics.
 //! - `service` carries out trapped calls that the library answers itself.
+//! - [`supervisor`] serves trapped calls, and knows none in particular; `service` holds those that the library serves itself.
+//! - `members` tells who is in a sandbox.
 //! - [`process`] waits, kills and collects; [`report`] says what was enforced.
 //! - [`sandbox`] is the Rust face; one run reads top to bottom there.
 //! - `capi` is the C face; it translates and nothing else.

@@ -267,7 +267,14 @@ pub extern "C" fn sandlock_supervisor_new(
 /// `destroy` may be NULL; it is called with `user_data` exactly once, also if this function fails: when supervisor and sandboxes
 /// need the handler no more. `flags` must be 0. A handler for a call that the policy denies is refused when a program is
 /// started (STATE), for it could only widen the policy; of a group it gets the members that are allowed. Calls that the kernel
-/// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones.
+/// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones. So are those
+/// that the library carries out itself to guard the metadata of files (chmod and its like), unless the policy allows them by name,
+/// which lifts that guard. Of calls that start processes a handler sees those that SANDLOCK_LIMIT_PROCESSES has let through.
+///
+/// A signal that reaches the program in the microseconds before the library has received its call interrupts the call, which then fails
+/// with EINTR if the signal has a handler that was installed without SA_RESTART; from Linux 5.19 on a call that was received is
+/// not interrupted any more. Where SANDLOCK_LIMIT_PROCESSES has calls trapped, handlers of SIGCHLD are installed with SA_RESTART
+/// for that reason.
 ///
 /// What a call's pointers point to can be changed by another thread of the program at any time. A handler that decides by it
 /// must act on the copy that it has read, by sandlock_notification_return_fd() or the like; to let the call run after a look at
