@@ -1341,6 +1341,10 @@ int32_t sandlock_event_errno(const sandlock_event *event);
 /// event. Of EXEC it is advisory, like the arguments: another thread of the program can change it before the kernel reads it.
 const char *sandlock_event_path(const sandlock_event *event);
 
+/// True if path and arguments are what the program has said in memory that another thread of it can change before the kernel reads
+/// it: to be told, not to decide by. False for NULL.
+bool sandlock_event_advisory(const sandlock_event *event);
+
 /// How many arguments of the executed program there are to be read: of 256 arguments and 32 KiB at most; 0 for NULL.
 size_t sandlock_event_argument_count(const sandlock_event *event);
 
