@@ -474,6 +474,7 @@ static void wrong_arguments_are_refused_and_nothing_is_known_of_null(void)
     CHECK(sandlock_event_argument_count(NULL) == 0 && sandlock_event_argument(NULL, 0) == NULL);
     CHECK(sandlock_event_exit_code(NULL) == -1 && sandlock_event_signal(NULL) == 0);
     CHECK(!strcmp(sandlock_event_text(NULL), "") && !sandlock_event_advisory(NULL));
+    CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_supervisor_trace(NULL, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_trace_suggest(supervisor, NULL, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_trace_suggest(NULL, NULL, NULL));
     CHECK(sandlock_suggestions_count(NULL) == 0 && !strcmp(sandlock_suggestions_text(NULL), ""));
