@@ -36,6 +36,11 @@ grep -vE '^$|^running|^\.+$' target/cargo-test.log || true
 rust=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' target/cargo-test.log | awk '{sum += $1} END {print sum + 0}')
 passed=$((passed + rust))
 
+# What worker and manager share, in every order of their steps.
+section "models"
+check "worker_and_manager_agree_in_every_order" env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" CARGO_TARGET_DIR=target/loom \
+    cargo test --quiet --locked --lib models
+
 # --- an installed copy, where an unprivileged user can reach it ---
 section "install"
 stage=$(mktemp -d /tmp/sandlock-stage-XXXXXX)

@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -453,6 +453,7 @@ fn manage(crew: &Arc<Crew>) {
             continue;
         }
         crew.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         // A handler that began before it could see that the manager sleeps.
         let unseen = watched.iter().any(|worker| worker.slot.now().0 != worker.turn);
         if !unseen {

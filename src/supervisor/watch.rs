@@ -5,7 +5,11 @@
 //! nothing is locked, counted or allocated for a call that is answered in time.
 
 use std::sync::Arc;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -107,8 +111,9 @@ impl Slot {
         self.id.store(about.id, Ordering::Relaxed);
         self.number.store(about.number, Ordering::Relaxed);
         self.thread.store(about.thread, Ordering::Relaxed);
-        // Sequentially consistent with the manager's note that it sleeps: either it sees this, or the worker sees that.
-        self.turn.store(number << 2 | Phase::Open.bits(), Ordering::SeqCst);
+        self.turn.store(number << 2 | Phase::Open.bits(), Ordering::Release);
+        // With another between the manager's note that it sleeps and its last look: either it sees this, or the worker sees that.
+        fence(Ordering::SeqCst);
         Turn(number)
     }
 
@@ -135,22 +140,31 @@ impl Slot {
 
     /// What the worker was at, and the call that it had, during `turn`; None if that is over.
     pub(super) fn look(&self, turn: Turn) -> Option<(Post, About)> {
-        let about = About {
-            id: self.id.load(Ordering::Acquire),
-            number: self.number.load(Ordering::Acquire),
-            thread: self.thread.load(Ordering::Acquire),
-        };
+        let about = Some(self.about());
         let post = self.post.lock().as_ref().map(|post| Post {
             session: Arc::clone(&post.session),
             token: post.token,
         });
+        post.zip(about).filter(|_| self.lasts(turn))
+    }
+
+    /// The call of the latest turn. What is read belongs together if the turn [lasts](Slot::lasts) after that.
+    fn about(&self) -> About {
+        About {
+            id: self.id.load(Ordering::Acquire),
+            number: self.number.load(Ordering::Acquire),
+            thread: self.thread.load(Ordering::Acquire),
+        }
+    }
+
+    /// True if `turn` is not over.
+    fn lasts(&self, turn: Turn) -> bool {
         let (now, phase) = self.now();
-        post.filter(|_| now == turn && phase != Phase::Over)
-            .map(|post| (post, about))
+        now == turn && phase != Phase::Over
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -190,5 +204,95 @@ mod tests {
             slot.end();
         }
         assert!(won <= 2000);
+    }
+}
+
+/// Worker and manager in every order of their steps that the memory model permits.
+#[cfg(all(test, loom))]
+mod models {
+    use loom::thread;
+
+    use super::*;
+
+    fn about(id: u64) -> About {
+        About {
+            id,
+            number: i32::try_from(id).unwrap(),
+            thread: i32::try_from(id).unwrap(),
+        }
+    }
+
+    #[test]
+    fn of_worker_and_manager_one_answers_each_call() {
+        loom::model(|| {
+            let slot = loom::sync::Arc::new(Slot::default());
+            let manager = thread::spawn({
+                let slot = loom::sync::Arc::clone(&slot);
+                move || {
+                    let (turn, phase) = slot.now();
+                    let denied = phase == Phase::Open && slot.claim(turn, Phase::Overdue).is_ok();
+                    denied.then_some(turn)
+                }
+            });
+            let mut answered = Vec::new();
+            for id in [7, 8] {
+                let turn = slot.begin(about(id));
+                if slot.claim(turn, Phase::Answered).is_ok() {
+                    answered.push(turn);
+                }
+                slot.end();
+            }
+            match manager.join().unwrap() {
+                Some(turn) => assert!(answered.len() == 1 && !answered.contains(&turn)),
+                None => assert_eq!(answered.len(), 2),
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_manager_reads_of_a_turn_that_lasts_is_of_that_turn() {
+        loom::model(|| {
+            let slot = loom::sync::Arc::new(Slot::default());
+            let worker = thread::spawn({
+                let slot = loom::sync::Arc::clone(&slot);
+                move || {
+                    for id in [1, 2] {
+                        slot.begin(about(id));
+                        slot.end();
+                    }
+                }
+            });
+            let (turn, phase) = slot.now();
+            if phase != Phase::Over {
+                let read = slot.about();
+                if slot.lasts(turn) {
+                    // Turns are numbered like the calls here.
+                    assert_eq!(read, about(turn.0));
+                }
+            }
+            worker.join().unwrap();
+        });
+    }
+
+    /// A worker says that its turn has begun before it looks whether the manager sleeps, and the manager says that it sleeps before
+    /// it looks for turns: one of them sees the other.
+    #[test]
+    fn manager_does_not_sleep_through_a_turn() {
+        loom::model(|| {
+            let slot = loom::sync::Arc::new(Slot::default());
+            let asleep = loom::sync::Arc::new(AtomicBool::new(false));
+            let worker = thread::spawn({
+                let (slot, asleep) = (loom::sync::Arc::clone(&slot), loom::sync::Arc::clone(&asleep));
+                move || {
+                    slot.begin(about(1));
+                    asleep.load(Ordering::Relaxed)
+                }
+            });
+            asleep.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            let seen = slot.now().0 != Turn::default();
+            let woken = worker.join().unwrap();
+            assert!(seen || woken);
+        });
     }
 }
