@@ -21,10 +21,11 @@ pub struct sandlock_text {
 ///
 /// Makes a policy from TOML (toml.io): `text`, `length` bytes of UTF-8, which need not end with a NUL. What the text does not say
 /// is as in a new policy, so an empty text is a new policy. On success the caller owns *out, as one of sandlock_policy_new(), and
-/// may change it further: ready profiles, share/sandlock/*.toml, are made to have a directory of the host's added.
+/// may change it further, as the ready profiles in share/sandlock want it, to which the host adds its own directories.
 ///
 /// The whole schema, with every table and every form of a value:
 ///
+/// ```toml
 ///     [filesystem]                        # sandlock_policy_allow_path(); the key is what is granted
 ///     read = ["/etc/hosts"]
 ///     execute = ["/opt/tool"]
@@ -62,6 +63,7 @@ pub struct sandlock_text {
 ///     [strictness]                        # sandlock_policy_set_strictness()
 ///     all = "require"                     # what follows outranks it
 ///     network = "best-effort"             # or "disable"
+/// ```
 ///
 /// Limits, flags and features have the names of their constants, in lower case and with "-" for "_": SANDLOCK_LIMIT_NOFILE is
 /// nofile, SANDLOCK_FLAG_NO_ASLR is no-aslr, SANDLOCK_FEATURE_FILES_REFER is files-refer.
