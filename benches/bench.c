@@ -14,6 +14,7 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -472,6 +473,39 @@ static int32_t answer_seven(sandlock_notification *call, void *unused)
     return SANDLOCK_HANDLER_DONE;
 }
 
+static void *answer_from_queue(void *supervisor)
+{
+    sandlock_pending *pending = NULL;
+
+    while (sandlock_supervisor_next(supervisor, 500, &pending, NULL) == SANDLOCK_OK) {
+        sandlock_pending_return(pending, 7, NULL);
+        sandlock_pending_free(pending);
+    }
+    return NULL;
+}
+
+/* What a call costs that must change threads: of the library, and to one of the host's. */
+static void bench_hand_over(const sandlock_policy *policy, const char *const *trapped)
+{
+    enum { PAIRS = 10 };
+    double ours[PAIRS], theirs[PAIRS];
+    int i;
+
+    for (i = 0; i < PAIRS; i++) {
+        sandlock_supervisor *supervisor = NULL;
+        pthread_t thread;
+
+        sandlock_supervisor_new(NULL, &supervisor, NULL);
+        sandlock_supervisor_add_handler(supervisor, "getppid", NULL, NULL, NULL, 0, NULL);
+        pthread_create(&thread, NULL, answer_from_queue, supervisor);
+        ours[i] = measure_supervised(policy, supervisor, trapped);
+        theirs[i] = measure_reference(SERVED, trapped);
+        pthread_join(thread, NULL);
+        sandlock_supervisor_free(supervisor);
+    }
+    figure("getppid answered by a thread of the host", "by a minimal blocking loop", "ns", ours, theirs, PAIRS, 0);
+}
+
 static void bench_supervisor(void)
 {
     enum { PAIRS = 25, STARTS = 200 };
@@ -493,6 +527,7 @@ static void bench_supervisor(void)
         theirs[i] = measure_reference(SERVED, trapped);
     }
     figure("getppid answered by a C handler", "by a minimal blocking loop", "ns", ours, theirs, PAIRS, 1.5);
+    bench_hand_over(policy, trapped);
     sandlock_policy_allow_path(policy, directory, SANDLOCK_ACCESS_WRITE, NULL);
     for (i = 0; i < PAIRS; i++) {
         ours[i] = measure_sandboxed(policy, refused);

@@ -7,6 +7,7 @@
 struct kept {
     uint64_t kind, time;
     int32_t pid, number, errno_value, exit_code, signal;
+    bool advisory;
     char name[32], path[256], arguments[256], text[256];
 };
 
@@ -30,6 +31,7 @@ static void keep(const sandlock_event *event, void *data)
         kept->time = sandlock_event_time_ns(event);
         kept->pid = sandlock_event_pid(event);
         kept->number = sandlock_event_syscall(event);
+        kept->advisory = sandlock_event_advisory(event);
         kept->errno_value = sandlock_event_errno(event);
         kept->exit_code = sandlock_event_exit_code(event);
         kept->signal = sandlock_event_signal(event);
@@ -110,6 +112,7 @@ static void programs_processes_and_their_ends_are_told_in_order(void)
     if (CHECK(exec != NULL)) {
         CHECK(!strcmp(exec->path, "/bin/echo") && !strcmp(exec->name, "execve"));
         CHECK(exec->pid > 0 && exec->time > 1600000000000000000ull && exec->errno_value == 0);
+        CHECK(exec->advisory);
     }
     CHECK(log->count > 0 && log->events[0].kind == SANDLOCK_EVENT_EXEC);
     CHECK_CONTAINS(log->events[0].arguments, "[/bin/sh][-c]");
@@ -120,7 +123,7 @@ static void programs_processes_and_their_ends_are_told_in_order(void)
             continue;
         sevens += end->exit_code == 7 && end->signal == 0;
         killed += end->signal == SIGKILL && end->exit_code == -1;
-        CHECK(end->number == -1 && !strcmp(end->name, ""));
+        CHECK(end->number == -1 && !strcmp(end->name, "") && !end->advisory);
     }
     CHECK(sevens == 1 && killed == 1 && count_kind(log, SANDLOCK_EVENT_EXIT) == 3);
     if (test_failures)
@@ -186,6 +189,32 @@ static int32_t fail(sandlock_notification *call, void *unused)
     (void)call;
     (void)unused;
     return -3;
+}
+
+static int32_t never_in_time(sandlock_notification *call, void *unused)
+{
+    (void)unused;
+    usleep(300000); /* longer than the deadline */
+    return sandlock_notification_continue(call, NULL) == SANDLOCK_ERROR_STALE ? SANDLOCK_HANDLER_DONE : -1;
+}
+
+static void handler_that_is_late_is_told(void)
+{
+    sandlock_supervisor_options options = SANDLOCK_SUPERVISOR_OPTIONS_INIT;
+    sandlock_supervisor *supervisor = NULL;
+    struct log *log = new_log();
+
+    options.deadline_ms = 50;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_supervisor_new(&options, &supervisor, NULL));
+    handle(supervisor, "getppid", never_in_time, NULL);
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_supervisor_observe(supervisor, SANDLOCK_EVENT_HANDLER_FAILED, keep, log, NULL, NULL));
+    sandlock_result_free(run_supervised(supervisor, CALLER("getppid", "1")));
+    sandlock_supervisor_free(supervisor);
+    CHECK(log->count == 1 && log->events[0].errno_value == EPERM && log->events[0].pid > 0);
+    CHECK(!strcmp(log->events[0].name, "getppid"));
+    CHECK_CONTAINS(log->events[0].text, "deadline");
+    free(log);
 }
 
 /* Rather than memory, events are lost, and counted. */
@@ -444,7 +473,8 @@ static void wrong_arguments_are_refused_and_nothing_is_known_of_null(void)
     CHECK(sandlock_event_errno(NULL) == 0 && sandlock_event_path(NULL) == NULL);
     CHECK(sandlock_event_argument_count(NULL) == 0 && sandlock_event_argument(NULL, 0) == NULL);
     CHECK(sandlock_event_exit_code(NULL) == -1 && sandlock_event_signal(NULL) == 0);
-    CHECK(!strcmp(sandlock_event_text(NULL), ""));
+    CHECK(!strcmp(sandlock_event_text(NULL), "") && !sandlock_event_advisory(NULL));
+    CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_supervisor_trace(NULL, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_trace_suggest(supervisor, NULL, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_trace_suggest(NULL, NULL, NULL));
     CHECK(sandlock_suggestions_count(NULL) == 0 && !strcmp(sandlock_suggestions_text(NULL), ""));
@@ -454,7 +484,7 @@ static void wrong_arguments_are_refused_and_nothing_is_known_of_null(void)
 }
 
 TESTS(T(programs_processes_and_their_ends_are_told_in_order), T(only_what_was_asked_for_is_told),
-      T(limit_that_was_hit_is_told), T(denied_change_of_metadata_is_told), T(handler_that_fails_is_told),
+      T(limit_that_was_hit_is_told), T(denied_change_of_metadata_is_told), T(handler_that_fails_is_told), T(handler_that_is_late_is_told),
       T(trace_says_which_rule_is_missing), T(trace_of_a_program_that_lacks_nothing_is_empty),
       T(traced_program_is_refused_what_it_is_otherwise), T(suggestions_make_a_program_run),
       T(events_that_nobody_takes_do_not_pile_up), T(slow_observer_costs_the_host_little), T(wrong_arguments_are_refused_and_nothing_is_known_of_null))

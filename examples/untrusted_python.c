@@ -73,7 +73,7 @@ static sandlock_status set_up(sandlock_policy *policy, sandlock_error **error)
         {SANDLOCK_LIMIT_DATA, UINT64_C(256) << 20},
         {SANDLOCK_LIMIT_NOFILE, 64},
         {SANDLOCK_LIMIT_CPU, 10},
-        {SANDLOCK_LIMIT_NPROC, 64}, /* counts the user's other processes too */
+        {SANDLOCK_LIMIT_PROCESSES, 16}, /* at a time, however they are started */
     };
     /* Variables may hold secrets; a core dump holds whatever the script had in memory. */
     sandlock_status status = sandlock_policy_clear_env(policy, error);

@@ -1426,6 +1426,10 @@ int32_t sandlock_event_errno(const sandlock_event *event);
 /// event. Of EXEC it is advisory, like the arguments: another thread of the program can change it before the kernel reads it.
 const char *sandlock_event_path(const sandlock_event *event);
 
+/// True if path and arguments are what the program has said in memory that another thread of it can change before the kernel reads
+/// it: to be told, not to decide by. False for NULL.
+bool sandlock_event_advisory(const sandlock_event *event);
+
 /// How many arguments of the executed program there are to be read: of 256 arguments and 32 KiB at most; 0 for NULL.
 size_t sandlock_event_argument_count(const sandlock_event *event);
 
@@ -1446,10 +1450,16 @@ const char *sandlock_event_text(const sandlock_event *event);
 /// Functions: suggestions
 /// -------------------------------------------------------------------------------------------------------------------
 ///
-/// To learn what a program needs, run it under a policy that is too strict, with an observer of SANDLOCK_EVENT_MISSING, and ask for
-/// suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
+/// To learn what a program needs, run it under a policy that is too strict, traced, and ask for suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
 /// what it wants next. What a hostile program wants is suggested like everything else: read before you allow.
 ///
+/// Has sandboxes that are started with the supervisor from now on traced, as an observer of SANDLOCK_EVENT_MISSING does, for those who want
+/// nothing but suggestions.
+///
+/// INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.
+sandlock_status sandlock_supervisor_trace(sandlock_supervisor *supervisor,
+                                          sandlock_error **error);
+
 /// Gathers what the programs that were traced under `supervisor` have lacked so far, as policy calls in C. On success the caller owns `*out`.
 ///
 /// INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.

@@ -3,7 +3,7 @@
 # built.
 #
 # They run as an unprivileged user: as whoever calls this, or, for root, as the user "sandlock-test" (made here) or "nobody",
-# since the kernel exempts root from the limit on processes.
+# since that is what users are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -136,6 +136,13 @@ pub extern "C" fn sandlock_event_path(event: *const sandlock_event) -> *const c_
     })
 }
 
+/// True if path and arguments are what the program has said in memory that another thread of it can change before the kernel reads
+/// it: to be told, not to decide by. False for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_event_advisory(event: *const sandlock_event) -> bool {
+    ask(event, false, |event| event.event.advisory)
+}
+
 /// How many arguments of the executed program there are to be read: of 256 arguments and 32 KiB at most; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_event_argument_count(event: *const sandlock_event) -> usize {

@@ -103,10 +103,24 @@ fn c_escaped(bytes: &[u8]) -> String {
 /// Functions: suggestions
 /// -------------------------------------------------------------------------------------------------------------------
 ///
-/// To learn what a program needs, run it under a policy that is too strict, with an observer of SANDLOCK_EVENT_MISSING, and ask for
-/// suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
+/// To learn what a program needs, run it under a policy that is too strict, traced, and ask for suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
 /// what it wants next. What a hostile program wants is suggested like everything else: read before you allow.
 ///
+/// Has sandboxes that are started with the supervisor from now on traced, as an observer of SANDLOCK_EVENT_MISSING does, for those who want
+/// nothing but suggestions.
+///
+/// INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_supervisor_trace(
+    supervisor: *mut sandlock_supervisor,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || {
+        on(supervisor)?.trace();
+        Ok(())
+    })
+}
+
 /// Gathers what the programs that were traced under `supervisor` have lacked so far, as policy calls in C. On success the caller owns `*out`.
 ///
 /// INVALID_ARGUMENT: NULL. STATE: the supervisor was made before this process was forked. Any thread.

@@ -39,6 +39,7 @@ impl MetadataGuard {
             _ if name.ends_with("at") || name == "fchmodat2" => Some(call.received().arguments[1]),
             _ => Some(call.received().arguments[0]),
         };
+        event.advisory = true;
         event.path = path.and_then(|path| observe::string(call, path, 4096));
         call.emit(event);
     }

@@ -73,6 +73,7 @@ impl Service for Observation {
 fn exec(call: &Call, path: u64, arguments: u64) -> Event {
     let mut event = call.event(kind::EXEC);
     event.path = string(call, path, PATH_MAX);
+    event.advisory = true;
     let mut room = MOST_BYTES;
     let mut pointer = [0; 8];
     for index in 0..MOST_ARGUMENTS as u64 {

@@ -192,6 +192,7 @@ impl Trace {
                 words.join(" | ")
             ),
             path: Some(path.clone()),
+            advisory: true,
             suggestion: Some(Suggestion::Path(path, missing)),
             ..call.event(kind::MISSING)
         });

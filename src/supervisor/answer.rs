@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::process::Stats;
 use crate::sys;
-use crate::sys::notify;
+use crate::sys::notify::{self, Received};
 
 use super::session::Session;
-use super::watch::{Phase, Slot, Turn};
+use super::watch::{About, Phase, Slot, Turn};
 
 /// What a call is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum Reply {
 
 /// The right to answer one call.
 pub(super) struct Ticket {
-    id: u64,
+    about: About,
     received: Instant,
     /// While a handler looks at it, the manager has a part in it.
     watched: Option<(Arc<Slot>, Turn)>,
@@ -43,9 +43,13 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(id: u64) -> Self {
+    pub(super) fn new(received: &Received) -> Self {
         Self {
-            id,
+            about: About {
+                id: received.id,
+                number: received.number,
+                thread: i32::try_from(received.thread).unwrap_or(0),
+            },
             received: Instant::now(),
             watched: None,
             open: AtomicBool::new(true),
@@ -57,7 +61,7 @@ impl Ticket {
     }
 
     pub(super) fn id(&self) -> u64 {
-        self.id
+        self.about.id
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -69,7 +73,7 @@ impl Ticket {
 
     /// A handler begins to look at the call, as a turn of `slot`.
     pub(super) fn watch(&mut self, slot: &Arc<Slot>) {
-        self.watched = Some((Arc::clone(slot), slot.begin(self.id)));
+        self.watched = Some((Arc::clone(slot), slot.begin(self.about)));
     }
 
     /// The handler has looked, and the turn is about to end.
@@ -103,7 +107,7 @@ impl Ticket {
     /// Answers, unless that was done before.
     pub(super) fn answer(&self, session: &Session, reply: Reply) -> Result<()> {
         self.claim()?;
-        let sent = send(session, self.id, reply);
+        let sent = send(session, self.about.id, reply);
         let latency = self.received.elapsed();
         session.counters().answered(reply, sent.is_ok(), latency);
         sent
@@ -114,17 +118,18 @@ impl Ticket {
     /// Denies the call because its time is over.
     pub(super) fn expire(&self, session: &Session) {
         if self.claim().is_ok() {
-            deny_overdue(session, self.id);
+            deny_overdue(session, self.about);
         }
     }
 }
 
-/// Denies call `id`, whose handler has had its time.
-pub(super) fn deny_overdue(session: &Session, id: u64) {
+/// Denies a call whose handler has had its time.
+pub(super) fn deny_overdue(session: &Session, about: About) {
     // An error means that the caller is gone.
-    let _ = notify::fail(session.listener(), id, session.denial());
+    let _ = notify::fail(session.listener(), about.id, session.denial());
     add(&session.counters().overdue);
-    let mut event = super::Event::new(super::kind::HANDLER_FAILED, 0);
+    let mut event = super::Event::new(super::kind::HANDLER_FAILED, about.thread);
+    event.call = Some(about.number);
     event.errno = i32::from(session.denial());
     "a handler's deadline has passed; its call is denied".clone_into(&mut event.text);
     session.core().emit(event);

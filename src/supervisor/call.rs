@@ -36,7 +36,7 @@ impl Call {
     pub(super) fn new(session: Arc<Session>, received: Received) -> Self {
         Self {
             session,
-            ticket: Ticket::new(received.id),
+            ticket: Ticket::new(&received),
             received,
             position: 0,
         }

@@ -61,6 +61,8 @@ pub struct Event {
     pub path: Option<CString>,
     /// The arguments of a program that is executed.
     pub arguments: Vec<CString>,
+    /// Path and arguments are what the program has said: another thread of it can change them before the kernel reads them.
+    pub advisory: bool,
     /// The exit code of a process that has ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that has ended a process.
@@ -132,6 +134,7 @@ impl Event {
             errno: 0,
             path: None,
             arguments: Vec::new(),
+            advisory: false,
             exit_code: None,
             signal: None,
             text: String::new(),
@@ -271,7 +274,7 @@ impl Events {
             return;
         }
         // Here too, so that they do not pile up while an observer takes its time.
-        self.harvest(waits);
+        self.harvest(waits, |end| self.emit(end));
         let watched = sys::process::open_pidfd(pid).map(|pidfd| Watched {
             pid,
             // SAFETY: the descriptor was just made and nobody else has it.
@@ -296,12 +299,12 @@ impl Events {
     }
 
     /// Makes events of the ends that have come.
-    fn harvest(&self, waits: &Waits) {
+    fn harvest(&self, waits: &Waits, mut tell: impl FnMut(Event)) {
         while let Some(key) = waits.ends.next() {
             let process = self.watched.lock().remove(&key);
             // None: its end is being told by another thread.
             let Some(process) = process else { break };
-            self.emit(process.end());
+            tell(process.end());
         }
     }
 
@@ -329,7 +332,6 @@ impl Events {
     fn tell(&self) {
         let Some(waits) = self.waits.get() else { return };
         loop {
-            self.harvest(waits);
             let (events, observers, closed) = {
                 let mut state = self.state.lock();
                 state.bytes = 0;
@@ -339,9 +341,11 @@ impl Events {
                     state.closed,
                 )
             };
+            // After them: what has ended comes after what it has done.
             for event in events {
                 tell_all(&observers, &event);
             }
+            self.harvest(waits, |end| tell_all(&observers, &end));
             if closed {
                 break;
             }

@@ -219,6 +219,7 @@ pub(crate) struct Core {
     /// Nobody can take from the queue any more.
     closed: AtomicBool,
     events: Arc<events::Events>,
+    traced: AtomicBool,
 }
 
 impl Supervisor {
@@ -251,6 +252,11 @@ impl Supervisor {
     /// [`kind::MISSING`] they are traced: all calls that the policy may refuse are looked at.
     pub fn observe(&self, mask: u64, observer: Arc<dyn Observer>) -> Result<()> {
         self.core.events.add(mask, observer)
+    }
+
+    /// Has sandboxes that start from now on traced, whether or not anybody observes that.
+    pub fn trace(&self) {
+        self.core.traced.store(true, Ordering::Release);
     }
 
     /// What policies lack for what traced programs have done so far.
@@ -286,7 +292,8 @@ impl Supervisor {
 
     /// The kinds of events that observers want to be told of.
     pub(crate) fn observed(&self) -> u64 {
-        self.core.events.wanted()
+        let traced = self.core.traced.load(Ordering::Acquire);
+        self.core.events.wanted() | if traced { kind::MISSING } else { 0 }
     }
 
     /// For a sandbox that starts now.
@@ -329,6 +336,7 @@ impl Core {
             ready: None,
             closed: AtomicBool::new(true),
             events: Arc::default(),
+            traced: AtomicBool::new(false),
         }
     }
 

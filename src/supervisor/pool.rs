@@ -484,7 +484,7 @@ fn look(worker: &mut Watched, now: Instant) -> Option<Instant> {
         return Some(now + TICK);
     }
     // None: the turn has just ended.
-    let (post, id) = worker.slot.look(turn)?;
+    let (post, about) = worker.slot.look(turn)?;
     if !worker.relieved {
         worker.relieved = true;
         if let Some(token) = post.token {
@@ -497,7 +497,7 @@ fn look(worker: &mut Watched, now: Instant) -> Option<Instant> {
     }
     worker.settled = true;
     if worker.slot.claim(turn, Phase::Overdue).is_ok() {
-        deny_overdue(&post.session, id);
+        deny_overdue(&post.session, about);
         let message = "a handler's deadline has passed; its call is denied";
         post.session.core().log(Level::Warning, message);
     }

@@ -5,7 +5,7 @@
 //! nothing is locked, counted or allocated for a call that is answered in time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -48,6 +48,14 @@ impl Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Turn(u64);
 
+/// A call, in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) id: u64,
+    pub(super) number: i32,
+    pub(super) thread: i32,
+}
+
 /// What a worker is at.
 pub(super) struct Post {
     pub(super) session: Arc<Session>,
@@ -60,8 +68,10 @@ pub(super) struct Post {
 pub(super) struct Slot {
     /// Number of the turn and its phase.
     turn: AtomicU64,
-    /// The call of the turn.
+    /// The call of the turn: its name in the kernel, its number and who makes it.
     id: AtomicU64,
+    number: AtomicI32,
+    thread: AtomicI32,
     /// Changes between turns only.
     post: Mutex<Option<Post>>,
     /// The worker waits for a call in the kernel.
@@ -89,12 +99,14 @@ impl Slot {
         self.now().1 == Phase::Over && !(waits && self.blocked.load(Ordering::SeqCst))
     }
 
-    /// Begins a turn for the call `id`. For the worker alone.
-    pub(super) fn begin(&self, id: u64) -> Turn {
+    /// Begins a turn for a call. For the worker alone.
+    pub(super) fn begin(&self, about: About) -> Turn {
         let number = (self.turn.load(Ordering::Relaxed) >> 2).wrapping_add(1);
         // Whoever sees the new call sees that the former turn has ended, and can claim it no more.
         fence(Ordering::Release);
-        self.id.store(id, Ordering::Relaxed);
+        self.id.store(about.id, Ordering::Relaxed);
+        self.number.store(about.number, Ordering::Relaxed);
+        self.thread.store(about.thread, Ordering::Relaxed);
         // Sequentially consistent with the manager's note that it sleeps: either it sees this, or the worker sees that.
         self.turn.store(number << 2 | Phase::Open.bits(), Ordering::SeqCst);
         Turn(number)
@@ -122,15 +134,19 @@ impl Slot {
     }
 
     /// What the worker was at, and the call that it had, during `turn`; None if that is over.
-    pub(super) fn look(&self, turn: Turn) -> Option<(Post, u64)> {
-        let id = self.id.load(Ordering::Acquire);
+    pub(super) fn look(&self, turn: Turn) -> Option<(Post, About)> {
+        let about = About {
+            id: self.id.load(Ordering::Acquire),
+            number: self.number.load(Ordering::Acquire),
+            thread: self.thread.load(Ordering::Acquire),
+        };
         let post = self.post.lock().as_ref().map(|post| Post {
             session: Arc::clone(&post.session),
             token: post.token,
         });
         let (now, phase) = self.now();
         post.filter(|_| now == turn && phase != Phase::Over)
-            .map(|post| (post, id))
+            .map(|post| (post, about))
     }
 }
 
@@ -138,15 +154,19 @@ impl Slot {
 mod tests {
     use super::*;
 
+    fn about(id: u64) -> About {
+        About { id, ..About::default() }
+    }
+
     #[test]
     fn turn_is_claimed_once_and_only_while_it_lasts() {
         let slot = Slot::default();
-        let first = slot.begin(7);
+        let first = slot.begin(about(7));
         assert_eq!(slot.now(), (first, Phase::Open));
         assert_eq!(slot.claim(first, Phase::Answered), Ok(()));
         assert_eq!(slot.claim(first, Phase::Overdue), Err(Phase::Answered));
         slot.end();
-        let second = slot.begin(8);
+        let second = slot.begin(about(8));
         assert_ne!(first, second);
         assert!(slot.claim(first, Phase::Overdue).is_err());
         assert_eq!(slot.claim(second, Phase::Overdue), Ok(()));
@@ -160,7 +180,7 @@ mod tests {
         let slot = Slot::default();
         let mut won = 0;
         for _ in 0..2000 {
-            let turn = slot.begin(1);
+            let turn = slot.begin(about(1));
             let (one, other) = std::thread::scope(|scope| {
                 let other = scope.spawn(|| slot.claim(turn, Phase::Overdue).is_ok());
                 (slot.claim(turn, Phase::Answered).is_ok(), other.join().unwrap())

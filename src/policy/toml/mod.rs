@@ -4,6 +4,7 @@
 //! rules included. Reading refuses what it does not know: a misspelt key must not be a protection less.
 
 mod read;
+mod values;
 mod write;
 
 use std::ffi::{CStr, CString};

@@ -1,37 +1,18 @@
-//! From text to policy.
+//! From text to policy: what each table says.
 
-use std::ffi::CString;
-use std::fmt;
-
-use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::feature::{Feature, Strictness};
 
 use super::super::syscalls::SyscallRule;
 use super::super::{Access, Environment, Flag, Limit, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check};
-use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name, from_unicode, word};
-
-/// So many problems are told: what is wrong in one line often is in all that follow.
-const MOST_PROBLEMS: usize = 16;
-
-/// So many characters of the text are quoted in a message.
-const MOST_QUOTED: usize = 60;
-
-/// A value with its place.
-type Value<'i> = Spanned<DeValue<'i>>;
+use super::values::{Entry, Reader, Value, entries, quoted, reason, words};
+use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name};
 
 /// The policy of `text`, or what is wrong with it.
 pub(super) fn read(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Result<Policy> {
-    let mut reader = Reader {
-        text,
-        check_syscall,
-        policy: Policy::new(),
-        has_mode: false,
-        problems: Vec::new(),
-        untold: 0,
-    };
+    let mut reader = Reader::new(text, check_syscall);
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         reader.document(document.get_ref());
@@ -40,77 +21,7 @@ pub(super) fn read(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Re
         let at = error.span().map_or(text.len(), |span| span.start);
         reader.problem(at, error.message().escape_debug());
     }
-    let Reader {
-        policy,
-        mut problems,
-        untold,
-        ..
-    } = reader;
-    if untold > 0 {
-        problems.push(Error::policy(format_args!("{untold} more")));
-    }
-    Error::all(problems).map_or(Ok(policy), Err)
-}
-
-/// A key with its value.
-struct Entry<'a, 'i> {
-    /// The key alone.
-    key: &'a str,
-    /// The key with the tables that it is in, for messages.
-    path: String,
-    /// Where the key is.
-    at: usize,
-    value: &'a Value<'i>,
-}
-
-/// What a table says, in the order of the text.
-fn entries<'a, 'i>(section: &str, table: &'a DeTable<'i>) -> Vec<Entry<'a, 'i>> {
-    let mut entries: Vec<_> = table
-        .iter()
-        .map(|(key, value)| {
-            let name = quoted(key.get_ref());
-            Entry {
-                key: key.get_ref(),
-                path: if section.is_empty() {
-                    name
-                } else {
-                    format!("{section}.{name}")
-                },
-                at: key.span().start,
-                value,
-            }
-        })
-        .collect();
-    entries.sort_by_key(|entry| entry.at);
-    entries
-}
-
-/// Text of the caller's in a message: one line, not long.
-fn quoted(text: &str) -> String {
-    let mut quoted: String = text.chars().take(MOST_QUOTED).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST_QUOTED).is_some() {
-        quoted.push('…');
-    }
-    quoted
-}
-
-/// What an error says, without the step.
-fn reason(error: &Error) -> &str {
-    let message = error.message();
-    let rest = message.strip_prefix(error.stage().name());
-    rest.and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message)
-}
-
-fn type_of(value: &Value<'_>) -> &'static str {
-    match value.get_ref() {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a floating-point number",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "an array",
-        DeValue::Table(_) => "a table",
-    }
+    reader.outcome()
 }
 
 /// A number of bytes, or of anything: digits and a unit.
@@ -125,148 +36,7 @@ fn size(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-struct Reader<'t> {
-    text: &'t str,
-    check_syscall: &'t dyn Fn(&str) -> Result<()>,
-    policy: Policy,
-    /// The mode of the system calls was said.
-    has_mode: bool,
-    problems: Vec<Error>,
-    /// Problems beyond the most that are told.
-    untold: usize,
-}
-
 impl Reader<'_> {
-    fn problem(&mut self, at: usize, what: impl fmt::Display) {
-        if self.problems.len() == MOST_PROBLEMS {
-            self.untold += 1;
-            return;
-        }
-        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        // Characters, not bytes: those of a character but the first are 0b10xxxxxx.
-        let column = before.iter().skip(start).filter(|&&byte| byte & 0xc0 != 0x80).count() + 1;
-        self.problems
-            .push(Error::policy(format_args!("line {line}, column {column}: {what}")));
-    }
-
-    fn unknown_key(&mut self, entry: &Entry<'_, '_>, known: &[String]) {
-        let known = known.join(", ");
-        self.problem(
-            entry.at,
-            format_args!("unknown key \"{}\"; known are {known}", entry.path),
-        );
-    }
-
-    fn wrong_type(&mut self, path: &str, value: &Value<'_>, expected: &str) {
-        let found = type_of(value);
-        self.problem(
-            value.span().start,
-            format_args!("{path} must be {expected}, not {found}"),
-        );
-    }
-
-    /// Tells that a setting was refused.
-    fn accept(&mut self, path: &str, value: &Value<'_>, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.problem(value.span().start, format_args!("{path}: {}", reason(&error)));
-        }
-    }
-
-    // --- values ---
-
-    fn table<'a, 'i>(&mut self, path: &str, value: &'a Value<'i>) -> Option<&'a DeTable<'i>> {
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            self.wrong_type(path, value, "a table");
-        }
-        table
-    }
-
-    /// A table, or several by the same name.
-    fn tables<'a, 'i>(&mut self, path: &str, value: &'a Value<'i>) -> Vec<&'a DeTable<'i>> {
-        match value.get_ref() {
-            DeValue::Array(tables) => tables.iter().filter_map(|value| self.table(path, value)).collect(),
-            _ => self.table(path, value).into_iter().collect(),
-        }
-    }
-
-    fn array<'a, 'i>(&mut self, path: &str, value: &'a Value<'i>, expected: &str) -> &'a [Value<'i>] {
-        match value.get_ref() {
-            DeValue::Array(items) => items,
-            _ => {
-                self.wrong_type(path, value, expected);
-                &[]
-            }
-        }
-    }
-
-    fn string<'a>(&mut self, path: &str, value: &'a Value<'_>, expected: &str) -> Option<&'a str> {
-        let string = value.get_ref().as_str();
-        if string.is_none() {
-            self.wrong_type(path, value, expected);
-        }
-        string
-    }
-
-    fn boolean(&mut self, path: &str, value: &Value<'_>) -> Option<bool> {
-        let boolean = value.get_ref().as_bool();
-        if boolean.is_none() {
-            self.wrong_type(path, value, "true or false");
-        }
-        boolean
-    }
-
-    fn bytes(&mut self, path: &str, value: &Value<'_>, expected: &str) -> Option<CString> {
-        let string = self.string(path, value, expected)?;
-        self.decoded(path, value.span().start, string)
-    }
-
-    fn decoded(&mut self, path: &str, at: usize, text: &str) -> Option<CString> {
-        let bytes = from_unicode(text);
-        if bytes.is_none() {
-            let what = "a NUL that two hexadecimal digits, 80 to ff, do not follow";
-            self.problem(at, format_args!("{path} has {what}"));
-        }
-        bytes
-    }
-
-    /// A number that a `T` can hold.
-    fn integer<T: TryFrom<i128>>(&mut self, path: &str, value: &Value<'_>, expected: &str) -> Option<T> {
-        let DeValue::Integer(number) = value.get_ref() else {
-            self.wrong_type(path, value, expected);
-            return None;
-        };
-        let number = i128::from_str_radix(number.as_str(), number.radix()).ok();
-        let number = number.and_then(|number| T::try_from(number).ok());
-        if number.is_none() {
-            self.problem(value.span().start, format_args!("{path} is out of range"));
-        }
-        number
-    }
-
-    /// One of the values of an enum, by name.
-    fn choice<T: Copy>(&mut self, path: &str, value: &Value<'_>, all: &[T], name: fn(T) -> &'static str) -> Option<T> {
-        let names = words(all, name);
-        let expected = format!("one of {}", names.join(", "));
-        let said = self.string(path, value, &expected)?;
-        let found = names
-            .iter()
-            .position(|name| name == said)
-            .and_then(|index| all.get(index));
-        if found.is_none() {
-            let said = quoted(said);
-            self.problem(
-                value.span().start,
-                format_args!("{path} must be {expected}, not \"{said}\""),
-            );
-        }
-        found.copied()
-    }
-
-    // --- sections ---
-
     fn document(&mut self, document: &DeTable<'_>) {
         for entry in entries("", document) {
             match entry.key {
@@ -594,8 +364,4 @@ impl Reader<'_> {
             self.policy.set_strictness(feature, level);
         }
     }
-}
-
-fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<String> {
-    all.iter().map(|&value| word(name(value))).collect()
 }
