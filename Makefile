@@ -27,7 +27,7 @@ help:
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make header    write include/sandlock.h from the source"
-	@echo "make fuzz      fuzz the rule compiler and the text inputs for a minute"
+	@echo "make fuzz      fuzz the rule compiler and the text inputs, half a minute each"
 	@echo "make clean     remove what was built"
 
 all:
@@ -59,11 +59,13 @@ lint: setup
 
 install: all
 	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/sandlock" "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/share/sandlock"
 	$(INSTALL) -m 755 $(TARGET)/libsandlock.so "$(DESTDIR)$(LIBDIR)/libsandlock.so.$(VERSION)"
 	ln -sf libsandlock.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
 	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libsandlock.so"
 	$(INSTALL) -m 644 $(TARGET)/libsandlock.a "$(DESTDIR)$(LIBDIR)/libsandlock.a"
 	$(INSTALL) -m 644 include/sandlock.h "$(DESTDIR)$(INCLUDEDIR)/sandlock.h"
+	$(INSTALL) -m 644 profiles/*.toml "$(DESTDIR)$(PREFIX)/share/sandlock/"
 	for file in pkgconfig/sandlock.pc cmake/sandlock/sandlockConfig.cmake cmake/sandlock/sandlockConfigVersion.cmake; do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g' \
 	        "scripts/install/$${file##*/}.in" > "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; \

@@ -36,7 +36,7 @@
  * Threads      policy: one thread at a time, but functions that take a const policy may run at the same time. process: any
  *              thread, concurrently, but for its _free; so are supervisor and pending. notification: the thread that was
  *              handed it, until the handler returns; event: likewise, until the observer returns. error, result, report, members,
- *              suggestions: never change; any thread.
+ *              suggestions, text: never change; any thread.
  *
  * Fork         A policy, process, supervisor or pending handle is of no use in a process forked off later: it gives STATE there, or the
  *              answer for NULL. Freeing it frees memory and touches no sandbox.
@@ -558,6 +558,9 @@ typedef struct sandlock_suggestions sandlock_suggestions;
 /// or sandlock_run(). Any thread, concurrently, but for sandlock_supervisor_free().
 typedef struct sandlock_supervisor sandlock_supervisor;
 
+/// A text that the library made. Made by sandlock_policy_to_toml(), freed with sandlock_text_free(). Never changes; any thread.
+typedef struct sandlock_text sandlock_text;
+
 /// -------------------------------------------------------------------------------------------------------------------
 /// Status
 /// -------------------------------------------------------------------------------------------------------------------
@@ -977,6 +980,88 @@ sandlock_status sandlock_policy_set_strictness(sandlock_policy *policy,
 /// the policy was made before this process was forked. The thread rule of policies.
 sandlock_status sandlock_policy_check(const sandlock_policy *policy,
                                       sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: policy as text
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Makes a policy from TOML (toml.io): `text`, `length` bytes of UTF-8, which need not end with a NUL. What the text does not say
+/// is as in a new policy, so an empty text is a new policy. On success the caller owns *out, as one of sandlock_policy_new(), and
+/// may change it further, as the ready profiles in share/sandlock want it, to which the host adds its own directories.
+///
+/// The whole schema, with every table and every form of a value:
+///
+/// ```toml
+///     [filesystem]                        # sandlock_policy_allow_path(); the key is what is granted
+///     read = ["/etc/hosts"]
+///     execute = ["/opt/tool"]
+///     write = ["/var/log/tool.log"]
+///     read-execute = ["/usr", { path = "/lib64", optional = true }]
+///     read-write = ["/dev/null"]
+///     write-execute = []
+///     all = ["/tmp/work"]
+///
+///     [network]
+///     tcp = "deny"                        # the only value so far: no rules allow any of it yet
+///
+///     [syscalls]
+///     mode = "denylist"                   # or "allowlist"
+///     allow = ["ptrace", "@sysv-ipc"]     # sandlock_policy_allow_syscall()
+///     deny = ["kill", { name = "socket", errno = "ENOSYS" }, { name = "ioctl", errno = 25 }]
+///                                         # sandlock_policy_deny_syscall(); EPERM unless said
+///     [limits]                            # sandlock_policy_set_limit()
+///     cpu = 60                            # an integer,
+///     data = "256MiB"                     # or with a unit, KiB, MiB, GiB or TiB,
+///     processes = "unlimited"             # or SANDLOCK_UNLIMITED
+///
+///     [process]
+///     environment = "minimal"             # sandlock_policy_clear_env(), or "inherit"
+///     cwd = "/"
+///     umask = 0o022                       # or "022"; always octal
+///     nice = 10
+///     cpus = [0, 1]
+///     flags = ["no-coredump", "no-aslr"]  # those that are on
+///
+///     [process.variables]                 # sandlock_policy_set_env(), on top of that environment
+///     LANG = "C"
+///     LD_PRELOAD = false                  # removed
+///
+///     [strictness]                        # sandlock_policy_set_strictness()
+///     all = "require"                     # what follows outranks it
+///     network = "best-effort"             # or "disable"
+/// ```
+///
+/// Limits, flags and features have the names of their constants, in lower case and with "-" for "_": SANDLOCK_LIMIT_NOFILE is
+/// nofile, SANDLOCK_FLAG_NO_ASLR is no-aslr, SANDLOCK_FEATURE_FILES_REFER is files-refer.
+///
+/// Paths and variables are bytes, TOML is Unicode: a byte that is not part of UTF-8 is written as \u0000 and two hexadecimal
+/// digits, "/tmp/\u0000ff". Rules come in the order of the text; where a key would have to come twice for it, [[filesystem]] or
+/// [[syscalls]], written several times, goes on.
+///
+/// INVALID_ARGUMENT: NULL, a text that is not UTF-8 or not TOML, an unknown key, a value of another type or out of range, an unknown
+/// name. The message names every problem, up to 16, each with line and column (of characters, both from 1): policy: line 3,
+/// column 1: unknown key "filesystem.raed"; known are read, execute, ... Whether the rules fit together and the paths exist is
+/// found out when the policy is checked or used. Any thread.
+sandlock_status sandlock_policy_from_toml(const char *text,
+                                          size_t length,
+                                          sandlock_policy **out,
+                                          sandlock_error **error);
+
+/// Writes a policy as TOML that sandlock_policy_from_toml() reads back as an equal one, whatever its paths and variables are made
+/// of. What is as in a new policy is left out, comments of a text that it came from too. On success the caller owns *out.
+///
+/// INVALID_ARGUMENT: NULL. STATE: the policy was made before this process was forked. The thread rule of policies.
+sandlock_status sandlock_policy_to_toml(const sandlock_policy *policy,
+                                        sandlock_text **out,
+                                        sandlock_error **error);
+
+/// The bytes of a text, UTF-8. They belong to `text`; they are followed by a NUL that `*length_out` does not count. Never NULL; empty
+/// if `text` is NULL. `length_out` may be NULL. Any thread.
+const char *sandlock_text_data(const sandlock_text *text,
+                               size_t *length_out);
+
+/// Frees a text. NULL is allowed. Any thread, when no other uses it any more.
+void sandlock_text_free(sandlock_text *text);
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Functions: supervisor

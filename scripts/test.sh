@@ -23,6 +23,7 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_metadata test_events test_handlers test_pending test_supervisor_load"
+everywhere+=" test_toml"
 user_tests="$everywhere test_faults test_host test_confine_self test_terminal attack_table static_test_run"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere test_confine_self test_terminal attack_table"
@@ -51,6 +52,7 @@ make --no-print-directory --silent install DESTDIR="$stage/destdir" PREFIX=/usr 
 prefix=$stage/prefix
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 export SANDLOCK_TEST_LIBRARY=$prefix/lib # where the test programs find the library
+export SANDLOCK_TEST_PROFILES=$prefix/share/sandlock
 bin=$stage/bin
 mkdir "$bin"
 
@@ -60,7 +62,9 @@ check "install_honours_destdir_and_libdir" test "$(installed)" = "./usr/include/
 ./usr/lib/sandlock-test/cmake/sandlock/sandlockConfigVersion.cmake \
 ./usr/lib/sandlock-test/libsandlock.a ./usr/lib/sandlock-test/libsandlock.so \
 ./usr/lib/sandlock-test/libsandlock.so.0 ./usr/lib/sandlock-test/libsandlock.so.0.1.0 \
-./usr/lib/sandlock-test/pkgconfig/sandlock.pc "
+./usr/lib/sandlock-test/pkgconfig/sandlock.pc \
+./usr/share/sandlock/build.toml ./usr/share/sandlock/compute.toml ./usr/share/sandlock/service.toml "
+check "pkg_config_knows_the_profiles" test "$(pkg-config --variable=profiledir sandlock)" = "$prefix/share/sandlock"
 
 section "library and header"
 exports() { nm -D --defined-only "$prefix/lib/libsandlock.so" | awk '{print $3}' | LC_ALL=C sort; }

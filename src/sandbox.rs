@@ -55,6 +55,11 @@ impl Sandbox {
         }
     }
 
+    /// A sandbox under the policy that `text` describes, in which the names of system calls must be known.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        Policy::from_toml_with(text, &compile::syscalls::check_name).map(Self::new)
+    }
+
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy

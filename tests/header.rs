@@ -13,6 +13,7 @@ fn generate() -> String {
         "error",
         "probe",
         "policy",
+        "toml",
         "supervisor",
         "notification",
         "pending",

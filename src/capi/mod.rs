@@ -27,5 +27,6 @@ mod result;
 mod spawn;
 mod structs;
 mod supervisor;
+mod toml;
 mod trace;
 mod version;

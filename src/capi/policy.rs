@@ -23,6 +23,13 @@ pub struct sandlock_policy {
 }
 
 impl sandlock_policy {
+    pub(super) fn new(sandbox: Sandbox) -> Self {
+        Self {
+            sandbox,
+            owner: process_id(),
+        }
+    }
+
     /// The policy's sandbox, unless the host forked since it was made: other threads of the former process may have been
     /// in the middle of using it.
     pub(super) fn sandbox(&self) -> Result<&Sandbox> {
@@ -72,10 +79,7 @@ fn change(
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_policy_new() -> *mut sandlock_policy {
     value(std::ptr::null_mut(), || {
-        into_handle(sandlock_policy {
-            sandbox: Sandbox::new(Policy::new()),
-            owner: process_id(),
-        })
+        into_handle(sandlock_policy::new(Sandbox::new(Policy::new())))
     })
 }
 

@@ -8,6 +8,7 @@ pub mod fs;
 pub mod limits;
 pub mod process;
 pub mod syscalls;
+mod toml;
 
 use crate::feature::{Feature, Strictness};
 

@@ -36,6 +36,16 @@ pub enum Environment {
     Minimal,
 }
 
+impl Environment {
+    /// Its name in texts of policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inherit => "inherit",
+            Self::Minimal => "minimal",
+        }
+    }
+}
+
 /// The environment that clearing leaves.
 pub const MINIMAL_ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/local/bin:/usr/bin:/bin", c"HOME=/", c"LANG=C.UTF-8"];
 
