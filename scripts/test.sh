@@ -193,8 +193,8 @@ check "example_quickstart_behaves" test "$(example quickstart | tr '\n' '|')" = 
 
 check "example_virtual_file_behaves" test "$(example virtual_file)" = "exit 0, opened 1: only for this program"
 
-check "example_suggest_says_what_is_missing" test "$(example suggest)" = \
-    'sandlock_policy_allow_path(policy, "/etc/hostname", SANDLOCK_ACCESS_READ, &error);'
+check "example_suggest_says_what_is_missing" grep -qxF \
+    'sandlock_policy_allow_path(policy, "/etc/hostname", SANDLOCK_ACCESS_READ, &error);' <(example suggest)
 
 # It judges itself: the computation and every refusal.
 check "example_untrusted_python_is_contained" "${as_user[@]}" "$bin/example_untrusted_python"

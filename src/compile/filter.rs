@@ -443,6 +443,10 @@ impl Emitter {
 
 /// True if tests leave the accumulator with the same word, whichever is the last.
 fn alike(tests: &[ArgumentTest]) -> bool {
+    // One that is decided beforehand loads nothing.
+    if tests.iter().any(|test| halves(test.value)[1] != 0) {
+        return false;
+    }
     let words = || tests.iter().map(|test| (test.width, test.word()));
     tests.iter().all(|test| test.width == Width::Word) && words().zip(words().skip(1)).all(|(a, b)| a == b)
 }

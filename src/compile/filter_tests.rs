@@ -190,6 +190,31 @@ fn dense(clauses: u64) -> FilterSpec {
     }
 }
 
+/// Such a test loads nothing, and the next must not take for granted that it has.
+#[test]
+fn test_that_is_decided_beforehand_leaves_nothing_loaded() {
+    let test = |value| ArgumentTest {
+        index: 0,
+        width: Width::Word,
+        mask: u64::MAX,
+        compare: Compare::AtLeast,
+        value,
+    };
+    let clause = |tests, action| Clause { tests, action };
+    let mut spec = dense(1);
+    spec.rules.insert(
+        110,
+        Rule {
+            clauses: vec![
+                clause(vec![test(1 << 40), test(7)], Action::Errno(3)),
+                clause(vec![test(7)], Action::Kill),
+            ],
+            otherwise: Action::Allow,
+        },
+    );
+    compare_everywhere(&spec);
+}
+
 #[test]
 fn dense_rules_up_to_the_kernel_limit_agree_and_beyond_are_refused() {
     let mut longest = 0;

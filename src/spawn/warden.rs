@@ -67,7 +67,8 @@ impl Job {
     ) -> Result<Self> {
         let memory = child_memory(prepared);
         let serves_set_up = prepared.compiled.traps.reach_set_up();
-        if serves_set_up && memory != Memory::Shared {
+        let listens = prepared.compiled.listening.is_some();
+        if listens && (memory == Memory::PlainFork || (serves_set_up && memory != Memory::Shared)) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 Stage::Supervisor,
