@@ -20,6 +20,7 @@ fn generate() -> String {
         "trace",
         "spawn",
         "process",
+        "interaction",
         "members",
         "result",
         "report",
