@@ -112,7 +112,7 @@ static void timeout_leaves_the_program_running_and_the_next_call_goes_on(void)
     CHECK_STATUS(SANDLOCK_ERROR_TIMEOUT, sandlock_process_wait(process, 0, &result, NULL));
     /* Input is given once. */
     CHECK_STATUS(SANDLOCK_ERROR_STATE, sandlock_process_communicate(process, "more", 4, 0, &result, &error));
-    CHECK_CONTAINS(sandlock_error_message(error), "input was given before");
+    CHECK_CONTAINS(sandlock_error_message(error), "the input was given by an earlier call");
     sandlock_error_free(error);
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_communicate(process, NULL, 0, 20000, &result, NULL));
     CHECK(!strcmp(output(result), "1 one\n2 two\nthree\n"));

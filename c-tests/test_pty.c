@@ -3,7 +3,7 @@
 
 #include <poll.h>
 #include <pty.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 
 static const uint32_t PTY = SANDLOCK_STDIO_PTY;
@@ -437,8 +437,48 @@ static void terminals_that_were_not_made_are_not_there(void)
     CHECK_UNCHANGED(before);
 }
 
+/* Whatever the host runs out of, the start fails and leaves nothing, or the program runs. */
+static void start_without_descriptors_fails_and_leaves_nothing(void)
+{
+    sandlock_policy *policy = system_policy();
+    struct rlimit saved, limited;
+    int refused = 0, started = 0;
+    struct footprint before;
+    rlim_t limit;
+    int code;
+
+    print_of(policy, ARGV("true"), 0, 0, &code);
+    before = footprint(); /* the policy keeps what it has opened */
+    getrlimit(RLIMIT_NOFILE, &saved);
+    for (limit = 3; limit < 40; limit++) {
+        sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+        sandlock_process *process = NULL;
+        sandlock_error *error = NULL;
+        int32_t status;
+
+        options.stdin_mode = options.stdout_mode = options.stderr_mode = PTY;
+        limited = saved;
+        limited.rlim_cur = limit;
+        setrlimit(RLIMIT_NOFILE, &limited);
+        status = sandlock_spawn(policy, NULL, ARGV("true"), &options, &process, &error);
+        setrlimit(RLIMIT_NOFILE, &saved);
+        if (status == SANDLOCK_OK) {
+            started++;
+            sandlock_process_free(process);
+        } else {
+            refused++;
+            CHECK(process == NULL && sandlock_error_errno(error) == EMFILE);
+            sandlock_error_free(error);
+        }
+    }
+    CHECK(refused > 3 && started > 3);
+    CHECK_UNCHANGED(before);
+    sandlock_policy_free(policy);
+}
+
 TESTS(T(program_finds_a_terminal_of_the_size_that_was_asked_for), T(streams_may_be_mixed),
       T(output_that_is_read_late_is_not_lost), T(resizing_tells_the_program), T(keys_send_signals_to_the_foreground),
       T(shells_have_job_control), T(daemons_die_with_the_terminal), T(typing_into_its_own_terminal_is_refused),
       T(hosts_terminal_is_out_of_reach), T(terminal_does_not_become_the_hosts), T(session_is_made_whatever_the_policy_says),
-      T(terminal_works_in_a_host_without_standard_streams), T(terminals_that_were_not_made_are_not_there))
+      T(terminal_works_in_a_host_without_standard_streams), T(terminals_that_were_not_made_are_not_there),
+      T(start_without_descriptors_fails_and_leaves_nothing))

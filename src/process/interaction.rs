@@ -63,16 +63,16 @@ impl Streams {
     }
 
     /// Waits until the listener was told everything, after the warden has ended. A listener that frees its own process does not wait.
-    pub(super) fn join_listener(&self, join: impl FnOnce(JoinHandle<()>)) {
-        let listener = self.listener.lock().take();
+    pub(super) fn join_listener(&mut self, join: impl FnOnce(JoinHandle<()>)) {
+        let listener = self.listener.get_mut().take();
         if let Some(listener) = listener.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             join(listener);
         }
     }
 
     /// The listener's thread, if there is one, is another process's.
-    pub(super) fn forget_listener(&self) {
-        std::mem::forget(self.listener.lock().take());
+    pub(super) fn forget_listener(&mut self) {
+        std::mem::forget(self.listener.get_mut().take());
     }
 }
 
@@ -125,7 +125,7 @@ impl Process {
         let mut pipes = self.streams.pipes.lock();
         if !input.is_empty() {
             if self.streams.has_spoken.load(Ordering::Relaxed) {
-                return Err(state("input was given before, and is remembered"));
+                return Err(state("the input was given by an earlier call, and is remembered"));
             }
             if pipes[0].is_none() {
                 return Err(state("standard input is not a pipe, or its end was taken"));
