@@ -594,6 +594,36 @@ static void streaming_that_cannot_be_is_refused_and_its_data_destroyed(void)
     free(heard);
 }
 
+/* The thread that listens, and the pipes' other ends, are the host's, not its fork's. */
+static void fork_of_the_host_leaves_the_conversation_alone(void)
+{
+    sandlock_policy *policy = system_policy();
+    struct heard *heard = new_heard();
+    sandlock_process *process = start(policy, ARGV("sh", "-c", "echo a; read x; echo b"), SANDLOCK_STDIO_PIPE,
+                                      SANDLOCK_STDIO_CAPTURE, SANDLOCK_STDIO_NULL, 0);
+    sandlock_result *result = NULL;
+    int status;
+    pid_t pid;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_stream(process, hear, heard, destroyed, NULL));
+    CHECK(wait_for_text(heard, 1, "a\n"));
+    pid = fork();
+    if (pid == 0) {
+        int failed = sandlock_process_stream(process, hear, heard, NULL, NULL) != SANDLOCK_ERROR_STATE;
+
+        sandlock_process_free(process);
+        _exit(failed || heard->destroyed);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_communicate(process, "x\n", 2, 20000, &result, NULL));
+    CHECK(!strcmp(output(result), "a\nb\n"));
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    CHECK(!strcmp(heard->text[1], "a\nb\n") && heard->destroyed == 1);
+    sandlock_policy_free(policy);
+    free(heard);
+}
+
 TESTS(T(input_is_fed_and_both_outputs_are_collected), T(large_input_and_output_cross_without_a_deadlock),
       T(timeout_leaves_the_program_running_and_the_next_call_goes_on), T(timeout_can_be_followed_by_a_kill),
       T(input_that_nobody_reads_is_no_error_and_raises_no_sigpipe), T(output_of_a_program_that_has_ended_is_collected),
@@ -602,4 +632,5 @@ TESTS(T(input_is_fed_and_both_outputs_are_collected), T(large_input_and_output_c
       T(output_is_told_while_the_program_runs), T(output_of_a_program_that_has_ended_is_told_all_the_same),
       T(listener_gets_what_is_beyond_the_cap), T(listener_that_blocks_holds_up_the_program_and_not_its_end),
       T(listener_must_not_wait_for_its_program), T(listener_may_free_its_process),
-      T(streaming_that_cannot_be_is_refused_and_its_data_destroyed))
+      T(streaming_that_cannot_be_is_refused_and_its_data_destroyed),
+      T(fork_of_the_host_leaves_the_conversation_alone))

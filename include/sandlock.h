@@ -1544,7 +1544,7 @@ sandlock_status sandlock_process_list(sandlock_process *process,
 /// Any thread.
 sandlock_report *sandlock_process_report(const sandlock_process *process);
 
-/// Frees a process. A sandbox that still runs is killed and reaped first. NULL is allowed. In a fork of the host it frees
+/// Frees a process. A sandbox that still runs is killed and reaped first, and a listener to its output is told all of it. NULL is allowed. In a fork of the host it frees
 /// memory and leaves the sandbox alone. Any thread, when no other uses it any more.
 void sandlock_process_free(sandlock_process *process);
 

@@ -201,7 +201,7 @@ pub extern "C" fn sandlock_process_report(process: *const sandlock_process) -> *
     })
 }
 
-/// Frees a process. A sandbox that still runs is killed and reaped first. NULL is allowed. In a fork of the host it frees
+/// Frees a process. A sandbox that still runs is killed and reaped first, and a listener to its output is told all of it. NULL is allowed. In a fork of the host it frees
 /// memory and leaves the sandbox alone. Any thread, when no other uses it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sandlock_process_free(process: *mut sandlock_process) {
