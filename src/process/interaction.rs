@@ -1,6 +1,7 @@
 //! How the owner of a running sandbox deals with its standard streams: talks with it, listens to it, has its terminal.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -65,7 +66,8 @@ impl Streams {
     /// Waits until the listener was told everything, after the warden has ended. A listener that frees its own process does not wait.
     pub(super) fn join_listener(&mut self, join: impl FnOnce(JoinHandle<()>)) {
         let listener = self.listener.get_mut().take();
-        if let Some(listener) = listener.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        // Not by std's thread ids: to have one, std keeps memory for each of the host's threads.
+        if let Some(listener) = listener.filter(|thread| !sys::thread::is_current(thread.as_pthread_t())) {
             join(listener);
         }
     }
