@@ -45,8 +45,8 @@
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
  *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked, and a
  *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
- *              and up to 64 that run handlers; a supervisor with observers has one that tells them. Each sandbox takes
- *              three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
+ *              and up to 64 that run handlers; a supervisor with observers has one that tells them, and so has a process whose
+ *              output is streamed. Each sandbox takes three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
  *              memory it may abort the process, as Rust does, with a line on standard error. It uses only the C library, so it can be
  *              loaded into Go, Node.js, Python and Java processes. What a
  *              host must do itself: if it is the first process of a container, or a subreaper, reap the orphans that a
@@ -123,7 +123,7 @@
 
 /** What a sandlock_spawn_options starts from: all streams inherited, nothing else passed, 16 MiB captured at most. */
 #define SANDLOCK_SPAWN_OPTIONS_INIT { sizeof(sandlock_spawn_options), SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_INHERIT, \
-                                      SANDLOCK_STDIO_INHERIT, -1, -1, -1, 0, NULL, NULL, 0, NULL }
+                                      SANDLOCK_STDIO_INHERIT, -1, -1, -1, 0, NULL, NULL, 0, NULL, 0, 0, 0 }
 
 /** What a sandlock_supervisor_options starts from: handlers have 30 seconds. */
 #define SANDLOCK_SUPERVISOR_OPTIONS_INIT { sizeof(sandlock_supervisor_options), 0 }
@@ -294,6 +294,10 @@
 /// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 #define SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS 6
+
+/// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
+/// counted. A program that ends by itself before that is noticed keeps its exit code.
+#define SANDLOCK_FLAG_OUTPUT_KILLS 8
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -466,6 +470,12 @@
 
 /// The descriptor named beside the mode.
 #define SANDLOCK_STDIO_FD 4
+
+/// A terminal of the program's own (a pseudo-terminal), one for all streams with this mode: the controlling terminal of the session that the
+/// program leads, whatever the policy says of SANDLOCK_FEATURE_SESSION. Job control, window sizes and the keys that send signals work
+/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams may go elsewhere, but not be inherited from
+/// the host's controlling terminal. Linux 4.13.
+#define SANDLOCK_STDIO_PTY 5
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Reason: why a sandbox ended (sandlock_result_reason)
@@ -673,7 +683,7 @@ typedef struct {
     /// Likewise for standard error.
     int32_t stderr_fd;
     /// Most bytes kept of each captured stream; what comes after is read, dropped and counted
-    /// (sandlock_result_truncated). 0 is 16 MiB.
+    /// (sandlock_result_truncated), or ends the sandbox (SANDLOCK_FLAG_OUTPUT_KILLS). 0 is 16 MiB.
     uint64_t capture_limit;
     /// Descriptors to pass besides the standard streams, `pass_fd_count` of them. They stay the caller's.
     const int32_t *pass_fds;
@@ -683,7 +693,18 @@ typedef struct {
     size_t pass_fd_count;
     /// Name of the sandbox's thread in the host, as ps(1) shows it, cut to 15 bytes; NULL is "sandlock".
     const char *name;
+    /// With SANDLOCK_STDIO_PTY: rows of the terminal. 0 is 24.
+    uint16_t pty_rows;
+    /// Likewise columns. 0 is 80.
+    uint16_t pty_columns;
+    /// 0.
+    uint32_t reserved;
 } sandlock_spawn_options;
+
+/// A listener: is given what a captured stream, 1 (output) or 2 (error), has said: `length` bytes, borrowed until it returns; 0 bytes
+/// when the stream has ended, which comes once for each. Called by one thread of the library, one call at a time, which is not
+/// confined and has all signals blocked. It must not unwind, longjmp or end its thread. From it, waiting for the same program gives WOULD_DEADLOCK.
+typedef void (*sandlock_output_fn)(uint32_t stream, const uint8_t *data, size_t length, void *user_data);
 
 /// A process of a sandbox. Start from SANDLOCK_MEMBER_INIT or sandlock_member_init().
 typedef struct {
@@ -1499,7 +1520,8 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
 ///
 /// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
-/// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end.
+/// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end. With
+/// SANDLOCK_STDIO_PTY it has a session and a terminal of its own.
 ///
 /// If this fails, no process, thread or descriptor is left behind, and the program has not run. INVALID_ARGUMENT: NULL,
 /// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
@@ -1556,7 +1578,7 @@ int sandlock_process_pidfd(const sandlock_process *process);
 /// The host's end of a stream that was spawned with SANDLOCK_STDIO_PIPE: `which` is 0, 1 or 2. The caller owns it and closes
 /// it; it blocks and is close-on-exec. -1 if there is none, if it was taken before, or if `process` is NULL or from before a
 /// fork. What is not taken is closed with the process. Writing to a program that has ended raises SIGPIPE in the host, as for
-/// any pipe. Any thread.
+/// any pipe, unless that is ignored or blocked; sandlock_process_communicate() raises none. Any thread.
 int sandlock_process_take_stdio(sandlock_process *process,
                                 int which);
 
@@ -1564,7 +1586,7 @@ int sandlock_process_take_stdio(sandlock_process *process,
 /// waiting again gives another result of the same content.
 ///
 /// TIMEOUT: the time passed and the program runs on. INVALID_ARGUMENT: NULL. STATE: the process handle was made before this process was
-/// forked. Any thread, several at a time.
+/// forked. WOULD_DEADLOCK: called from a callback that the sandbox waits for. Any thread, several at a time.
 sandlock_status sandlock_process_wait(sandlock_process *process,
                                       int32_t timeout_ms,
                                       sandlock_result **out,
@@ -1617,9 +1639,74 @@ sandlock_status sandlock_process_list(sandlock_process *process,
 /// Any thread.
 sandlock_report *sandlock_process_report(const sandlock_process *process);
 
-/// Frees a process. A sandbox that still runs is killed and reaped first. NULL is allowed. In a fork of the host it frees
+/// Frees a process. A sandbox that still runs is killed and reaped first, and a listener to its output is told all of it. NULL is allowed. In a fork of the host it frees
 /// memory and leaves the sandbox alone. Any thread, when no other uses it any more.
 void sandlock_process_free(sandlock_process *process);
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Functions: talking with a program
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Gives a program its input, collects its output, and waits until the sandbox has ended, for at most `timeout_ms` (negative: without
+/// limit). It is for streams with SANDLOCK_STDIO_PIPE whose host's ends were not taken, and takes them: sandlock_process_take_stdio()
+/// gives -1 from then on. `length` bytes of `input` are copied and written to standard input, which is closed then, at once if there
+/// are none. What comes from standard output and error is read as if captured: up to capture_limit bytes each, the rest is dropped
+/// and counted, or ends the sandbox (SANDLOCK_FLAG_OUTPUT_KILLS). The result holds it. On success the caller owns `*out`.
+///
+/// The thread that owns the sandbox writes and reads, so that all streams go on at once, and nothing blocks for a full pipe. SIGPIPE
+/// is never raised in the host: a program that closes its input, or ends, without reading all of it, is no error, and the rest is dropped.
+///
+/// TIMEOUT: the time passed and the program runs on, and so does the conversation: input is still written and output still read. Call it
+/// again, with NULL and 0 for the input, which is remembered, to wait on; the result holds all output from the start.
+///
+/// STATE: there is input, but standard input is no pipe, its end was taken, or an earlier call gave input; the process handle was made before
+/// this process was forked. WOULD_DEADLOCK: called from a callback that the sandbox waits for. INVALID_ARGUMENT: NULL.
+/// SYSTEM: a pipe cannot be made non-blocking. Any thread, several at a time.
+sandlock_status sandlock_process_communicate(sandlock_process *process,
+                                             const void *input,
+                                             size_t length,
+                                             int32_t timeout_ms,
+                                             sandlock_result **out,
+                                             sandlock_error **error);
+
+/// Has `listener` told of the captured output (SANDLOCK_STDIO_CAPTURE) of a program while it runs, from the start: of what
+/// came before this call first, standard output and then error. Each stream comes complete and in order, also beyond its cap,
+/// but for what was dropped beyond it before this call; between the two streams the order is that in which they were read. The result holds
+/// the output all the same. Streams that sandlock_process_communicate() reads are not told of.
+///
+/// The program does not wait for the listener, unless about a megabyte waits to be told: then its output is left in the pipe until there is room,
+/// and the program has to wait when that is full. Ending the sandbox never waits. sandlock_process_wait() does not wait for the listener
+/// either; sandlock_process_free() does: it returns when everything was told, unless the listener itself calls it.
+///
+/// `destroy` may be NULL, and is called with `user_data` exactly once: after the last call of the listener, by its thread, or by the
+/// calling thread if this fails.
+///
+/// STATE: no stream is captured; somebody listens already; the process handle was made before this process was forked.
+/// INVALID_ARGUMENT: NULL. SYSTEM: the host is out of threads. Any thread.
+sandlock_status sandlock_process_stream(sandlock_process *process,
+                                        sandlock_output_fn listener,
+                                        void *user_data,
+                                        sandlock_destroy_fn destroy,
+                                        sandlock_error **error);
+
+/// The host's end (the master) of the terminal that SANDLOCK_STDIO_PTY gave the program: what is written to it is typed, what the program
+/// prints is read from it. The caller owns it and closes it; it blocks and is close-on-exec. -1 if there is none, if it was taken
+/// before, or if `process` is NULL or from before a fork.
+///
+/// Read it: a program that prints more than a few kilobytes waits for that. When the sandbox has ended, read(2) gives what is left and then EIO, which is
+/// how a terminal says that nobody is there. The library keeps a duplicate to resize it by, so closing it does not hang up on the program; for that, use
+/// sandlock_process_signal() with SIGHUP, or sandlock_process_kill(). What a program prints to a terminal may be meant to
+/// do something to one: do not pass it on to a terminal of your own unless you trust it. Any thread.
+int sandlock_process_take_pty(sandlock_process *process);
+
+/// Gives the program's terminal another size; its foreground process group is sent SIGWINCH if that is a change.
+///
+/// STATE: the program has no terminal of its own (SANDLOCK_STDIO_PTY) or has ended; the process handle was made before this process was
+/// forked. INVALID_ARGUMENT: NULL. SYSTEM: the kernel refuses. Any thread.
+sandlock_status sandlock_process_resize(sandlock_process *process,
+                                        uint16_t rows,
+                                        uint16_t columns,
+                                        sandlock_error **error);
 
 /// Sets `member` to SANDLOCK_MEMBER_INIT, for languages without macros. NULL does nothing. Any thread.
 void sandlock_member_init(sandlock_member *member);

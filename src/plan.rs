@@ -27,6 +27,11 @@ pub enum Step<'a> {
     },
     /// Lead a new session, which has no controlling terminal.
     NewSession,
+    /// Lead a new session whose controlling terminal is `terminal`.
+    SessionOnTerminal {
+        /// Nobody's controlling terminal yet.
+        terminal: i32,
+    },
     /// Lead a new process group in the same session.
     NewGroup,
     /// Lead a new process group and make it the foreground one of `terminal`.

@@ -22,6 +22,17 @@ use crate::report::Report;
 use crate::sys;
 use crate::sys::event::{Wait, poll};
 
+mod capture;
+mod feed;
+mod interaction;
+mod relay;
+mod traffic;
+
+use interaction::Streams;
+
+pub(crate) use interaction::{HostEnds, LAST_OUTPUT};
+pub(crate) use traffic::{Traffic, Wishes};
+
 numbered! {
     /// Why a sandbox ended.
     Reason {
@@ -183,6 +194,7 @@ struct State {
     phase: Phase,
     kill: Option<Reason>,
     orders: VecDeque<Order>,
+    wishes: Wishes,
 }
 
 /// What the warden and the owner share.
@@ -204,6 +216,7 @@ impl Shared {
             phase: Phase::Running,
             kill: None,
             orders: VecDeque::new(),
+            wishes: Wishes::default(),
         };
         Ok(Arc::new(Self {
             state: Mutex::new(state),
@@ -270,6 +283,7 @@ impl Shared {
 
     pub(crate) fn set_ended(&self, outcome: Outcome) {
         let mut state = self.state.lock();
+        state.wishes.miss(&outcome);
         state.phase = Phase::Ended(Arc::new(outcome));
         state.orders.clear();
         drop(state);
@@ -280,6 +294,7 @@ impl Shared {
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Running) {
+            state.wishes.miss(&Outcome::lost());
             state.phase = Phase::Ended(Arc::new(Outcome::lost()));
             state.orders.clear();
             self.changed.notify_all();
@@ -325,7 +340,7 @@ pub struct Process {
     pid: i32,
     pidfd: Arc<OwnedFd>,
     report: Arc<Report>,
-    stdio: Mutex<[Option<OwnedFd>; 3]>,
+    streams: Streams,
     warden: Option<JoinHandle<()>>,
     /// The process that started it: a fork of the host has the handle but not the warden.
     owner: i32,
@@ -338,7 +353,7 @@ impl Process {
         shared: Arc<Shared>,
         (pid, pidfd): (i32, Arc<OwnedFd>),
         report: Arc<Report>,
-        stdio: [Option<OwnedFd>; 3],
+        ends: HostEnds,
         warden: JoinHandle<()>,
     ) -> Self {
         Self {
@@ -346,7 +361,7 @@ impl Process {
             pid,
             pidfd,
             report,
-            stdio: Mutex::new(stdio),
+            streams: Streams::new(ends),
             warden: Some(warden),
             owner: sys::process::id(),
             kept: None,
@@ -373,22 +388,22 @@ impl Process {
         &self.report
     }
 
-    /// The host's end of a piped stream (0, 1 or 2), the first time it is asked for.
-    pub fn take_stdio(&self, which: usize) -> Option<OwnedFd> {
-        self.stdio.lock().get_mut(which)?.take()
-    }
-
     /// Waits for the sandbox to end; None if `timeout` passes first, and the program runs on.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
+        self.check_may_wait()?;
+        self.wait_for_end(timeout)
+    }
+
+    fn check_may_wait(&self) -> Result<()> {
         self.check_owner()?;
         if SERVING.get() == Arc::as_ptr(&self.shared) && self.ended().is_none() {
             return Err(Error::new(
                 ErrorKind::WouldDeadlock,
                 Stage::Wait,
-                "this thread runs a handler that the sandbox waits for",
+                "this thread runs a callback that the sandbox waits for",
             ));
         }
-        self.wait_for_end(timeout)
+        Ok(())
     }
 
     fn wait_for_end(&self, timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
@@ -512,6 +527,7 @@ impl Drop for Process {
         if self.owner != sys::process::id() {
             // The warden is a thread of another process. Its handle must not be joined, nor detached.
             std::mem::forget(warden);
+            self.streams.forget_listener();
             std::mem::forget(self.kept.take());
             return;
         }
@@ -520,6 +536,7 @@ impl Drop for Process {
             self.shared.request_end(Reason::Killed);
         }
         join(warden);
+        self.streams.join_listener(join);
     }
 }
 

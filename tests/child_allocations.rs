@@ -123,6 +123,11 @@ fn child_never_allocates() {
             "{program}"
         );
     }
+    let on_terminal = || SpawnOptions {
+        stdio: [Stdio::Pty; 3],
+        ..SpawnOptions::default()
+    };
+    assert!(sandbox.spawn(None, argv("/bin/echo"), on_terminal()).is_ok());
     sandbox.policy_mut().process.set_cpus(&[1000]).unwrap();
     assert!(sandbox.spawn(None, argv("/bin/echo"), options()).is_err());
     assert_eq!(TRIPPED.load(Ordering::Relaxed), 0);

@@ -21,6 +21,7 @@ fn generate() -> String {
         "trace",
         "spawn",
         "process",
+        "interaction",
         "members",
         "result",
         "report",

@@ -162,6 +162,9 @@ pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
 /// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
+/// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
+/// counted. A program that ends by itself before that is noticed keeps its exit code.
+pub const SANDLOCK_FLAG_OUTPUT_KILLS: u32 = 8;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -294,6 +297,11 @@ pub const SANDLOCK_STDIO_PIPE: u32 = 2;
 pub const SANDLOCK_STDIO_CAPTURE: u32 = 3;
 /// The descriptor named beside the mode.
 pub const SANDLOCK_STDIO_FD: u32 = 4;
+/// A terminal of the program's own (a pseudo-terminal), one for all streams with this mode: the controlling terminal of the session that the
+/// program leads, whatever the policy says of SANDLOCK_FEATURE_SESSION. Job control, window sizes and the keys that send signals work
+/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams may go elsewhere, but not be inherited from
+/// the host's controlling terminal. Linux 4.13.
+pub const SANDLOCK_STDIO_PTY: u32 = 5;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Reason: why a sandbox ended (sandlock_result_reason)
@@ -394,7 +402,7 @@ mod tests {
         assert_eq!(SANDLOCK_UNLIMITED, crate::policy::UNLIMITED);
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
-            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS);
+            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, SANDLOCK_FLAG_OUTPUT_KILLS);
         assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
         assert_numbers!(Feature:
             SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,

@@ -16,6 +16,7 @@ mod boundary;
 mod constants;
 mod error;
 mod event;
+mod interaction;
 mod members;
 mod notification;
 mod pending;

@@ -37,7 +37,7 @@ impl sandlock_process {
     }
 }
 
-fn on(process: *const sandlock_process) -> Result<&'static Process> {
+pub(super) fn on(process: *const sandlock_process) -> Result<&'static Process> {
     required(process, "process")?.process()
 }
 
@@ -63,7 +63,7 @@ pub extern "C" fn sandlock_process_pidfd(process: *const sandlock_process) -> c_
 /// The host's end of a stream that was spawned with SANDLOCK_STDIO_PIPE: `which` is 0, 1 or 2. The caller owns it and closes
 /// it; it blocks and is close-on-exec. -1 if there is none, if it was taken before, or if `process` is NULL or from before a
 /// fork. What is not taken is closed with the process. Writing to a program that has ended raises SIGPIPE in the host, as for
-/// any pipe. Any thread.
+/// any pipe, unless that is ignored or blocked; sandlock_process_communicate() raises none. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_process_take_stdio(process: *mut sandlock_process, which: c_int) -> c_int {
     value(-1, || {
@@ -79,7 +79,7 @@ pub extern "C" fn sandlock_process_take_stdio(process: *mut sandlock_process, wh
 /// waiting again gives another result of the same content.
 ///
 /// TIMEOUT: the time passed and the program runs on. INVALID_ARGUMENT: NULL. STATE: the process handle was made before this process was
-/// forked. Any thread, several at a time.
+/// forked. WOULD_DEADLOCK: called from a callback that the sandbox waits for. Any thread, several at a time.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_process_wait(
     process: *mut sandlock_process,
@@ -201,7 +201,7 @@ pub extern "C" fn sandlock_process_report(process: *const sandlock_process) -> *
     })
 }
 
-/// Frees a process. A sandbox that still runs is killed and reaped first. NULL is allowed. In a fork of the host it frees
+/// Frees a process. A sandbox that still runs is killed and reaped first, and a listener to its output is told all of it. NULL is allowed. In a fork of the host it frees
 /// memory and leaves the sandbox alone. Any thread, when no other uses it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sandlock_process_free(process: *mut sandlock_process) {

@@ -9,7 +9,7 @@ use crate::supervisor::Supervisor;
 use super::boundary::{into_handle, null, optional_string, required, slice, status, string_array, timeout, value};
 use super::constants::{
     SANDLOCK_STDIO_CAPTURE, SANDLOCK_STDIO_FD, SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_NULL, SANDLOCK_STDIO_PIPE,
-    sandlock_status,
+    SANDLOCK_STDIO_PTY, sandlock_status,
 };
 use super::error::sandlock_error;
 use super::policy::sandlock_policy;
@@ -38,7 +38,7 @@ pub struct sandlock_spawn_options {
     /// Likewise for standard error.
     pub stderr_fd: i32,
     /// Most bytes kept of each captured stream; what comes after is read, dropped and counted
-    /// (sandlock_result_truncated). 0 is 16 MiB.
+    /// (sandlock_result_truncated), or ends the sandbox (SANDLOCK_FLAG_OUTPUT_KILLS). 0 is 16 MiB.
     pub capture_limit: u64,
     /// Descriptors to pass besides the standard streams, `pass_fd_count` of them. They stay the caller's.
     pub pass_fds: *const i32,
@@ -48,6 +48,12 @@ pub struct sandlock_spawn_options {
     pub pass_fd_count: usize,
     /// Name of the sandbox's thread in the host, as ps(1) shows it, cut to 15 bytes; NULL is "sandlock".
     pub name: *const c_char,
+    /// With SANDLOCK_STDIO_PTY: rows of the terminal. 0 is 24.
+    pub pty_rows: u16,
+    /// Likewise columns. 0 is 80.
+    pub pty_columns: u16,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: plain data that starts with its size.
@@ -69,6 +75,9 @@ const DEFAULTS: sandlock_spawn_options = sandlock_spawn_options {
     pass_fds_as: std::ptr::null(),
     pass_fd_count: 0,
     name: std::ptr::null(),
+    pty_rows: 0,
+    pty_columns: 0,
+    reserved: 0,
 };
 
 fn stdio(mode: u32, fd: i32, what: &str) -> Result<Stdio> {
@@ -78,6 +87,7 @@ fn stdio(mode: u32, fd: i32, what: &str) -> Result<Stdio> {
         SANDLOCK_STDIO_PIPE => Ok(Stdio::Pipe),
         SANDLOCK_STDIO_CAPTURE => Ok(Stdio::Capture),
         SANDLOCK_STDIO_FD => Ok(Stdio::Fd(fd)),
+        SANDLOCK_STDIO_PTY => Ok(Stdio::Pty),
         unknown => Err(Error::argument(format_args!("unknown {what} {unknown}"))),
     }
 }
@@ -107,6 +117,15 @@ fn options(from: *const sandlock_spawn_options) -> Result<SpawnOptions> {
         name: optional_string(from.name),
         ..SpawnOptions::default()
     };
+    if from.reserved != 0 {
+        return Err(Error::argument("sandlock_spawn_options.reserved is not 0"));
+    }
+    if from.pty_rows != 0 {
+        options.terminal_size.0 = from.pty_rows;
+    }
+    if from.pty_columns != 0 {
+        options.terminal_size.1 = from.pty_columns;
+    }
     if from.capture_limit != 0 {
         options.capture_limit = from.capture_limit;
     }
@@ -150,7 +169,8 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
 ///
 /// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
-/// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end.
+/// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end. With
+/// SANDLOCK_STDIO_PTY it has a session and a terminal of its own.
 ///
 /// If this fails, no process, thread or descriptor is left behind, and the program has not run. INVALID_ARGUMENT: NULL,
 /// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.

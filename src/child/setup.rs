@@ -17,6 +17,12 @@ pub(super) fn die_with_parent(parent: i32) -> sys::Result<()> {
     }
 }
 
+/// Leads a session of its own on a terminal of its own.
+pub(super) fn lead_session_on(terminal: i32) -> sys::Result<()> {
+    sys::process::new_session()?;
+    sys::terminal::take_control(terminal)
+}
+
 /// Becomes the foreground process group of the terminal it inherits. SIGTTOU is still blocked at this point.
 pub(super) fn take_foreground(terminal: i32) -> sys::Result<()> {
     sys::process::new_group()?;

@@ -23,6 +23,8 @@ numbered! {
         NoSupervisor = 5, "NO_SUPERVISOR";
         /// The sandbox ends with its last process, not with the program.
         WaitForDescendants = 6, "WAIT_FOR_DESCENDANTS";
+        /// More output than is kept ends the sandbox.
+        OutputKills = 8, "OUTPUT_KILLS";
     }
 }
 

@@ -4,10 +4,10 @@
 //! (`warden`), which lists the child's steps (`steps`), clones (`launch`) and looks after the sandbox to its end.
 
 mod buffers;
-mod capture;
 mod launch;
 mod own_process;
 mod prepare;
+mod pty;
 mod ruleset;
 mod steps;
 mod streams;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::plan::{Progress, Record};
-use crate::process::{Process, Shared};
+use crate::process::{HostEnds, Process, Shared};
 use crate::supervisor::{Services, Supervision};
 
 pub(crate) use own_process::confine_self;
@@ -44,6 +44,9 @@ pub enum Stdio {
     Capture,
     /// This descriptor of the host, which stays the caller's.
     Fd(i32),
+    /// A pseudo-terminal, one for all streams that ask for one: the controlling terminal of the program, which leads a session of
+    /// its own. [`Process::take_terminal`] gives the other end.
+    Pty,
 }
 
 /// A descriptor for the program besides the standard streams.
@@ -69,6 +72,8 @@ pub struct SpawnOptions {
     pub passed: Vec<Passed>,
     /// Name of the sandbox's thread in the host, for ps(1) and debuggers; cut to 15 bytes.
     pub name: Option<CString>,
+    /// Rows and columns of the terminal of streams that are [`Stdio::Pty`].
+    pub terminal_size: (u16, u16),
 }
 
 impl Default for SpawnOptions {
@@ -78,6 +83,7 @@ impl Default for SpawnOptions {
             capture_limit: DEFAULT_CAPTURE_LIMIT,
             passed: Vec::new(),
             name: None,
+            terminal_size: (24, 80),
         }
     }
 }
@@ -109,7 +115,15 @@ pub(crate) fn start(
     let early = policy.guess.map(|guess| Waiting::start(&options, guess)).transpose()?;
     // Before any other descriptor is opened: one could take the number of a stream that the host closed.
     let mut streams = streams::Streams::new(&options)?;
-    let host_ends = std::mem::take(&mut streams.host_ends);
+    let mut ends = HostEnds {
+        pipes: std::mem::take(&mut streams.host_ends),
+        captured: streams.captures.each_ref().map(Option::is_some),
+        limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
+        terminal: None,
+    };
+    if let Some(pty) = &mut streams.pty {
+        ends.terminal = pty.host_ends.take();
+    }
     let child_ends = std::mem::take(&mut streams.child_ends);
     let terminal = streams.terminal.is_some();
     let shared = Shared::new()?;
@@ -142,7 +156,7 @@ pub(crate) fn start(
         return Err(error);
     }
     let report = cloned.purposes.report(&prepared, record, terminal, cloned.no_domain);
-    let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, host_ends, handle);
+    let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, ends, handle);
     if let Some(membership) = membership {
         process.keep(Box::new(membership));
     }

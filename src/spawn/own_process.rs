@@ -42,6 +42,7 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("processor set", !process.cpus.is_empty()),
         ("NO_ASLR", process.has(Flag::NoAslr)),
         ("WAIT_FOR_DESCENDANTS", process.has(Flag::WaitForDescendants)),
+        ("OUTPUT_KILLS", process.has(Flag::OutputKills)),
     ];
     match found.iter().find(|(_, set)| *set) {
         Some((what, _)) => Err(Error::policy(format_args!(

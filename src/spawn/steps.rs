@@ -10,7 +10,7 @@
 //! 5. The filter is installed immediately before exec, so that it need not allow what the set-up does. A filter with a
 //!    listener comes before the descriptors instead, while the child shares the table that the listener must appear in.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Stage};
@@ -49,6 +49,8 @@ pub(super) struct RunSteps<'a> {
     pub(super) terminal: Option<&'a Terminal>,
     /// A filter that keeps it out of the host's process group, if it stays in the host's session.
     pub(super) guard: Option<&'a [Instruction]>,
+    /// A terminal that was made for the program.
+    pub(super) own_terminal: Option<RawFd>,
     /// Descriptors.
     pub(super) moves: &'a [FdMove],
     /// Calls are trapped: the child shares the host's descriptor table until its listener is there.
@@ -78,7 +80,15 @@ impl<'a> Steps<'a> {
             Some(None) => (Step::NewGroup, "new process group"),
             None => (Step::NewSession, "new session"),
         };
-        steps.add_for(Feature::Session, session, Stage::Process, what);
+        match run.own_terminal {
+            // Whatever the policy says of sessions: it takes one.
+            Some(terminal) => steps.add(
+                Step::SessionOnTerminal { terminal },
+                Stage::Process,
+                "new session on a terminal of its own",
+            ),
+            None => steps.add_for(Feature::Session, session, Stage::Process, what),
+        }
         if let Some(mask) = settings.umask {
             steps.add(Step::Umask(mask), Stage::Process, "umask");
         }

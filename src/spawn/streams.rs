@@ -10,6 +10,7 @@ use crate::plan::FdMove;
 use crate::sys;
 
 use super::prepare::open_null;
+use super::pty::Pty;
 use super::terminal::Terminal;
 use super::{SpawnOptions, Stdio};
 
@@ -27,6 +28,8 @@ pub(super) struct Streams {
     pub(super) captures: [Option<OwnedFd>; 2],
     /// The controlling terminal, if the program inherits it.
     pub(super) terminal: Option<Terminal>,
+    /// The terminal that was made for it.
+    pub(super) pty: Option<Pty>,
 }
 
 impl Streams {
@@ -39,9 +42,19 @@ impl Streams {
             host_ends: [const { None }; 3],
             captures: [const { None }; 2],
             terminal: None,
+            pty: None,
         };
         for (index, &stdio) in options.stdio.iter().enumerate() {
             streams.add(index, stdio, inherited_open[index])?;
+        }
+        if let Some(pty) = &streams.pty {
+            pty.set_size(options.terminal_size)?;
+            if streams.terminal.is_some() {
+                // Job control holds within a session: from its own the program could read what is typed for the host.
+                return Err(Error::argument(
+                    "a program with a terminal of its own cannot inherit the host's terminal as another stream",
+                ));
+            }
         }
         for passed in &options.passed {
             if passed.target < 3 {
@@ -78,6 +91,19 @@ impl Streams {
             Stdio::Fd(fd) => {
                 check_open(fd, NAMES[index])?;
                 self.send(fd, target);
+            }
+            Stdio::Pty => {
+                let terminal = match &self.pty {
+                    Some(pty) => pty.terminal,
+                    None => {
+                        let (pty, terminal) = Pty::new()?;
+                        let number = pty.terminal;
+                        self.pty = Some(pty);
+                        self.child_ends.push(terminal);
+                        number
+                    }
+                };
+                self.send(terminal, target);
             }
             Stdio::Capture if index == 0 => return Err(Error::argument("stdin cannot be captured")),
             Stdio::Pipe | Stdio::Capture => {

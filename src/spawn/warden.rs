@@ -19,7 +19,7 @@ use crate::feature::{Feature, Strictness};
 use crate::members;
 use crate::plan::{ChildPlan, Listener};
 use crate::policy::{Flag, Policy};
-use crate::process::{Command, Member, Outcome, Reason, Shared, Usage, timeout_until};
+use crate::process::{Command, LAST_OUTPUT, Member, Outcome, Reason, Shared, Traffic, Usage, timeout_until};
 use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
 use crate::sys::event::{Wait, poll, wait_for_change};
@@ -28,7 +28,6 @@ use crate::sys::process::{Child, Ending, Resources};
 
 use super::SpawnOptions;
 use super::buffers::Launch;
-use super::capture::Capture;
 use super::launch::{self, Arena, Launched, Memory};
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
@@ -190,6 +189,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             host: job.host,
             terminal: terminal.as_ref(),
             guard: guard.as_deref(),
+            own_terminal: job.streams.pty.as_ref().map(|pty| pty.terminal),
             moves: &job.streams.moves,
             listen,
             cpus: job.cpus.as_ref(),
@@ -225,7 +225,8 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         attendance,
-        captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
+        traffic: Traffic::new(captures, job.capture_limit),
+        output_kills: prepared.settings.has(Flag::OutputKills),
         host_peak_rss: if job.memory == Memory::Shared {
             sys::process::own_peak_rss()
         } else {
@@ -550,13 +551,12 @@ struct Watch<'a> {
     start: Instant,
     deadline: Option<Instant>,
     attendance: Attendance<'a>,
-    captures: [Capture; 2],
+    /// What it reads and writes.
+    traffic: Traffic,
+    /// More output than is kept ends the sandbox.
+    output_kills: bool,
     host_peak_rss: u64,
 }
-
-/// How long captured output is waited for once the program has ended and its descendants are killed. Only a descriptor
-/// that somebody outside the sandbox holds can keep a stream open that long.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 /// How often the warden looks for descendants that it waits for, if nobody tells it that they have ended.
 const LOOK_FOR_DESCENDANTS: Duration = Duration::from_millis(20);
@@ -578,17 +578,19 @@ impl Watch<'_> {
             } else {
                 -1
             };
+            let [input, output, error] = self.traffic.waits();
             let mut waits = [
                 Wait::readable(program),
                 Wait::readable(shared.wake_fd()),
-                self.captures[0].wait(),
-                self.captures[1].wait(),
+                output,
+                error,
                 Wait::readable(self.attendance.waits_on()),
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
+                input,
             ];
             let until = [self.deadline, soon].into_iter().flatten().min();
             let blind = wait_for_any(&mut waits, until).is_err();
-            self.captures.iter_mut().for_each(Capture::read);
+            self.traffic.exchange();
             if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
                 let found = self.reap_program();
                 end = Some(found);
@@ -608,6 +610,7 @@ impl Watch<'_> {
             };
             if waits[1].ready() || blind {
                 shared.carry_out(|command| self.obey(command));
+                self.traffic.take_on(shared.wishes());
             }
             soon = end.is_some().then(|| Instant::now() + LOOK_FOR_DESCENDANTS);
             if let Some(session) = self.attendance.session.clone() {
@@ -621,7 +624,9 @@ impl Watch<'_> {
                 soon = [soon, again].into_iter().flatten().min();
             }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
+            let flooded = self.output_kills && ended_for.is_none() && self.traffic.has_overflowed();
+            let found = overdue.then_some(Reason::Timeout).or(flooded.then_some(Reason::Limit));
+            if let Some(reason) = wanted.or(found) {
                 ended_for.get_or_insert(reason);
                 self.deadline = None;
                 self.domain.kill_all(self.launched.child());
@@ -643,7 +648,8 @@ impl Watch<'_> {
                 self.attendance.dismiss();
             }
         }
-        self.read_last_output();
+        self.traffic.take_on(shared.wishes());
+        self.traffic.drain(Instant::now() + LAST_OUTPUT);
         self.outcome(ended_for, cut_short, reaped, wall)
     }
 
@@ -695,15 +701,6 @@ impl Watch<'_> {
         Ok(Vec::new())
     }
 
-    fn read_last_output(&mut self) {
-        let until = Instant::now() + LAST_OUTPUT;
-        while self.captures.iter().any(Capture::is_open) && Instant::now() < until {
-            let mut waits = [self.captures[0].wait(), self.captures[1].wait()];
-            let _ = wait_for_any(&mut waits, Some(until));
-            self.captures.iter_mut().for_each(Capture::read);
-        }
-    }
-
     fn outcome(
         self,
         ended_for: Option<Reason>,
@@ -711,7 +708,7 @@ impl Watch<'_> {
         reaped: Option<(Ending, Option<Resources>)>,
         wall: Duration,
     ) -> Outcome {
-        let [stdout, stderr] = self.captures.map(Capture::into_captured);
+        let [stdout, stderr] = self.traffic.into_captured();
         let ending = reaped.map(|(ending, _)| ending);
         let exit_code = match ending {
             Some(Ending::Exited(code)) => Some(code),

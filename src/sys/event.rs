@@ -21,6 +21,15 @@ impl Wait {
         })
     }
 
+    /// Waits until `fd` takes data, or nobody reads it any more; a negative `fd` waits for nothing.
+    pub fn writable(fd: i32) -> Self {
+        Self(libc::pollfd {
+            fd,
+            events: libc::POLLOUT,
+            revents: 0,
+        })
+    }
+
     /// Waits for the other side of `fd` to be gone, whatever there is to read; a negative `fd` waits for nothing.
     pub fn hang_up(fd: i32) -> Self {
         Self(libc::pollfd {

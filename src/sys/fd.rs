@@ -110,6 +110,13 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
     usize::try_from(count).map_err(|_| Errno::last())
 }
 
+/// Writes what `fd` takes of `bytes`. Raises SIGPIPE in the calling thread if it is a pipe that nobody reads.
+pub fn write(fd: i32, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the pointer and length describe a live buffer.
+    let count = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
 /// Makes the directory open at `fd` the working directory.
 pub fn change_directory(fd: i32) -> Result<()> {
     // SAFETY: takes no pointers.

@@ -1,4 +1,4 @@
-//! The controlling terminal.
+//! Terminals.
 
 use core::mem::MaybeUninit;
 
@@ -36,6 +36,43 @@ pub fn restore(fd: i32, settings: &Settings) -> Result<()> {
     check(unsafe { libc::tcflow(fd, libc::TCOON) })?;
     // SAFETY: `settings` outlives the call.
     check(unsafe { libc::tcsetattr(fd, libc::TCSANOW, &raw const settings.0) }).map(drop)
+}
+
+/// Makes the terminal `fd` the controlling one of the calling process, which leads a session that has none.
+pub fn take_control(fd: i32) -> Result<()> {
+    // SAFETY: takes no pointers; 0: not from anybody who has it.
+    unsafe { syscall!(libc::SYS_ioctl, fd, libc::TIOCSCTTY, 0_i32) }.map(drop)
+}
+
+/// Makes a pseudo-terminal: its master and the terminal itself, both close-on-exec and numbered 3 or above. Neither becomes
+/// the caller's controlling terminal.
+pub fn pseudo_terminal() -> Result<(i32, i32)> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY;
+    let master = super::fd::open(c"/dev/ptmx", flags)?;
+    let terminal = open_peer(master, flags).inspect_err(|_| super::fd::close(master))?;
+    Ok((master, terminal))
+}
+
+/// The terminal of a master, without a path, which could lead into another instance of devpts. Linux 4.13.
+fn open_peer(master: i32, flags: i32) -> Result<i32> {
+    let unlocked: libc::c_int = 0;
+    // SAFETY: `unlocked` outlives the call.
+    check(unsafe { libc::ioctl(master, libc::TIOCSPTLCK, &raw const unlocked) })?;
+    // SAFETY: takes no pointers.
+    let terminal = check(unsafe { libc::ioctl(master, libc::TIOCGPTPEER, flags | libc::O_CLOEXEC) })?;
+    super::fd::above_stdio(terminal)
+}
+
+/// Sets how large the terminal `fd` is, by itself or its master, and has its foreground process group told.
+pub fn set_size(fd: i32, rows: u16, columns: u16) -> Result<()> {
+    let size = libc::winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: `size` outlives the call.
+    check(unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) }).map(drop)
 }
 
 /// Session of the caller.

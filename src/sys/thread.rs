@@ -4,6 +4,12 @@ use core::time::Duration;
 
 use super::clock;
 
+/// True if `thread`, which was not joined, is the caller.
+pub fn is_current(thread: libc::pthread_t) -> bool {
+    // SAFETY: takes no arguments.
+    thread == unsafe { libc::pthread_self() }
+}
+
 /// Waits for the end of `thread`, and for the first `patience` of it without falling asleep.
 ///
 /// # Safety
