@@ -411,6 +411,54 @@ static void bench_start(void)
     sandlock_policy_free(policy);
 }
 
+/* What namespaces cost, one kind and all kinds that there are. The kernel takes network namespaces down later, on a thread of its own,
+ * which weighs on whatever runs then: both sides of a pair are started right after each other. */
+static void bench_namespaces(void)
+{
+    enum { PAIRS = 200, FEWER = 60 };
+    static const uint32_t all[] = {SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET};
+    const char *const bwrap[] = {"/usr/bin/bwrap", "--dev-bind", "/", "/", "--unshare-user", "--unshare-ipc", "--unshare-uts",
+                                 "--unshare-net", "/bin/true", NULL};
+    sandlock_policy *user = make_policy(), *apart = make_policy();
+    double ours[PAIRS], theirs[PAIRS];
+    sandlock_error *error = NULL;
+    size_t n;
+    int i;
+
+    sandlock_policy_set_user(user, 0, 0, NULL);
+    sandlock_policy_set_user(apart, 0, 0, NULL);
+    for (n = 0; n < sizeof all / sizeof *all; n++)
+        sandlock_policy_set_namespace(apart, all[n], true, NULL);
+    if (sandlock_policy_check(apart, &error)) {
+        printf("no figures with namespaces: %s\n", sandlock_error_message(error));
+        sandlock_error_free(error);
+        sandlock_policy_free(user);
+        sandlock_policy_free(apart);
+        return;
+    }
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = start_sandboxed(user);
+        theirs[i] = start_plainly(true_argv);
+    }
+    figure("start in a user namespace", "posix_spawn", "us", ours, theirs, PAIRS, 0);
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = start_sandboxed(apart);
+        theirs[i] = start_plainly(true_argv);
+    }
+    figure("start in user, IPC, UTS, network namespaces", "posix_spawn", "us", ours, theirs, PAIRS, 2.5);
+    if (access(bwrap[0], X_OK) == 0) {
+        for (i = 0; i < FEWER; i++) {
+            ours[i] = start_sandboxed(apart);
+            theirs[i] = start_plainly(bwrap);
+        }
+        figure("start in user, IPC, UTS, network namespaces", "bubblewrap with the same", "us", ours, theirs, FEWER, 0);
+    } else {
+        printf("bubblewrap is not installed: no figure beside it\n");
+    }
+    sandlock_policy_free(user);
+    sandlock_policy_free(apart);
+}
+
 static void bench_calls(void)
 {
     enum { PAIRS = 25 };
@@ -658,7 +706,7 @@ static void bench_scale(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
+} groups[] = {{"start", bench_start}, {"namespaces", bench_namespaces}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
               {"scale", bench_scale}};
 
 int main(int argc, char **argv)
@@ -674,7 +722,7 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|calls|forks|supervisor|scale]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

@@ -6,6 +6,7 @@
 mod buffers;
 mod capture;
 mod launch;
+mod namespaces;
 mod own_process;
 mod prepare;
 mod ruleset;
