@@ -73,7 +73,8 @@ pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabil
     value((), || init(capabilities, EMPTY));
 }
 
-/// Asks the kernel what it offers; never guesses from its version. Changes nothing. A thread that is confined itself may be
+/// Asks the kernel what it offers; never guesses from its version. Changes nothing, but tries out user namespaces in a process that
+/// ends at once, which the host does not notice. A thread that is confined itself may be
 /// offered less than others.
 ///
 /// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
