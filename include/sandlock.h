@@ -868,7 +868,8 @@ void sandlock_error_free(sandlock_error *error);
 /// Sets `capabilities` to SANDLOCK_CAPABILITIES_INIT, for languages without macros. NULL does nothing. Any thread.
 void sandlock_capabilities_init(sandlock_capabilities *capabilities);
 
-/// Asks the kernel what it offers; never guesses from its version. Changes nothing. A thread that is confined itself may be
+/// Asks the kernel what it offers; never guesses from its version. Changes nothing, but tries out user namespaces in a process that
+/// ends at once, which the host does not notice. A thread that is confined itself may be
 /// offered less than others.
 ///
 /// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
