@@ -180,11 +180,13 @@ static void rest_of_the_sandbox_holds_inside(void)
     sandlock_process *process = NULL;
     sandlock_result *result;
     sandlock_members *members = NULL;
+    double began;
 
     if (!offered())
         return;
     before = footprint();
     policy = apart_policy(0);
+    allow(policy, "/dev/null", SANDLOCK_ACCESS_READ); /* what the shell starts in the background reads it */
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_PROCESSES, 11, NULL));
     result = run_program(policy, ARGV(program("attack_forks"), "fork", "12"));
     CHECK(sandlock_result_exit_code(result) == 1);
@@ -195,10 +197,11 @@ static void rest_of_the_sandbox_holds_inside(void)
 
     CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("sh", "-c", "setsid sleep 1000 & exec sleep 1000"), NULL,
                                              &process, NULL));
+    began = seconds();
     do {
         sandlock_members_free(members);
         CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
-    } while (sandlock_members_count(members) < 2 && !test_failures);
+    } while (sandlock_members_count(members) < 2 && seconds() - began < 10);
     CHECK(sandlock_members_count(members) == 2);
     sandlock_members_free(members);
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_kill(process, NULL));
