@@ -412,6 +412,69 @@ static void bench_start(void)
     sandlock_policy_free(policy);
 }
 
+static sandlock_policy *make_apart_policy(int network)
+{
+    sandlock_policy *policy = make_policy();
+
+    sandlock_policy_set_user(policy, 0, 0, NULL);
+    sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_IPC, true, NULL);
+    sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_UTS, true, NULL);
+    sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_NET, network, NULL);
+    return policy;
+}
+
+/* What namespaces cost. The kernel takes a network namespace down after its last process has ended, which takes milliseconds, and no
+ * other can be made meanwhile: who starts one right after the other measures that, whoever makes them. So there are figures with a
+ * pause before every start, and one without. */
+static void bench_namespaces(void)
+{
+    enum { PAIRS = 200, FEWER = 60, PAUSE_US = 30000 };
+    const char *const bwrap[] = {"/usr/bin/bwrap", "--dev-bind", "/", "/", "--unshare-user", "--unshare-ipc", "--unshare-uts",
+                                 "--unshare-net", "/bin/true", NULL};
+    sandlock_policy *apart = make_apart_policy(0), *networked = make_apart_policy(1);
+    double ours[PAIRS], theirs[PAIRS];
+    sandlock_error *error = NULL;
+    int i, has_bwrap = access(bwrap[0], X_OK) == 0;
+
+    if (sandlock_policy_check(networked, &error)) {
+        printf("no figures with namespaces: %s\n", sandlock_error_message(error));
+        sandlock_error_free(error);
+        sandlock_policy_free(apart);
+        sandlock_policy_free(networked);
+        return;
+    }
+    for (i = 0; i < PAIRS; i++) {
+        ours[i] = start_sandboxed(apart);
+        theirs[i] = start_plainly(true_argv);
+    }
+    figure("start in user, IPC, UTS namespaces", "posix_spawn", "us", ours, theirs, PAIRS, 2.5);
+    for (i = 0; i < FEWER; i++) {
+        usleep(PAUSE_US);
+        ours[i] = start_sandboxed(networked);
+        usleep(PAUSE_US);
+        theirs[i] = start_plainly(true_argv);
+    }
+    figure("start in these and a network namespace", "posix_spawn", "us", ours, theirs, FEWER, 2.5);
+    for (i = 0; has_bwrap && i < FEWER; i++) {
+        usleep(PAUSE_US);
+        ours[i] = start_sandboxed(networked);
+        usleep(PAUSE_US);
+        theirs[i] = start_plainly(bwrap);
+    }
+    if (has_bwrap)
+        figure("start in these and a network namespace", "bubblewrap with the same", "us", ours, theirs, FEWER, 0);
+    for (i = 0; has_bwrap && i < FEWER; i++) {
+        ours[i] = start_sandboxed(networked);
+        theirs[i] = start_plainly(bwrap);
+    }
+    if (has_bwrap)
+        figure("the same without a pause", "bubblewrap with the same", "us", ours, theirs, FEWER, 0);
+    else
+        printf("bubblewrap is not installed: no figure beside it\n");
+    sandlock_policy_free(apart);
+    sandlock_policy_free(networked);
+}
+
 static void bench_calls(void)
 {
     enum { PAIRS = 25 };
@@ -693,7 +756,7 @@ static void bench_scale(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} groups[] = {{"start", bench_start}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
+} groups[] = {{"start", bench_start}, {"namespaces", bench_namespaces}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
               {"scale", bench_scale}};
 
 int main(int argc, char **argv)
@@ -709,7 +772,7 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|calls|forks|supervisor|scale]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

@@ -2,9 +2,12 @@
  * succeed again when only that protection is switched off. */
 #include "support.h"
 
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <spawn.h>
+#include <sys/ipc.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -29,6 +32,8 @@ struct attack_case {
     struct setting ablation;   /* holds ablated only: the protection under test is off */
     uint32_t limit;            /* set confined only */
     uint64_t limit_value;
+    uint32_t namespace;        /* set confined only */
+    int user;                  /* likewise: the program goes by another user */
     unsigned who;              /* 0 is AS_ANY */
     const char *needs;         /* what the machine must offer for the attack to succeed bare */
     int no_ablation;           /* the protection cannot be switched off by this user; see the case as root */
@@ -43,12 +48,15 @@ struct attack_case {
 #define SOCKETS(title, ...) ATTACK("sockets", title, __VA_ARGS__)
 #define SYSTEM(title, ...) ATTACK("system", title, __VA_ARGS__)
 #define FORKS(title, ...) ATTACK("forks", title, __VA_ARGS__)
+#define NAMESPACES(title, ...) ATTACK("namespaces", title, __VA_ARGS__), .needs = "userns"
 #define PROCESSES(title, ...) ATTACK("processes", title, __VA_ARGS__)
 #define OFF(feature) .ablation = {.disable = {SANDLOCK_FEATURE_##feature}}
+#define APART(which) .namespace = SANDLOCK_NAMESPACE_##which
 #define LIMIT(which, amount) .limit = SANDLOCK_LIMIT_##which, .limit_value = (amount)
 
 /* In arguments: %T the tree, %P another process of the user, %A an address in it, %t a TCP port, %a an abstract
- * socket, %S a program that is set-user-ID for somebody else. */
+ * socket, %S a program that is set-user-ID for somebody else, %m System V shared memory, %q a message queue, %h the host's name,
+ * %u its user. */
 static const struct attack_case cases[] = {
     {FILES("read_ungranted_file", "read", "%T/secret"), OFF(FILES)},
     {FILES("list_ungranted_directory", "list", "%T"), OFF(FILES)},
@@ -181,6 +189,16 @@ static const struct attack_case cases[] = {
     {FORKS("have_too_many_processes_by_adoption", "adopted", "7"), LIMIT(PROCESSES, 6)},
     {FORKS("have_too_many_threads", "threads", "12"), LIMIT(THREADS, 11)},
     {PROCESSES("lock_too_much_memory", "lock", "2"), LIMIT(MEMLOCK, 1 << 20)},
+
+    {NAMESPACES("attach_shared_memory_of_host", "attach-memory", "%m"), .base = {.allow = {"@sysv-ipc"}}, APART(IPC)},
+    {NAMESPACES("open_message_queue_of_host", "open-queue", "%q"),
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}, .allow = {"mq_open"}}, APART(IPC)},
+    {NAMESPACES("learn_name_of_host", "host-name", "%h"), APART(UTS)},
+    {NAMESPACES("learn_user_of_host", "user", "%u"), .user = 1},
+    {SOCKETS("connect_by_tcp_against_namespace", "tcp-connect", "%t"), .needs = "userns",
+        .base = {.disable = {SANDLOCK_FEATURE_NETWORK}}, APART(NET)},
+    {SOCKETS("connect_to_abstract_socket_against_namespace", "unix", "%a"), .needs = "userns",
+        .base = {.disable = {SANDLOCK_FEATURE_ABSTRACT_UNIX_SCOPE}, .allow = {"socket"}}, APART(NET)},
 };
 
 /* --- the world around the attacks --- */
@@ -261,6 +279,27 @@ static void make_victim(void)
     }
 }
 
+static int shared_memory = -1;
+static char queue_name[32];
+
+static void make_ipc(void)
+{
+    mqd_t queue;
+
+    shared_memory = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+    snprintf(queue_name, sizeof queue_name, "/sandlock-test-%d", getpid());
+    queue = mq_open(queue_name, O_CREAT | O_RDWR, 0600, NULL);
+    if (shared_memory < 0 || queue < 0)
+        perror("cannot make shared memory or a message queue");
+    mq_close(queue);
+}
+
+static void remove_ipc(void)
+{
+    shmctl(shared_memory, IPC_RMID, NULL);
+    mq_unlink(queue_name);
+}
+
 static const char *expand(const char *argument)
 {
     static char buffers[6][PATH_MAX + 64];
@@ -276,6 +315,10 @@ static const char *expand(const char *argument)
     case 't': snprintf(buffer, sizeof buffers[0], "%d", tcp_port); break;
     case 'a': snprintf(buffer, sizeof buffers[0], "%s", abstract_name); break;
     case 'S': snprintf(buffer, sizeof buffers[0], "%s", program(getuid() ? "attack_setuid_root" : "attack_setuid_nobody")); break;
+    case 'm': snprintf(buffer, sizeof buffers[0], "%d", shared_memory); break;
+    case 'q': snprintf(buffer, sizeof buffers[0], "%s", queue_name); break;
+    case 'h': gethostname(buffer, sizeof buffers[0]); break;
+    case 'u': snprintf(buffer, sizeof buffers[0], "%u", getuid()); break;
     default: abort();
     }
     return buffer;
@@ -338,6 +381,10 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
         apply(policy, &attack->ablation);
     else if (attack->limit)
         sandlock_policy_set_limit(policy, attack->limit, attack->limit_value, NULL);
+    else if (attack->namespace)
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_namespace(policy, attack->namespace, true, NULL));
+    else if (attack->user)
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_user(policy, 7, 7, NULL));
     /* Of two limits that would refuse, the other is out of the way. */
     if (attack->limit == SANDLOCK_LIMIT_NPROC)
         sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_PROCESSES, SANDLOCK_UNLIMITED, NULL);
@@ -395,6 +442,7 @@ int main(int argc, char **argv)
     make_files();
     make_servers();
     make_victim();
+    make_ipc();
     secret = open(in_tree(tree, "secret"), O_RDONLY);
     dup2(secret, 77); /* inheritable, as a careless host would leave it */
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -413,6 +461,7 @@ int main(int argc, char **argv)
         failed |= test_failures;
     }
     kill(victim, SIGKILL);
+    remove_ipc();
     remove_tree(tree);
     return failed != 0;
 }

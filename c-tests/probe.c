@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -243,6 +245,19 @@ static double time_threads(int threads, long count)
     return best;
 }
 
+/* By TCP, over the loopback interface. */
+static int talk_to_oneself(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 1) ||
+        getsockname(server, (struct sockaddr *)&address, &length))
+        return -1;
+    return connect(client, (struct sockaddr *)&address, sizeof address);
+}
+
 int main(int argc, char **argv)
 {
     const char *topic = argc > 1 ? argv[1] : "";
@@ -310,6 +325,8 @@ int main(int argc, char **argv)
         printf("%.2f\n", time_calls(call_fork, NULL, atol(argv[2])));
     else if (!strcmp(topic, "time-threads"))
         printf("%.2f\n", time_threads(atoi(argv[2]), atol(argv[3])));
+    else if (!strcmp(topic, "loopback"))
+        puts(talk_to_oneself() == 0 ? "connected" : strerror(errno));
     else if (!strcmp(topic, "exit"))
         return atoi(argv[2]);
     else

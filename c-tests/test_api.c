@@ -45,7 +45,7 @@ static void init_macros_equal_init_functions(void)
 /* Layouts are promised for as long as the SONAME stays. */
 static void layouts_are_those_of_the_first_release(void)
 {
-    CHECK(sizeof(sandlock_capabilities) == 48 && offsetof(sandlock_capabilities, process_limit) == 28);
+    CHECK(sizeof(sandlock_capabilities) == 56 && offsetof(sandlock_capabilities, process_limit) == 28);
     CHECK(sizeof(sandlock_supervisor_options) == 16 && offsetof(sandlock_supervisor_options, deadline_ms) == 8);
     CHECK(sizeof(sandlock_stats) == 104 && offsetof(sandlock_stats, events_lost) == 96);
     CHECK(sizeof(sandlock_member) == 40 && offsetof(sandlock_member, name) == 32);
@@ -276,6 +276,9 @@ static void probe_says_what_the_machine_was_declared_to_offer(void)
     CHECK((found.landlock_abi == 0) == (found.landlock_errno != 0));
     CHECK(found.seccomp_filter == 1 && found.seccomp_notify == 1 && found.close_range == 1);
     CHECK(found.process_limit == (getuid() != 0));
+    CHECK((found.user_namespaces == 0) == (found.user_namespaces_errno != 0));
+    if (expected("userns"))
+        CHECK(found.user_namespaces == 1);
     if (expected("notify-6.6"))
         CHECK(found.notify_wait_killable == 1 && found.notify_sync_wake_up == 1 && found.notify_addfd == 1 &&
               found.notify_addfd_send == 1);

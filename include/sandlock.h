@@ -119,7 +119,7 @@
  * ------------------------------------------------------------------------------------------------------------------- */
 
 /** What a sandlock_capabilities starts from: nothing known. */
-#define SANDLOCK_CAPABILITIES_INIT { sizeof(sandlock_capabilities), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SANDLOCK_CAPABILITIES_INIT { sizeof(sandlock_capabilities), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** What a sandlock_spawn_options starts from: all streams inherited, nothing else passed, 16 MiB captured at most. */
 #define SANDLOCK_SPAWN_OPTIONS_INIT { sizeof(sandlock_spawn_options), SANDLOCK_STDIO_INHERIT, SANDLOCK_STDIO_INHERIT, \
@@ -191,6 +191,9 @@
 
 /// Receiving, looking at or answering a system call.
 #define SANDLOCK_STAGE_SUPERVISOR 13
+
+/// Making namespaces, and setting them up.
+#define SANDLOCK_STAGE_NAMESPACES 14
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Access: what a path rule grants (sandlock_policy_allow_path)
@@ -300,6 +303,21 @@
 #define SANDLOCK_FLAG_OUTPUT_KILLS 8
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Namespaces: what the program has for itself (sandlock_policy_set_namespace), all off in a new policy
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// System V IPC and POSIX message queues: none but its own. The default denylist refuses them anyway; this is for policies that
+/// allow them (SANDLOCK_FEATURE_NS_IPC).
+#define SANDLOCK_NAMESPACE_IPC 1
+
+/// The host name, which is "sandbox" there (SANDLOCK_FEATURE_NS_UTS).
+#define SANDLOCK_NAMESPACE_UTS 2
+
+/// The network: no interface but a loopback one of its own, no port, no abstract Unix socket of others (SANDLOCK_FEATURE_NS_NET).
+/// SANDLOCK_FEATURE_NETWORK still refuses TCP; disable it, and allow "socket" and "listen", for a program that talks to itself.
+#define SANDLOCK_NAMESPACE_NET 3
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
 /// -------------------------------------------------------------------------------------------------------------------
 ///
@@ -389,6 +407,20 @@
 /// on SANDLOCK_FEATURE_KILL_ALL: where that is disabled, or SANDLOCK_FLAG_NO_SUPERVISOR set, the default limit falls away, and
 /// one that the policy sets is refused.
 #define SANDLOCK_FEATURE_PROCESSES 21
+
+/// A user namespace: what sandlock_policy_set_user() and every other namespace take. Not to be had where the host forbids it:
+/// inside most containers, under kernel.apparmor_restrict_unprivileged_userns (Ubuntu), with user.max_user_namespaces at 0. Disabling it
+/// disables the three that follow.
+#define SANDLOCK_FEATURE_NS_USER 22
+
+/// SANDLOCK_NAMESPACE_IPC.
+#define SANDLOCK_FEATURE_NS_IPC 23
+
+/// SANDLOCK_NAMESPACE_UTS.
+#define SANDLOCK_FEATURE_NS_UTS 24
+
+/// SANDLOCK_NAMESPACE_NET.
+#define SANDLOCK_FEATURE_NS_NET 25
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -604,6 +636,11 @@ typedef struct {
     uint32_t notify_addfd;
     /// 1 if it can in one step (Linux 5.14); otherwise in two.
     uint32_t notify_addfd_send;
+    /// 1 if programs can be started in user namespaces.
+    uint32_t user_namespaces;
+    /// Why they cannot: EPERM (forbidden by AppArmor, a container, a sysctl), ENOSPC (user.max_user_namespaces), EINVAL (not in this
+    /// kernel) or another errno. 0 if they can.
+    int32_t user_namespaces_errno;
 } sandlock_capabilities;
 
 /// How a supervisor works. Start from SANDLOCK_SUPERVISOR_OPTIONS_INIT or sandlock_supervisor_options_init().
@@ -855,7 +892,8 @@ void sandlock_error_free(sandlock_error *error);
 /// Sets `capabilities` to SANDLOCK_CAPABILITIES_INIT, for languages without macros. NULL does nothing. Any thread.
 void sandlock_capabilities_init(sandlock_capabilities *capabilities);
 
-/// Asks the kernel what it offers; never guesses from its version. Changes nothing. A thread that is confined itself may be
+/// Asks the kernel what it offers; never guesses from its version. Changes nothing, but tries out user namespaces in a process that
+/// ends at once, which the host does not notice. A thread that is confined itself may be
 /// offered less than others.
 ///
 /// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
@@ -978,6 +1016,29 @@ sandlock_status sandlock_policy_set_cpus(sandlock_policy *policy,
                                          const uint32_t *cpus,
                                          size_t count,
                                          sandlock_error **error);
+
+/// Has the program go by this user and group id: 0 and 0 for one that wants to be root. They are names in a user namespace and give
+/// nothing: files, signals and limits are the host user's as before, files of others belong to user 65534 there, and other ids
+/// cannot be taken (EINVAL). The program has no capabilities in the namespace either, unless SANDLOCK_FEATURE_CAPABILITIES is
+/// disabled; those of the host, a low nice value for one, cannot be used in it.
+///
+/// The host must be permitted user namespaces (SANDLOCK_FEATURE_NS_USER); sandlock_policy_check() says whether it is.
+///
+/// INVALID_ARGUMENT: NULL, an id of UINT32_MAX. The thread rule of policies.
+sandlock_status sandlock_policy_set_user(sandlock_policy *policy,
+                                         uint32_t uid,
+                                         uint32_t gid,
+                                         sandlock_error **error);
+
+/// Gives the program a namespace of its own, SANDLOCK_NAMESPACE_*, or with `on` false does not. Each takes a user namespace, in which
+/// the program goes by the host's user and group unless sandlock_policy_set_user() says otherwise; see there. What happens where
+/// one cannot be had is for sandlock_policy_set_strictness() to say, of the feature that is named with it.
+///
+/// INVALID_ARGUMENT: NULL, an unknown namespace. The thread rule of policies.
+sandlock_status sandlock_policy_set_namespace(sandlock_policy *policy,
+                                              uint32_t which,
+                                              bool on,
+                                              sandlock_error **error);
 
 /// Turns a flag, SANDLOCK_FLAG_*, on or off.
 ///

@@ -23,7 +23,7 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
-everywhere+=" test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
+everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
 user_tests="$everywhere test_faults test_host test_confine_self test_terminal attack_table static_test_run"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere test_confine_self test_terminal attack_table"
@@ -102,7 +102,7 @@ build() { # OUTPUT SOURCE LIBRARIES...
     # shellcheck disable=SC2086
     gcc $flags -o "$output" "$source" "$@"
 }
-libraries="$library $run_path -lpthread -lutil"
+libraries="$library $run_path -lpthread -lutil -lrt"
 for source in c-tests/test_*.c c-tests/attack_table.c; do
     name=$(basename "$source" .c)
     # shellcheck disable=SC2086

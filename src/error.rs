@@ -69,6 +69,8 @@ numbered! {
         Wait = 12, "wait";
         /// Receiving, looking at or answering a system call.
         Supervisor = 13, "supervisor";
+        /// Making namespaces.
+        Namespaces = 14, "namespaces";
     }
 }
 

@@ -79,6 +79,14 @@ numbered! {
         Supervisor = 20, "supervisor";
         /// No more processes and threads in the sandbox than the policy says (seccomp notification and ABI 6, 6.12).
         Processes = 21, "processes";
+        /// A user namespace: the program goes by another user and group id, and other namespaces can be had.
+        NsUser = 22, "ns-user";
+        /// A namespace of its own for System V IPC and POSIX message queues.
+        NsIpc = 23, "ns-ipc";
+        /// A namespace of its own for the host name.
+        NsUts = 24, "ns-uts";
+        /// A network namespace of its own, with nothing but a loopback interface.
+        NsNet = 25, "ns-net";
     }
 }
 
@@ -115,7 +123,15 @@ impl Feature {
     pub const fn is_optional(self) -> bool {
         matches!(
             self,
-            Self::Limits | Self::NoCoredump | Self::NoAslr | Self::NoHugePages | Self::Supervisor
+            Self::Limits
+                | Self::NoCoredump
+                | Self::NoAslr
+                | Self::NoHugePages
+                | Self::Supervisor
+                | Self::NsUser
+                | Self::NsIpc
+                | Self::NsUts
+                | Self::NsNet
         )
     }
 }

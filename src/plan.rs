@@ -8,6 +8,7 @@ use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use crate::sys::limits::CpuSet;
+use crate::sys::namespace::IdentityMap;
 use crate::sys::seccomp::Instruction;
 
 /// Most steps a plan may have.
@@ -39,6 +40,12 @@ pub enum Step<'a> {
         /// The controlling terminal.
         terminal: i32,
     },
+    /// Give the user namespace that it was started in its map of users and groups.
+    MapIdentity(IdentityMap<'a>),
+    /// Set the host name of the UTS namespace that it was started in.
+    HostName(&'a [u8]),
+    /// Bring up the loopback interface of the network namespace that it was started in.
+    Loopback,
     /// Set the file mode creation mask.
     Umask(u32),
     /// Set the nice value.

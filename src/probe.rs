@@ -4,6 +4,9 @@ use std::sync::OnceLock;
 
 use crate::members;
 use crate::sys;
+use crate::sys::namespace::{IdentityMap, try_out};
+
+pub use crate::sys::namespace::Refusal;
 use crate::sys::notify::ListenerFeatures;
 
 /// What the calling thread can use. A thread that is confined itself may see less than another.
@@ -33,6 +36,111 @@ pub struct Capabilities {
     pub unlimited_processes: bool,
     /// The calling thread has capabilities that a child would inherit.
     pub privileged: bool,
+    /// Why namespaces cannot be had, of those that were asked about.
+    pub refused_namespaces: Refusals,
+}
+
+/// Why the calling thread cannot start processes in namespaces of their own; None: it can, or it was not asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// User namespaces, which the others take.
+    pub user: Option<Refusal>,
+    /// System V IPC and POSIX message queues.
+    pub ipc: Option<Refusal>,
+    /// Host name.
+    pub uts: Option<Refusal>,
+    /// Network.
+    pub net: Option<Refusal>,
+}
+
+impl Refusals {
+    /// Asks about the namespaces that these CLONE_NEW* `flags` name, by starting processes that end at once.
+    pub fn probe(flags: i32) -> Self {
+        // A tool like valgrind ends when it meets flags that it does not know.
+        if std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork") {
+            return Self {
+                user: Some(Refusal::Clone(libc::EOPNOTSUPP)),
+                ..Self::default()
+            };
+        }
+        let owners = Owners::of(None);
+        let (users, groups) = (owners.map_of_users(), owners.map_of_groups());
+        let map = IdentityMap {
+            users: &users,
+            groups: &groups,
+        };
+        let ask = |flag| {
+            let asked = flags & flag != 0;
+            asked.then(|| try_out(libc::CLONE_NEWUSER | flag, map).err()).flatten()
+        };
+        let user = ask(libc::CLONE_NEWUSER);
+        if user.is_some() {
+            return Self {
+                user,
+                ..Self::default()
+            };
+        }
+        Self {
+            user,
+            ipc: ask(libc::CLONE_NEWIPC),
+            uts: ask(libc::CLONE_NEWUTS),
+            net: ask(libc::CLONE_NEWNET),
+        }
+    }
+}
+
+/// What most likely stands behind a refusal, in parentheses; nothing for an errno that says it all.
+pub fn namespace_hint(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Clone(libc::EPERM) => {
+            " (a container's filter, a chroot, or kernel.unprivileged_userns_clone forbids user namespaces)"
+        }
+        Refusal::Clone(libc::ENOSPC | libc::EUSERS) => {
+            " (see user.max_user_namespaces and its like in sysctl, or too many are nested)"
+        }
+        Refusal::Clone(libc::EINVAL) => " (this kernel was built without them)",
+        Refusal::Map(libc::EPERM) => {
+            " (AppArmor restricts unprivileged user namespaces: kernel.apparmor_restrict_unprivileged_userns)"
+        }
+        Refusal::Map(libc::EACCES) => {
+            " (the host's files in /proc are not its own: it is not dumpable, or another security module forbids it)"
+        }
+        Refusal::Map(libc::ENOENT) => " (/proc is not mounted)",
+        _ => "",
+    }
+}
+
+/// User and group ids inside and outside a user namespace that maps one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owners {
+    /// The ids that the program goes by.
+    pub inside: [u32; 2],
+    /// The host's, which it has.
+    pub outside: [u32; 2],
+}
+
+impl Owners {
+    /// Of a program that goes by `user`, or the calling thread's own ids.
+    pub fn of(user: Option<(u32, u32)>) -> Self {
+        let outside = [
+            sys::credentials::effective_user_id(),
+            sys::credentials::effective_group_id(),
+        ];
+        Self {
+            inside: user.map_or(outside, |(user, group)| [user, group]),
+            outside,
+        }
+    }
+
+    /// What /proc/self/uid_map takes.
+    pub fn map_of_users(self) -> Vec<u8> {
+        format!("{} {} 1", self.inside[0], self.outside[0]).into_bytes()
+    }
+
+    /// What /proc/self/gid_map takes.
+    pub fn map_of_groups(self) -> Vec<u8> {
+        format!("{} {} 1", self.inside[1], self.outside[1]).into_bytes()
+    }
 }
 
 /// Who is asking. What is compiled for one is not right for another.
@@ -53,7 +161,7 @@ impl Privileges {
 }
 
 impl Capabilities {
-    /// Asks the kernel.
+    /// Asks the kernel, about namespaces not.
     pub fn probe() -> Self {
         let landlock = sys::landlock::abi();
         let notify = listener_features();
@@ -71,6 +179,7 @@ impl Capabilities {
             close_range: sys::fd::has_close_on_exec_range(),
             unlimited_processes: is_initial_root(),
             privileged: sys::credentials::has_capabilities(),
+            refused_namespaces: Refusals::default(),
         }
     }
 }

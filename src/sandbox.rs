@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::Feature;
 use crate::policy::Policy;
 use crate::policy::syscalls::{SyscallRule, Verdict};
-use crate::probe::{Capabilities, Privileges};
+use crate::probe::{Capabilities, Owners, Privileges, Refusals};
 use crate::process::{Outcome, Process};
 use crate::service;
 use crate::spawn::{self, Prepared};
@@ -180,7 +180,11 @@ impl Sandbox {
             return Ok(Arc::clone(prepared));
         }
         *kept = None;
-        let compiled = compile::compile(&self.policy, request, &Capabilities::probe());
+        let mut kernel = Capabilities::probe();
+        if compile::mechanism::makes_namespaces(request) {
+            kernel.refused_namespaces = Refusals::probe(self.policy.namespace_flags());
+        }
+        let compiled = compile::compile(&self.policy, request, &kernel);
         let prepared = Arc::new(
             Prepared::new(&self.policy, compiled, privileges, request.clone()).map_err(|problems| {
                 Error::all(problems)
@@ -231,6 +235,12 @@ fn services(prepared: &Prepared) -> Services {
         grants: &prepared.grants,
         restricts_files: prepared.compiled.decisions.uses(Feature::Files),
         restricts_network: prepared.compiled.decisions.uses(Feature::Network),
+        owners: prepared
+            .compiled
+            .decisions
+            .uses(Feature::NsUser)
+            .then(|| Owners::of(prepared.settings.user))
+            .map(|owners| (owners.inside, owners.outside)),
         name: |number| Arch::NATIVE.name(number),
         decide: decide(prepared),
     };

@@ -8,7 +8,7 @@ use std::ffi::{CString, c_int, c_void};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use sandlock::feature::{Feature, Strictness};
-use sandlock::policy::{Access, Flag, Limit, PathRule, Policy, Verdict};
+use sandlock::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, Verdict};
 use sandlock::sandbox::{Passed, Sandbox, SpawnOptions, Stdio};
 
 struct Tripwire;
@@ -93,6 +93,11 @@ fn everything() -> Policy {
     policy.process.set_flag(Flag::NoAslr, true);
     policy.process.set_flag(Flag::NoCoredump, true);
     policy.set_strictness(Feature::Limits, Strictness::BestEffort);
+    policy.process.set_user(0, 0).unwrap();
+    policy.namespaces.extend(Namespace::ALL);
+    for feature in [Feature::NsUser, Feature::NsIpc, Feature::NsUts, Feature::NsNet] {
+        policy.set_strictness(feature, Strictness::BestEffort);
+    }
     policy
 }
 

@@ -22,8 +22,8 @@ use sandlock::error::Error;
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
 use sandlock::policy::syscalls::SyscallRule;
-use sandlock::policy::{Access, Flag, Limit, PathRule, Policy, SyscallMode, Verdict};
-use sandlock::probe::Capabilities;
+use sandlock::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict};
+use sandlock::probe::{Capabilities, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
 
 /// Every call of every architecture, and every group.
@@ -66,6 +66,12 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
             }
             5 => policy.process.set_flag(*bytes.choose(Flag::ALL)?, bytes.arbitrary()?),
             6 => policy.set_strictness(*bytes.choose(Feature::ALL)?, *bytes.choose(Strictness::ALL)?),
+            7 => drop(policy.namespaces.insert(*bytes.choose(Namespace::ALL)?)),
+            8 => {
+                let (user, group) = (bytes.arbitrary()?, bytes.arbitrary()?);
+                let good = user != u32::MAX && group != u32::MAX;
+                assert_eq!(accepted(policy.process.set_user(user, group)), good, "{user} {group}");
+            }
             _ => unknown_names |= !add_syscall_rule(bytes, &mut policy)?,
         }
     }
@@ -181,6 +187,22 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,
         privileged: bytes.arbitrary()?,
+        refused_namespaces: Refusals {
+            user: refusal(bytes)?,
+            ipc: refusal(bytes)?,
+            uts: refusal(bytes)?,
+            net: refusal(bytes)?,
+        },
+    })
+}
+
+/// Why a namespace is refused, if it is.
+fn refusal(bytes: &mut Unstructured) -> Result<Option<Refusal>> {
+    let errno = bytes.int_in_range(1..=133)?;
+    Ok(match bytes.int_in_range(0..=3)? {
+        0 => Some(Refusal::Clone(errno)),
+        1 => Some(Refusal::Map(errno)),
+        _ => None,
     })
 }
 

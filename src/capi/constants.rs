@@ -80,6 +80,8 @@ pub const SANDLOCK_STAGE_EXEC: u32 = 11;
 pub const SANDLOCK_STAGE_WAIT: u32 = 12;
 /// Receiving, looking at or answering a system call.
 pub const SANDLOCK_STAGE_SUPERVISOR: u32 = 13;
+/// Making namespaces, and setting them up.
+pub const SANDLOCK_STAGE_NAMESPACES: u32 = 14;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Access: what a path rule grants (sandlock_policy_allow_path)
@@ -167,6 +169,19 @@ pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
 pub const SANDLOCK_FLAG_OUTPUT_KILLS: u32 = 8;
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Namespaces: what the program has for itself (sandlock_policy_set_namespace), all off in a new policy
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// System V IPC and POSIX message queues: none but its own. The default denylist refuses them anyway; this is for policies that
+/// allow them (SANDLOCK_FEATURE_NS_IPC).
+pub const SANDLOCK_NAMESPACE_IPC: u32 = 1;
+/// The host name, which is "sandbox" there (SANDLOCK_FEATURE_NS_UTS).
+pub const SANDLOCK_NAMESPACE_UTS: u32 = 2;
+/// The network: no interface but a loopback one of its own, no port, no abstract Unix socket of others (SANDLOCK_FEATURE_NS_NET).
+/// SANDLOCK_FEATURE_NETWORK still refuses TCP; disable it, and allow "socket" and "listen", for a program that talks to itself.
+pub const SANDLOCK_NAMESPACE_NET: u32 = 3;
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
 /// -------------------------------------------------------------------------------------------------------------------
 ///
@@ -233,6 +248,16 @@ pub const SANDLOCK_FEATURE_SUPERVISOR: u32 = 20;
 /// on SANDLOCK_FEATURE_KILL_ALL: where that is disabled, or SANDLOCK_FLAG_NO_SUPERVISOR set, the default limit falls away, and
 /// one that the policy sets is refused.
 pub const SANDLOCK_FEATURE_PROCESSES: u32 = 21;
+/// A user namespace: what sandlock_policy_set_user() and every other namespace take. Not to be had where the host forbids it:
+/// inside most containers, under kernel.apparmor_restrict_unprivileged_userns (Ubuntu), with user.max_user_namespaces at 0. Disabling it
+/// disables the three that follow.
+pub const SANDLOCK_FEATURE_NS_USER: u32 = 22;
+/// SANDLOCK_NAMESPACE_IPC.
+pub const SANDLOCK_FEATURE_NS_IPC: u32 = 23;
+/// SANDLOCK_NAMESPACE_UTS.
+pub const SANDLOCK_FEATURE_NS_UTS: u32 = 24;
+/// SANDLOCK_NAMESPACE_NET.
+pub const SANDLOCK_FEATURE_NS_NET: u32 = 25;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -349,7 +374,7 @@ mod tests {
     use super::*;
     use crate::error::{ErrorKind, Stage};
     use crate::feature::{Feature, State, Strictness};
-    use crate::policy::{Access, Flag, Limit, SyscallMode};
+    use crate::policy::{Access, Flag, Limit, Namespace, SyscallMode};
     use crate::process::Reason;
     use crate::report::Level;
 
@@ -393,7 +418,8 @@ mod tests {
         assert_numbers!(Stage:
             SANDLOCK_STAGE_ARGUMENTS, SANDLOCK_STAGE_POLICY, SANDLOCK_STAGE_LANDLOCK, SANDLOCK_STAGE_SECCOMP,
             SANDLOCK_STAGE_DESCRIPTORS, SANDLOCK_STAGE_SPAWN, SANDLOCK_STAGE_PROCESS, SANDLOCK_STAGE_CWD,
-            SANDLOCK_STAGE_LIMITS, SANDLOCK_STAGE_PRIVILEGES, SANDLOCK_STAGE_EXEC, SANDLOCK_STAGE_WAIT, SANDLOCK_STAGE_SUPERVISOR);
+            SANDLOCK_STAGE_LIMITS, SANDLOCK_STAGE_PRIVILEGES, SANDLOCK_STAGE_EXEC, SANDLOCK_STAGE_WAIT, SANDLOCK_STAGE_SUPERVISOR,
+            SANDLOCK_STAGE_NAMESPACES);
         assert_numbers!(SyscallMode: SANDLOCK_SYSCALLS_DENYLIST, SANDLOCK_SYSCALLS_ALLOWLIST);
         assert_numbers!(Limit:
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
@@ -411,7 +437,9 @@ mod tests {
             SANDLOCK_FEATURE_NO_NEW_PRIVS, SANDLOCK_FEATURE_CAPABILITIES, SANDLOCK_FEATURE_DESCRIPTORS,
             SANDLOCK_FEATURE_SESSION, SANDLOCK_FEATURE_PARENT_DEATH, SANDLOCK_FEATURE_KILL_ALL,
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
-            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES);
+            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES,
+            SANDLOCK_FEATURE_NS_USER, SANDLOCK_FEATURE_NS_IPC, SANDLOCK_FEATURE_NS_UTS, SANDLOCK_FEATURE_NS_NET);
+        assert_numbers!(Namespace: SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET);
         assert_numbers!(State:
             SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,
             SANDLOCK_STATE_NOT_REQUESTED);

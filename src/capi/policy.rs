@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::{Feature, Strictness};
-use crate::policy::{Access, Flag, Limit, PathRule, Policy, SyscallMode, Verdict, check};
+use crate::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict, check};
 use crate::sandbox::Sandbox;
 
 use super::boundary::{
@@ -298,6 +298,47 @@ pub extern "C" fn sandlock_policy_set_cpus(
 ) -> sandlock_status {
     change(policy, error, |policy| {
         policy.process.set_cpus(slice(cpus, count, "cpus")?)
+    })
+}
+
+/// Has the program go by this user and group id: 0 and 0 for one that wants to be root. They are names in a user namespace and give
+/// nothing: files, signals and limits are the host user's as before, files of others belong to user 65534 there, and other ids
+/// cannot be taken (EINVAL). The program has no capabilities in the namespace either, unless SANDLOCK_FEATURE_CAPABILITIES is
+/// disabled; those of the host, a low nice value for one, cannot be used in it.
+///
+/// The host must be permitted user namespaces (SANDLOCK_FEATURE_NS_USER); sandlock_policy_check() says whether it is.
+///
+/// INVALID_ARGUMENT: NULL, an id of UINT32_MAX. The thread rule of policies.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_policy_set_user(
+    policy: *mut sandlock_policy,
+    uid: u32,
+    gid: u32,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    change(policy, error, |policy| policy.process.set_user(uid, gid))
+}
+
+/// Gives the program a namespace of its own, SANDLOCK_NAMESPACE_*, or with `on` false does not. Each takes a user namespace, in which
+/// the program goes by the host's user and group unless sandlock_policy_set_user() says otherwise; see there. What happens where
+/// one cannot be had is for sandlock_policy_set_strictness() to say, of the feature that is named with it.
+///
+/// INVALID_ARGUMENT: NULL, an unknown namespace. The thread rule of policies.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_policy_set_namespace(
+    policy: *mut sandlock_policy,
+    which: u32,
+    on: bool,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    change(policy, error, |policy| {
+        let which = known(Namespace::from_number(which), "namespace", which)?;
+        if on {
+            policy.namespaces.insert(which);
+        } else {
+            policy.namespaces.remove(&which);
+        }
+        Ok(())
     })
 }
 

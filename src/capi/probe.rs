@@ -1,6 +1,6 @@
 //! What the host's kernel offers.
 
-use crate::probe::Capabilities;
+use crate::probe::{Capabilities, Refusal, Refusals};
 
 use super::boundary::{status, value};
 use super::constants::sandlock_status;
@@ -34,6 +34,11 @@ pub struct sandlock_capabilities {
     pub notify_addfd: u32,
     /// 1 if it can in one step (Linux 5.14); otherwise in two.
     pub notify_addfd_send: u32,
+    /// 1 if programs can be started in user namespaces.
+    pub user_namespaces: u32,
+    /// Why they cannot: EPERM (forbidden by AppArmor, a container, a sysctl), ENOSPC (user.max_user_namespaces), EINVAL (not in this
+    /// kernel) or another errno. 0 if they can.
+    pub user_namespaces_errno: i32,
 }
 
 // SAFETY: plain data that starts with its size.
@@ -54,6 +59,8 @@ const EMPTY: sandlock_capabilities = sandlock_capabilities {
     notify_sync_wake_up: 0,
     notify_addfd: 0,
     notify_addfd_send: 0,
+    user_namespaces: 0,
+    user_namespaces_errno: 0,
 };
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -66,7 +73,8 @@ pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabil
     value((), || init(capabilities, EMPTY));
 }
 
-/// Asks the kernel what it offers; never guesses from its version. Changes nothing. A thread that is confined itself may be
+/// Asks the kernel what it offers; never guesses from its version. Changes nothing, but tries out user namespaces in a process that
+/// ends at once, which the host does not notice. A thread that is confined itself may be
 /// offered less than others.
 ///
 /// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
@@ -74,6 +82,10 @@ pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabil
 pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *mut sandlock_error) -> sandlock_status {
     status(error, || {
         let found = Capabilities::probe();
+        let refused = match Refusals::probe(libc::CLONE_NEWUSER).user {
+            Some(Refusal::Clone(errno) | Refusal::Map(errno)) => errno,
+            None => 0,
+        };
         write(
             out,
             &sandlock_capabilities {
@@ -87,6 +99,8 @@ pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *m
                 notify_sync_wake_up: found.notify_sync_wake_up.into(),
                 notify_addfd: found.notify_add_fd.into(),
                 notify_addfd_send: found.notify_add_fd_send.into(),
+                user_namespaces: (refused == 0).into(),
+                user_namespaces_errno: refused,
                 ..EMPTY
             },
         )

@@ -75,6 +75,9 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
         Step::SessionOnTerminal { terminal } => setup::lead_session_on(terminal),
         Step::NewGroup => sys::process::new_group(),
         Step::Foreground { terminal } => setup::take_foreground(terminal),
+        Step::MapIdentity(map) => sys::namespace::map_identity(map),
+        Step::HostName(name) => sys::namespace::set_host_name(name),
+        Step::Loopback => sys::namespace::bring_up_loopback(),
         Step::Umask(mask) => {
             sys::limits::set_umask(mask);
             Ok(())

@@ -3,8 +3,9 @@
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
 use crate::policy::{Flag, Limit, Policy};
-use crate::probe::Capabilities;
+use crate::probe::{Capabilities, namespace_hint};
 use crate::report::Row;
+use crate::sys::namespace::Refusal;
 
 use super::{Request, Serving};
 
@@ -116,6 +117,7 @@ fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
         Feature::FilesMetadata => Feature::Syscalls,
         Feature::Processes if by_default && policy.process.has(Flag::NoSupervisor) => return true,
         Feature::Processes if by_default => Feature::KillAll,
+        Feature::NsIpc | Feature::NsUts | Feature::NsNet => Feature::NsUser,
         _ => return false,
     };
     policy.strictness(whole) == Strictness::Disable
@@ -168,6 +170,7 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             libc::EOPNOTSUPP,
         )),
         Feature::Processes => processes_lack(policy, request, kernel),
+        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => namespace_lack(feature, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
         }
@@ -204,6 +207,49 @@ fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> 
     Some(unavailable(why.to_owned(), errno))
 }
 
+/// True if there will be a new process, and not made by a tool that may not know namespaces.
+pub fn makes_namespaces(request: &Request) -> bool {
+    matches!(request.serving, Serving::Possible | Serving::HostIsSupervised)
+}
+
+fn namespace_lack(feature: Feature, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+    match request.serving {
+        Serving::NoNewProcess => return Some(unavailable("it takes a new process".to_owned(), libc::EOPNOTSUPP)),
+        Serving::PlainFork => return Some(unavailable("SANDLOCK_SPAWN=fork".to_owned(), libc::EOPNOTSUPP)),
+        Serving::Possible | Serving::HostIsSupervised => {}
+    }
+    let refused = kernel.refused_namespaces;
+    let own = match feature {
+        Feature::NsIpc => refused.ipc,
+        Feature::NsUts => refused.uts,
+        Feature::NsNet => refused.net,
+        _ => refused.user,
+    };
+    let rests = feature != Feature::NsUser && refused.user.is_some();
+    let (what, errno) = match refused.user.or(own)? {
+        Refusal::Clone(errno) | Refusal::Map(errno) if rests => {
+            return Some(unavailable("it takes a user namespace".to_owned(), errno));
+        }
+        Refusal::Clone(errno) => ("cannot be made", errno),
+        Refusal::Map(errno) => ("can be made, but its user cannot be mapped", errno),
+    };
+    let why = format!(
+        "{} {what}{}",
+        namespace_name(feature),
+        namespace_hint(refused.user.or(own)?)
+    );
+    Some(unavailable(why, errno))
+}
+
+fn namespace_name(feature: Feature) -> &'static str {
+    match feature {
+        Feature::NsIpc => "an IPC namespace",
+        Feature::NsUts => "a UTS namespace",
+        Feature::NsNet => "a network namespace",
+        _ => "a user namespace",
+    }
+}
+
 fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
@@ -232,6 +278,11 @@ fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option
     Some(Lack { why, errno, instead })
 }
 
+/// True if the program starts in a user namespace, where it has every capability at first.
+fn has_user_namespace(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
+    policy.namespace_flags() != 0 && namespace_lack(Feature::NsUser, request, kernel).is_none()
+}
+
 /// True if the child will be exempt from RLIMIT_NPROC.
 fn unbound_processes(policy: &Policy, kernel: &Capabilities) -> bool {
     let keeps_capabilities = policy.strictness(Feature::Capabilities) == Strictness::Disable;
@@ -247,7 +298,9 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::SignalScope | Feature::AbstractUnixScope => "landlock scope",
         Feature::Syscalls => "seccomp",
         Feature::NoNewPrivs => "no_new_privs",
-        Feature::Capabilities if kernel.privileged => "capset, bounding set",
+        Feature::Capabilities if kernel.privileged || has_user_namespace(policy, request, kernel) => {
+            "capset, bounding set"
+        }
         Feature::Capabilities => "none to give up",
         Feature::Descriptors => "close_range",
         Feature::Session => "setsid",
@@ -259,6 +312,10 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::NoHugePages => "PR_SET_THP_DISABLE",
         Feature::Supervisor => "seccomp user notification",
         Feature::Processes => "seccomp user notification, landlock scope",
+        Feature::NsUser => "user namespace",
+        Feature::NsIpc => "IPC namespace",
+        Feature::NsUts => "UTS namespace",
+        Feature::NsNet => "network namespace",
     }
     .to_owned()
 }
@@ -304,6 +361,12 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
             let said = limits.map(|(limit, value)| value.map(|value| format!("{}={value}", limit.name())));
             said.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
+        Feature::NsUser => match policy.process.user {
+            Some((user, group)) => format!("user {user}, group {group}"),
+            None => "the host's user and group".to_owned(),
+        },
+        Feature::NsUts => "host name \"sandbox\"".to_owned(),
+        Feature::NsNet => "loopback only".to_owned(),
         Feature::NoCoredump if policy.process.has(Flag::NoCoredump) => {
             "1 byte, which core handlers honour too".to_owned()
         }
@@ -318,6 +381,7 @@ fn stage(feature: Feature) -> Stage {
         Feature::Processes => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
+        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => Stage::Namespaces,
         _ => Stage::Landlock,
     }
 }

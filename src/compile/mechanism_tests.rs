@@ -1,6 +1,8 @@
 //! What each kernel gives, by table.
 
 use super::*;
+use crate::policy::Namespace;
+use crate::probe::{Refusal, Refusals};
 
 fn kernel(landlock_abi: u32) -> Capabilities {
     Capabilities {
@@ -16,6 +18,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         close_range: true,
         unlimited_processes: false,
         privileged: false,
+        refused_namespaces: Refusals::default(),
     }
 }
 
@@ -132,4 +135,67 @@ fn disabled_feature_is_not_used_and_takes_its_parts_along() {
     assert!(problems.is_empty());
     assert!(!decisions.uses(Feature::Files) && !decisions.uses(Feature::FilesTruncate));
     assert!(decisions.enforces(Feature::Network));
+}
+
+#[test]
+fn namespaces_are_to_be_had_with_that_of_users_or_not_at_all() {
+    let apart = |strictness| {
+        let mut policy = Policy::new();
+        policy.namespaces.insert(Namespace::Net);
+        policy.set_strictness(Feature::NsUser, strictness);
+        policy.set_strictness(Feature::NsNet, strictness);
+        policy
+    };
+    let refusing = |refused_namespaces| Capabilities {
+        refused_namespaces,
+        ..kernel(7)
+    };
+    let no_users = refusing(Refusals {
+        user: Some(Refusal::Map(libc::EPERM)),
+        ..Refusals::default()
+    });
+    let no_networks = refusing(Refusals {
+        net: Some(Refusal::Clone(libc::ENOSPC)),
+        ..Refusals::default()
+    });
+    let found = |strictness, kernel: &Capabilities| {
+        let mut problems = Vec::new();
+        let decisions = Decisions::new(&apart(strictness), &served(), kernel, &mut problems);
+        let state = |feature| {
+            decisions
+                .rows()
+                .iter()
+                .find(|row| row.feature == feature)
+                .unwrap()
+                .clone()
+        };
+        (state(Feature::NsUser), state(Feature::NsNet), problems)
+    };
+
+    let (user, net, problems) = found(Strictness::Require, &kernel(7));
+    assert_eq!((user.state, net.state), (State::Enforced, State::Enforced));
+    assert_eq!(problems, []);
+
+    let (_, _, problems) = found(Strictness::Require, &no_users);
+    assert_eq!(problems.len(), 2);
+    assert_eq!(
+        (problems[0].stage(), problems[0].errno()),
+        (Stage::Namespaces, libc::EPERM)
+    );
+    assert!(problems[0].to_string().contains("AppArmor"), "{}", problems[0]);
+
+    let (user, net, problems) = found(Strictness::BestEffort, &no_users);
+    assert_eq!((user.state, user.errno), (State::Unavailable, libc::EPERM));
+    assert_eq!(
+        (net.state, net.detail.as_str()),
+        (State::Unavailable, "it takes a user namespace")
+    );
+    assert_eq!(problems, []);
+
+    let (user, net, _) = found(Strictness::BestEffort, &no_networks);
+    assert_eq!((user.state, net.state), (State::Enforced, State::Unavailable));
+    assert!(net.detail.contains("max_"), "{}", net.detail);
+
+    let (user, net, _) = found(Strictness::Disable, &kernel(7));
+    assert_eq!((user.state, net.state), (State::Waived, State::Waived));
 }

@@ -59,6 +59,14 @@ pub fn cpus(cpus: &[u32]) -> Result<()> {
     }
 }
 
+/// The highest number means no id at all.
+pub fn id(id: u32, what: &str) -> Result<()> {
+    if id == u32::MAX {
+        return Err(Error::argument(format_args!("{what} id {id} is not an id")));
+    }
+    Ok(())
+}
+
 /// The errno of a denied call lies between 1 and 4095, what the kernel takes for an error.
 pub fn denial_errno(errno: i32) -> Result<u16> {
     match u16::try_from(errno) {
@@ -93,6 +101,7 @@ mod tests {
         assert!(nice(-21).is_err() && nice(20).is_err());
         assert!(cpus(&[0, 1023]).is_ok());
         assert!(cpus(&[]).is_err() && cpus(&[1024]).is_err());
+        assert!(id(0, "user").is_ok() && id(u32::MAX - 1, "user").is_ok() && id(u32::MAX, "user").is_err());
         assert!(denial_errno(1).is_ok() && denial_errno(4095).is_ok());
         assert!(denial_errno(0).is_err() && denial_errno(4096).is_err() && denial_errno(-1).is_err());
     }

@@ -6,14 +6,18 @@
 pub mod check;
 pub mod fs;
 pub mod limits;
+pub mod namespaces;
 pub mod process;
 pub mod syscalls;
 mod toml;
+
+use std::collections::BTreeSet;
 
 use crate::feature::{Feature, Strictness};
 
 pub use fs::{Access, PathRule};
 pub use limits::{Limit, UNLIMITED};
+pub use namespaces::Namespace;
 pub use process::{Environment, Flag, ProcessSettings};
 pub use syscalls::{SyscallMode, SyscallRules, Verdict};
 
@@ -28,6 +32,8 @@ pub struct Policy {
     pub limits: limits::Limits,
     /// The process the program starts in.
     pub process: ProcessSettings,
+    /// Namespaces that the program has for itself.
+    pub namespaces: BTreeSet<Namespace>,
     strictness: StrictnessTable,
 }
 
@@ -70,6 +76,10 @@ impl Policy {
             Feature::NoCoredump => self.process.has(Flag::NoCoredump),
             Feature::NoAslr => self.process.has(Flag::NoAslr),
             Feature::NoHugePages => self.process.has(Flag::NoHugePages),
+            Feature::NsUser => self.process.user.is_some() || !self.namespaces.is_empty(),
+            Feature::NsIpc | Feature::NsUts | Feature::NsNet => {
+                self.namespaces.iter().any(|namespace| namespace.feature() == feature)
+            }
             // A supervisor asks for it.
             Feature::Supervisor => false,
             _ => true,

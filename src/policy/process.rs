@@ -66,6 +66,8 @@ pub struct ProcessSettings {
     pub nice: Option<i32>,
     /// Processors to run on; the host's if empty.
     pub cpus: BTreeSet<u32>,
+    /// The user and group id that the program goes by, in a user namespace; the host's if None.
+    pub user: Option<(u32, u32)>,
     flags: BTreeSet<Flag>,
 }
 
@@ -109,6 +111,14 @@ impl ProcessSettings {
     pub fn set_cpus(&mut self, cpus: &[u32]) -> Result<()> {
         check::cpus(cpus)?;
         self.cpus = cpus.iter().copied().collect();
+        Ok(())
+    }
+
+    /// Sets the user and group id that the program goes by.
+    pub fn set_user(&mut self, user: u32, group: u32) -> Result<()> {
+        check::id(user, "user")?;
+        check::id(group, "group")?;
+        self.user = Some((user, group));
         Ok(())
     }
 

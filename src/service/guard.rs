@@ -17,6 +17,7 @@ const _: () = assert!(EACCES as i32 == libc::EACCES);
 /// The guard of one sandbox.
 pub(super) struct MetadataGuard {
     grants: Grants,
+    owners: Option<([u32; 2], [u32; 2])>,
     name: fn(u32) -> Option<&'static str>,
 }
 
@@ -25,8 +26,25 @@ impl MetadataGuard {
         let writable = run.grants.iter().filter(|(_, access)| access.writes());
         Self {
             grants: Grants::new(writable.map(|(id, _)| *id).collect()),
+            owners: run.owners,
             name: run.name,
         }
+    }
+
+    /// The arguments of the call, with owners as they are numbered here. EINVAL: an owner that has no number here.
+    fn arguments(&self, name: &str, call: &Call) -> Result<[u64; 6], Errno> {
+        let mut arguments = call.received().arguments;
+        let first = match name {
+            "chown" | "lchown" | "fchown" => 1,
+            "fchownat" => 2,
+            _ => return Ok(arguments),
+        };
+        if let Some((inside, outside)) = self.owners {
+            for (argument, (inside, outside)) in arguments[first..].iter_mut().zip(inside.into_iter().zip(outside)) {
+                *argument = u64::from(translated(*argument, inside, outside)?);
+            }
+        }
+        Ok(arguments)
     }
 
     fn tell(&self, call: &Call, name: &str, errno: i32) {
@@ -45,6 +63,16 @@ impl MetadataGuard {
     }
 }
 
+/// An owner's id here. The kernel reads 32 bits of it; all of them set mean no change.
+#[allow(clippy::cast_possible_truncation)]
+fn translated(argument: u64, inside: u32, outside: u32) -> Result<u32, Errno> {
+    match argument as u32 {
+        u32::MAX => Ok(u32::MAX),
+        id if id == inside => Ok(outside),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
 impl Service for MetadataGuard {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         match ground {
@@ -54,7 +82,10 @@ impl Service for MetadataGuard {
         }
         let number = u32::try_from(call.received().number).ok();
         let name = number.and_then(self.name).unwrap_or_default();
-        let errno = match metadata::carry_out(name, call.received().arguments, call, &self.grants) {
+        let carried_out = self
+            .arguments(name, call)
+            .and_then(|arguments| metadata::carry_out(name, arguments, call, &self.grants));
+        let errno = match carried_out {
             Ok(value) => return Served::Answer(Reply::Value(value)),
             Err(Errno(errno)) => errno,
         };

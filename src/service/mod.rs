@@ -24,6 +24,8 @@ pub(crate) struct Run<'a> {
     pub(crate) restricts_files: bool,
     /// TCP is refused.
     pub(crate) restricts_network: bool,
+    /// User and group id in the program's user namespace, if it has one, and here.
+    pub(crate) owners: Option<([u32; 2], [u32; 2])>,
     /// The names of system calls, by number.
     pub(crate) name: fn(u32) -> Option<&'static str>,
     /// What the filter would say of a call that it leaves to the library so that it is told.

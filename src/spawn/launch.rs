@@ -13,7 +13,7 @@ use crate::child;
 use crate::plan::{ChildPlan, Record};
 use crate::sys;
 use crate::sys::memory::Mapping;
-use crate::sys::process::Child;
+use crate::sys::process::{Apart, Child};
 use crate::sys::signal::{Mask, set_mask};
 
 use super::streams;
@@ -138,18 +138,17 @@ pub(super) enum Memory {
 }
 
 /// Clones a child that takes `steps` and executes the program. The calling thread keeps its signal mask.
-/// `listen`: it makes a listener for the host.
 pub(super) fn launch<'a>(
     plan: &'a ChildPlan<'a>,
     arena: &'a Arena,
     memory: Memory,
-    listen: bool,
+    apart: Apart,
 ) -> sys::Result<Launched<'a>> {
     let argument = ptr::from_ref(plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
     let launched = match memory {
-        Memory::Shared => start_sharing(argument, arena, listen),
-        Memory::Copied => start_copy(argument, arena.record(), listen),
+        Memory::Shared => start_sharing(argument, arena, apart),
+        Memory::Copied => start_copy(argument, arena.record(), apart),
         Memory::PlainFork => start_plain_fork(argument, arena.record()),
     };
     let restored = set_mask(former);
@@ -157,23 +156,23 @@ pub(super) fn launch<'a>(
     launched
 }
 
-fn start_sharing(argument: *mut c_void, arena: &Arena, listen: bool) -> sys::Result<Launched<'_>> {
+fn start_sharing(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Result<Launched<'_>> {
     let record = arena.record();
     // SAFETY: child::entry neither returns nor unwinds, and keeps to what a shared address space allows. The plan and all it
     // points to are borrowed by the value returned, which does not go before the child has left this memory. The stack is the
     // arena's, used by nobody else, and page-aligned. All signals are blocked.
     let child = unsafe {
-        sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument, record.present(), listen)
+        sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument, record.present(), apart)
     }?;
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
     Ok(Launched::new(child.pid, pidfd, record))
 }
 
-fn start_copy(argument: *mut c_void, record: &Record, listen: bool) -> sys::Result<Launched<'_>> {
+fn start_copy(argument: *mut c_void, record: &Record, apart: Apart) -> sys::Result<Launched<'_>> {
     // SAFETY: child::entry neither returns nor unwinds and makes system calls only. The plan is valid in the copy, and its
     // record lies in a shared mapping.
-    let child = unsafe { sys::process::start_copying_memory(child::entry, argument, listen) }?;
+    let child = unsafe { sys::process::start_copying_memory(child::entry, argument, apart) }?;
     record.leave();
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod launch;
+mod namespaces;
 mod own_process;
 mod prepare;
 mod pty;

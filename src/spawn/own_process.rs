@@ -40,6 +40,7 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("umask", process.umask.is_some()),
         ("nice value", process.nice.is_some()),
         ("processor set", !process.cpus.is_empty()),
+        ("user", process.user.is_some()),
         ("NO_ASLR", process.has(Flag::NoAslr)),
         ("WAIT_FOR_DESCENDANTS", process.has(Flag::WaitForDescendants)),
         ("OUTPUT_KILLS", process.has(Flag::OutputKills)),

@@ -3,11 +3,12 @@
 //! The order is a security decision:
 //!
 //! 1. Signals first: until dispositions are reset, a signal would run a handler of the host.
-//! 2. Then everything that needs privileges or files (session, priority, working directory).
-//! 3. Capabilities go before no_new_privs and Landlock, and Landlock before the descriptors are rearranged, which may
+//! 2. Then what it is to be in its namespaces, which takes the privileges that it has there.
+//! 3. Then everything that needs privileges or files (session, priority, working directory).
+//! 4. Capabilities go before no_new_privs and Landlock, and Landlock before the descriptors are rearranged, which may
 //!    overwrite the ruleset's number.
-//! 4. Limits come last of what could break the set-up, and are followed only by calls that need no resources.
-//! 5. The filter is installed immediately before exec, so that it need not allow what the set-up does. A filter with a
+//! 5. Limits come last of what could break the set-up, and are followed only by calls that need no resources.
+//! 6. The filter is installed immediately before exec, so that it need not allow what the set-up does. A filter with a
 //!    listener comes before the descriptors instead, while the child shares the table that the listener must appear in.
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -16,11 +17,14 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
 use crate::plan::{FdMove, PlannedStep, Record, Step};
+use crate::probe::namespace_hint;
 use crate::report::{Report, Row};
 use crate::sys;
 use crate::sys::limits::CpuSet;
+use crate::sys::namespace::Refusal;
 use crate::sys::seccomp::Instruction;
 
+use super::namespaces::Namespaces;
 use super::prepare::Prepared;
 use super::terminal::Terminal;
 
@@ -55,6 +59,8 @@ pub(super) struct RunSteps<'a> {
     pub(super) moves: &'a [FdMove],
     /// Calls are trapped: the child shares the host's descriptor table until its listener is there.
     pub(super) listen: bool,
+    /// The namespaces that it starts in.
+    pub(super) namespaces: &'a Namespaces,
     /// Processors, if the policy names any.
     pub(super) cpus: Option<&'a CpuSet>,
 }
@@ -75,6 +81,8 @@ impl<'a> Steps<'a> {
             Stage::Process,
             "die with the host",
         );
+        // Before anything that looks at who the program is, and before its privileges there go.
+        steps.add_namespaces(run.namespaces);
         let (session, what) = match run.terminal.map(Terminal::to_hand_over) {
             Some(Some(terminal)) => (Step::Foreground { terminal }, "take the terminal"),
             Some(None) => (Step::NewGroup, "new process group"),
@@ -176,8 +184,23 @@ impl<'a> Steps<'a> {
         }
     }
 
+    fn add_namespaces(&mut self, namespaces: &'a Namespaces) {
+        for (feature, step, what) in namespaces.steps() {
+            self.add_for(feature, step, Stage::Namespaces, what);
+            // Whoever goes by no id at all can do nothing that makes sense, however it is asked for.
+            if feature == Feature::NsUser && self.prepared.compiled.decisions.uses(feature) {
+                self.planned
+                    .iter_mut()
+                    .last()
+                    .into_iter()
+                    .for_each(|last| last.required = true);
+            }
+        }
+    }
+
     fn add_privileges(&mut self, landlock_flags: u32) {
-        if sys::credentials::has_capabilities() {
+        // Whoever is started in a user namespace has all of them there.
+        if sys::credentials::has_capabilities() || self.prepared.compiled.decisions.uses(Feature::NsUser) {
             self.add_for(
                 Feature::Capabilities,
                 Step::DropCapabilities,
@@ -350,6 +373,7 @@ fn set_failed(row: &mut Row, what: &str, errno: i32) {
 
 fn hint(purpose: &Purpose, errno: i32) -> &'static str {
     match (purpose.stage, errno) {
+        (Stage::Namespaces, errno) if purpose.feature == Some(Feature::NsUser) => namespace_hint(Refusal::Map(errno)),
         (Stage::Landlock, libc::E2BIG) => " (16 nested domains are the most)",
         (Stage::Seccomp, libc::E2BIG) => " (32768 instructions in all filters are the most)",
         (Stage::Seccomp, libc::EBUSY) => " (the host itself is supervised, and a process can have one listener only)",

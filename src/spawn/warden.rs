@@ -24,11 +24,12 @@ use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
 use crate::sys::event::{Wait, poll, wait_for_change};
 use crate::sys::limits::CpuSet;
-use crate::sys::process::{Child, Ending, Resources};
+use crate::sys::process::{Apart, Child, Ending, Resources};
 
 use super::SpawnOptions;
 use super::buffers::Launch;
 use super::launch::{self, Arena, Launched, Memory};
+use super::namespaces::Namespaces;
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
@@ -183,6 +184,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     let guard = terminal.as_ref().map(Terminal::guard).transpose()?;
     // Selectors may name nothing that this architecture has.
     let listen = job.supervision.is_some() && prepared.compiled.listening.is_some();
+    let namespaces = Namespaces::of(prepared);
     let Steps { planned, purposes, .. } = Steps::for_child(
         prepared,
         &RunSteps {
@@ -192,6 +194,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             own_terminal: job.streams.pty.as_ref().map(|pty| pty.terminal),
             moves: &job.streams.moves,
             listen,
+            namespaces: &namespaces,
             cpus: job.cpus.as_ref(),
         },
     );
@@ -202,8 +205,12 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         record: job.arena.record(),
     };
     let start = Instant::now();
-    let launched = launch::launch(&plan, &job.arena, job.memory, listen)
-        .map_err(|errno| Error::system(ErrorKind::System, Stage::Spawn, "cannot create a process", errno.0))?;
+    let apart = Apart {
+        share_descriptors: listen,
+        namespaces: namespaces.clone_flags(),
+    };
+    let launched =
+        launch::launch(&plan, &job.arena, job.memory, apart).map_err(|errno| namespaces.cannot_start(errno.0))?;
     let last_resort = LastResort(domain, launched.child());
     mailbox.answer(Ok(Cloned {
         pid: launched.pid,

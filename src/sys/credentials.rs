@@ -129,6 +129,12 @@ pub fn effective_user_id() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The group whose files the calling thread may take for its group's.
+pub fn effective_group_id() -> u32 {
+    // SAFETY: takes no arguments and cannot fail.
+    unsafe { libc::getegid() }
+}
+
 /// Real user id of the calling process.
 pub fn user_id() -> u32 {
     // SAFETY: takes no arguments and cannot fail.

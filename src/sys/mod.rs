@@ -27,6 +27,7 @@ pub mod landlock;
 pub mod limits;
 pub mod memory;
 pub mod metadata;
+pub mod namespace;
 pub mod notify;
 pub mod process;
 mod raw;

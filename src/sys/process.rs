@@ -19,10 +19,18 @@ pub struct Child {
 /// Code that a new process starts with.
 pub type Entry = extern "C" fn(*mut c_void) -> c_int;
 
+/// What a new process has for itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Apart {
+    /// It uses the caller's descriptor table until it unshares it.
+    pub share_descriptors: bool,
+    /// CLONE_NEW* of the namespaces that it starts in.
+    pub namespaces: c_int,
+}
+
 /// Starts `entry(argument)` in a process that shares the caller's memory, on a stack of its own, and returns at once (clone(2)
 /// with CLONE_VM). When that process executes a program or ends, the kernel clears `present` and wakes who waits for it
-/// (CLONE_CHILD_CLEARTID). `share_descriptors`: it uses the caller's descriptor table until it unshares it. Linux 5.2 for the
-/// pidfd.
+/// (CLONE_CHILD_CLEARTID). Linux 5.2 for the pidfd.
 ///
 /// # Safety
 ///
@@ -35,11 +43,12 @@ pub unsafe fn start_sharing_memory(
     stack_top: *mut c_void,
     argument: *mut c_void,
     present: &AtomicU32,
-    share_descriptors: bool,
+    apart: Apart,
 ) -> Result<Child> {
     let mut pidfd = -1;
     let mut flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-    if share_descriptors {
+    flags |= apart.namespaces;
+    if apart.share_descriptors {
         flags |= libc::CLONE_FILES;
     }
     let no_tls = core::ptr::null_mut::<c_void>();
@@ -63,16 +72,16 @@ pub unsafe fn start_sharing_memory(
 }
 
 /// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers), and returns when
-/// that has executed a program or ended. `share_descriptors`: it uses the caller's descriptor table until it unshares it.
+/// that has executed a program or ended.
 ///
 /// # Safety
 ///
 /// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
 /// writes.
-pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void, share_descriptors: bool) -> Result<Child> {
+pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void, apart: Apart) -> Result<Child> {
     let mut pidfd: c_int = -1;
-    let mut flags = libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    if share_descriptors {
+    let mut flags = libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | apart.namespaces;
+    if apart.share_descriptors {
         flags |= libc::CLONE_FILES;
     }
     // SAFETY: as the caller promises.

@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::feature::{Feature, Strictness};
 
 use super::super::syscalls::SyscallRule;
-use super::super::{Access, Environment, Flag, Limit, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check};
+use super::super::{
+    Access, Environment, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check,
+};
 use super::values::{Entry, Reader, Value, entries, quoted, reason, words};
 use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name};
 
@@ -259,6 +261,14 @@ impl Reader<'_> {
                     }
                 }
                 "cpus" => self.cpus(&entry),
+                "user" => self.user(&entry),
+                "namespaces" => {
+                    for item in self.array(path, value, "an array of names") {
+                        self.policy
+                            .namespaces
+                            .extend(self.choice(path, item, Namespace::ALL, Namespace::name));
+                    }
+                }
                 "flags" => {
                     for item in self.array(path, value, "an array of names") {
                         if let Some(flag) = self.choice(path, item, Flag::ALL, Flag::name) {
@@ -267,7 +277,17 @@ impl Reader<'_> {
                     }
                 }
                 _ => {
-                    let known = ["environment", "variables", "cwd", "umask", "nice", "cpus", "flags"];
+                    let known = [
+                        "environment",
+                        "variables",
+                        "cwd",
+                        "umask",
+                        "nice",
+                        "cpus",
+                        "user",
+                        "namespaces",
+                        "flags",
+                    ];
                     self.unknown_key(&entry, &known.map(str::to_owned));
                 }
             }
@@ -338,6 +358,27 @@ impl Reader<'_> {
         if numbers.len() == items.len() && entry.value.get_ref().is_array() {
             let outcome = self.policy.process.set_cpus(&numbers);
             self.accept(&entry.path, entry.value, outcome);
+        }
+    }
+
+    fn user(&mut self, entry: &Entry<'_, '_>) {
+        let expected = "an array of two numbers: user and group id";
+        let items = self.array(&entry.path, entry.value, expected);
+        let ids: Vec<u32> = items
+            .iter()
+            .filter_map(|item| self.integer(&entry.path, item, expected))
+            .collect();
+        match ids[..] {
+            [user, group] if items.len() == 2 => {
+                let outcome = self.policy.process.set_user(user, group);
+                self.accept(&entry.path, entry.value, outcome);
+            }
+            // What is no number has been named.
+            _ if ids.len() == items.len() && entry.value.get_ref().is_array() => {
+                let what = format_args!("{} must be {expected}", entry.path);
+                self.problem(entry.value.span().start, what);
+            }
+            _ => {}
         }
     }
 

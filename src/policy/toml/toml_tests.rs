@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::feature::{Feature, Strictness};
 
 use super::super::syscalls::SyscallRule;
-use super::super::{Environment, Flag, Limit, PathRule, SyscallMode, UNLIMITED, Verdict};
+use super::super::{Environment, Flag, Limit, Namespace, PathRule, SyscallMode, UNLIMITED, Verdict};
 use super::*;
 
 fn message(text: &str) -> String {
@@ -78,7 +78,7 @@ fn every_problem_has_line_column_key_and_what_is_expected() {
         (
             "process = { 'é' = 1, nice = \"ten\" }",
             "2 problems: policy: line 1, column 13: unknown key \"process.é\"; known are environment, variables, cwd, umask, \
-             nice, cpus, flags; policy: line 1, column 29: process.nice must be an integer, not a string",
+             nice, cpus, user, namespaces, flags; policy: line 1, column 29: process.nice must be an integer, not a string",
         ),
         (
             "limits.cpu = \"ten\"",
@@ -426,7 +426,11 @@ fn policy() -> impl Strategy<Value = Policy> {
         proptest::sample::select(Feature::ALL),
         proptest::sample::select(Strictness::ALL),
     );
-    (rules, process, all, vec(strictness, 0..5)).prop_map(|(rules, process, all, strictness)| {
+    let apart = (
+        option::of((0..u32::MAX, 0..u32::MAX)),
+        btree_set(proptest::sample::select(Namespace::ALL), 0..3),
+    );
+    (rules, process, apart, all, vec(strictness, 0..5)).prop_map(|(rules, process, apart, all, strictness)| {
         let mut policy = Policy::new();
         policy.paths = rules.0;
         policy.syscalls.mode = rules.1;
@@ -441,6 +445,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         policy.process.cwd = process.2;
         policy.process.umask = process.3;
         policy.process.nice = process.4;
+        (policy.process.user, policy.namespaces) = apart;
         policy.process.cpus = process.5;
         for flag in process.6 {
             policy.process.set_flag(flag, true);

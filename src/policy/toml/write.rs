@@ -113,6 +113,17 @@ fn process(policy: &Policy, out: &mut String) {
         let cpus: Vec<_> = settings.cpus.iter().map(u32::to_string).collect();
         lines.push(("cpus".to_owned(), list("cpus", &cpus)));
     }
+    if let Some((user, group)) = settings.user {
+        lines.push(("user".to_owned(), format!("[{user}, {group}]")));
+    }
+    if !policy.namespaces.is_empty() {
+        let namespaces: Vec<_> = policy
+            .namespaces
+            .iter()
+            .map(|namespace| string(namespace.name()))
+            .collect();
+        lines.push(("namespaces".to_owned(), list("namespaces", &namespaces)));
+    }
     let flags = Flag::ALL.iter().filter(|&&flag| settings.has(flag));
     let flags: Vec<_> = flags.map(|flag| string(&word(flag.name()))).collect();
     if !flags.is_empty() {

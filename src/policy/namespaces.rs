@@ -1,0 +1,67 @@
+//! Namespaces that a program has for itself.
+
+use crate::feature::{Feature, Strictness, numbered};
+
+use super::Policy;
+
+numbered! {
+    /// What a program can have apart from the host, besides its user ids.
+    Namespace {
+        /// System V IPC and POSIX message queues.
+        Ipc = 1, "ipc";
+        /// The host name.
+        Uts = 2, "uts";
+        /// Network interfaces, addresses, ports, abstract Unix sockets.
+        Net = 3, "net";
+    }
+}
+
+impl Namespace {
+    /// The feature that it is.
+    pub const fn feature(self) -> Feature {
+        match self {
+            Self::Ipc => Feature::NsIpc,
+            Self::Uts => Feature::NsUts,
+            Self::Net => Feature::NsNet,
+        }
+    }
+
+    /// CLONE_NEW*.
+    pub const fn clone_flag(self) -> i32 {
+        match self {
+            Self::Ipc => libc::CLONE_NEWIPC,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::Net => libc::CLONE_NEWNET,
+        }
+    }
+}
+
+impl Policy {
+    /// CLONE_NEW* of the namespaces that it asks for.
+    pub fn namespace_flags(&self) -> i32 {
+        let wanted = |feature| self.asks_for(feature) && self.strictness(feature) != Strictness::Disable;
+        if !wanted(Feature::NsUser) {
+            return 0;
+        }
+        let others = Namespace::ALL.iter().filter(|namespace| wanted(namespace.feature()));
+        others.fold(libc::CLONE_NEWUSER, |flags, namespace| flags | namespace.clone_flag())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_rest_on_that_of_users() {
+        let mut policy = Policy::new();
+        assert_eq!(policy.namespace_flags(), 0);
+        policy.process.set_user(0, 0).unwrap();
+        assert_eq!(policy.namespace_flags(), libc::CLONE_NEWUSER);
+        policy.process.user = None;
+        policy.namespaces.insert(Namespace::Net);
+        assert_eq!(policy.namespace_flags(), libc::CLONE_NEWUSER | libc::CLONE_NEWNET);
+        policy.set_strictness(Feature::NsUser, Strictness::Disable);
+        assert_eq!(policy.namespace_flags(), 0);
+    }
+}
