@@ -1102,6 +1102,8 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
 ///     umask = 0o022                       # or "022"; always octal
 ///     nice = 10
 ///     cpus = [0, 1]
+///     user = [1000, 1000]                 # sandlock_policy_set_user()
+///     namespaces = ["ipc", "uts", "net"]  # sandlock_policy_set_namespace()
 ///     flags = ["no-coredump", "no-aslr"]  # those that are on
 ///
 ///     [process.variables]                 # sandlock_policy_set_env(), on top of that environment

@@ -264,9 +264,9 @@ impl Reader<'_> {
                 "user" => self.user(&entry),
                 "namespaces" => {
                     for item in self.array(path, value, "an array of names") {
-                        self.policy
-                            .namespaces
-                            .extend(self.choice(path, item, Namespace::ALL, Namespace::name));
+                        if let Some(namespace) = self.choice(path, item, Namespace::ALL, Namespace::name) {
+                            self.policy.namespaces.insert(namespace);
+                        }
                     }
                 }
                 "flags" => {
