@@ -79,6 +79,8 @@ numbered! {
         Supervisor = 20, "supervisor";
         /// No more processes and threads in the sandbox than the policy says (seccomp notification and ABI 6, 6.12).
         Processes = 21, "processes";
+        /// No more memory in the sandbox as a whole than the policy says (RLIMIT_DATA, and the warden's reading of /proc).
+        Memory = 22, "memory";
     }
 }
 
@@ -115,7 +117,7 @@ impl Feature {
     pub const fn is_optional(self) -> bool {
         matches!(
             self,
-            Self::Limits | Self::NoCoredump | Self::NoAslr | Self::NoHugePages | Self::Supervisor
+            Self::Limits | Self::NoCoredump | Self::NoAslr | Self::NoHugePages | Self::Supervisor | Self::Memory
         )
     }
 }

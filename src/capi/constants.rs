@@ -140,7 +140,26 @@ pub const SANDLOCK_LIMIT_PROCESSES: u32 = 10;
 /// fork(2) fail with EAGAIN. With it every start of a thread is looked at, which takes it some ten microseconds longer.
 pub const SANDLOCK_LIMIT_THREADS: u32 = 11;
 
-/// As the value of SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS: no limit.
+/// Sandbox: memory in bytes that all its processes hold together, daemons too: what they use of private and shared memory, memfds, and
+/// files on tmpfs beneath path rules that grant WRITE. What several share counts once. What is reserved and not used does not
+/// count, nor do pages of files on disks, kernel memory, pipes and sockets. None unless the policy sets one.
+///
+/// The library looks at the sandbox, the more often the less is left, and kills it beyond the limit (SANDLOCK_REASON_LIMIT,
+/// sandlock_result_limit(); see SANDLOCK_FLAG_MEMORY_KILLS_LARGEST). Between two looks, 5 to 100 milliseconds if it runs and up to 200 if
+/// all of it sleeps, it may use more. Besides, each process has SANDLOCK_LIMIT_DATA of the limit and 256 MiB more, for reservations, so
+/// that allocations that can never be used fail with ENOMEM at once; a policy that sets SANDLOCK_LIMIT_DATA itself decides that itself
+/// (SANDLOCK_UNLIMITED for programs built with AddressSanitizer, which reserve terabytes). See SANDLOCK_FEATURE_MEMORY.
+pub const SANDLOCK_LIMIT_MEMORY: u32 = 12;
+/// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
+/// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the
+/// limit to be kept to some ten milliseconds for each processor. A process that begins and ends between two looks, at most 100
+/// milliseconds apart, counts only if somebody in the sandbox waits for it: limit processes too.
+pub const SANDLOCK_LIMIT_CPU_TOTAL: u32 = 13;
+/// Sandbox: time in milliseconds from the start of the program, whether it runs, sleeps or is paused. Beyond, as
+/// SANDLOCK_LIMIT_CPU_TOTAL. The deadline of sandlock_run() is another, with a reason of its own.
+pub const SANDLOCK_LIMIT_WALL: u32 = 14;
+
+/// As the value of a limit of the sandbox as a whole: no limit.
 pub const SANDLOCK_UNLIMITED: u64 = u64::MAX;
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -162,6 +181,10 @@ pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
 /// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
+
+/// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
+/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+pub const SANDLOCK_FLAG_MEMORY_KILLS_LARGEST: u32 = 7;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -230,6 +253,9 @@ pub const SANDLOCK_FEATURE_SUPERVISOR: u32 = 20;
 /// on SANDLOCK_FEATURE_KILL_ALL: where that is disabled, or SANDLOCK_FLAG_NO_SUPERVISOR set, the default limit falls away, and
 /// one that the policy sets is refused.
 pub const SANDLOCK_FEATURE_PROCESSES: u32 = 21;
+/// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
+/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
+pub const SANDLOCK_FEATURE_MEMORY: u32 = 22;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -305,7 +331,8 @@ pub const SANDLOCK_REASON_EXITED: u32 = 1;
 pub const SANDLOCK_REASON_SIGNALED: u32 = 2;
 /// The time given to sandlock_run() passed, and the sandbox was killed.
 pub const SANDLOCK_REASON_TIMEOUT: u32 = 3;
-/// A limit that the library watches was exceeded: captured output beyond its cap. The program may have exited by itself.
+/// A limit that the library watches was exceeded: one that sandlock_result_limit() names, or if that says 0, captured output beyond
+/// its cap. The program may have exited by itself.
 pub const SANDLOCK_REASON_LIMIT: u32 = 4;
 /// sandlock_process_kill() ended it.
 pub const SANDLOCK_REASON_KILLED: u32 = 5;
@@ -390,11 +417,12 @@ mod tests {
         assert_numbers!(Limit:
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
             SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK,
-            SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS);
+            SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS, SANDLOCK_LIMIT_MEMORY, SANDLOCK_LIMIT_CPU_TOTAL,
+            SANDLOCK_LIMIT_WALL);
         assert_eq!(SANDLOCK_UNLIMITED, crate::policy::UNLIMITED);
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
-            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS);
+            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, SANDLOCK_FLAG_MEMORY_KILLS_LARGEST);
         assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
         assert_numbers!(Feature:
             SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,
@@ -403,7 +431,8 @@ mod tests {
             SANDLOCK_FEATURE_NO_NEW_PRIVS, SANDLOCK_FEATURE_CAPABILITIES, SANDLOCK_FEATURE_DESCRIPTORS,
             SANDLOCK_FEATURE_SESSION, SANDLOCK_FEATURE_PARENT_DEATH, SANDLOCK_FEATURE_KILL_ALL,
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
-            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES);
+            SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES,
+            SANDLOCK_FEATURE_MEMORY);
         assert_numbers!(State:
             SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,
             SANDLOCK_STATE_NOT_REQUESTED);

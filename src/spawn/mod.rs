@@ -5,6 +5,7 @@
 
 mod buffers;
 mod capture;
+mod gauge;
 mod launch;
 mod own_process;
 mod prepare;

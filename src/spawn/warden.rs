@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::members;
 use crate::plan::{ChildPlan, Listener};
-use crate::policy::{Flag, Policy};
-use crate::process::{Command, Member, Outcome, Reason, Shared, Usage, timeout_until};
+use crate::policy::{Flag, Grace, Limit, Policy};
+use crate::process::{Command, LimitHit, Member, Outcome, Reason, Shared, Usage, timeout_until};
 use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
 use crate::sys::event::{Wait, poll, wait_for_change};
@@ -29,6 +29,7 @@ use crate::sys::process::{Child, Ending, Resources};
 use super::SpawnOptions;
 use super::buffers::Launch;
 use super::capture::Capture;
+use super::gauge::{Consequence, Gauge};
 use super::launch::{self, Arena, Launched, Memory};
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
@@ -223,6 +224,9 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Scoped,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
+        grace: prepared.policy.grace,
+        gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start),
+        limit: None,
         attendance,
         captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
         host_peak_rss: if job.memory == Memory::Shared {
@@ -547,7 +551,13 @@ struct Watch<'a> {
     /// The sandbox ends with its last process, not with the program.
     waits_for_descendants: bool,
     start: Instant,
+    /// When the time of the run is up; after a warning, when the sandbox is killed.
     deadline: Option<Instant>,
+    /// The warning before that, until it is given.
+    grace: Option<Grace>,
+    gauge: Gauge<'a>,
+    /// The limit of the sandbox as a whole that was exceeded last.
+    limit: Option<LimitHit>,
     attendance: Attendance<'a>,
     captures: [Capture; 2],
     host_peak_rss: u64,
@@ -570,6 +580,7 @@ impl Watch<'_> {
         let mut soon = None;
         let mut end = None;
         let mut cut_short = false;
+        let mut killed = false;
         loop {
             self.attendance.look();
             let program = if end.is_none() {
@@ -585,13 +596,13 @@ impl Watch<'_> {
                 Wait::readable(self.attendance.waits_on()),
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
             ];
-            let until = [self.deadline, soon].into_iter().flatten().min();
+            let until = [self.deadline, soon, self.gauge.due()].into_iter().flatten().min();
             let blind = wait_for_any(&mut waits, until).is_err();
             self.captures.iter_mut().for_each(Capture::read);
             if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
                 let found = self.reap_program();
                 end = Some(found);
-                if !self.waits_for_descendants || ended_for.is_some() {
+                if !self.waits_for_descendants || killed {
                     break;
                 }
             }
@@ -620,9 +631,36 @@ impl Watch<'_> {
                 soon = [soon, again].into_iter().flatten().min();
             }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if let Some(reason) = wanted.or(overdue.then_some(Reason::Timeout)) {
+            let mut time_is_up = overdue.then_some(ended_for.unwrap_or(Reason::Timeout));
+            let mut over = wanted;
+            if let Some((hit, consequence)) = self.gauge.look(self.has_begun()) {
+                self.tell_limit(hit, consequence);
+                match consequence {
+                    Consequence::TimeIsUp => time_is_up = time_is_up.or(Some(Reason::Limit)),
+                    Consequence::KillAll => over = over.or(Some(Reason::Limit)),
+                    Consequence::Kill(pid) => {
+                        // The program's end is the limit's doing then, and the sandbox's.
+                        if pid == self.launched.pid {
+                            ended_for.get_or_insert(Reason::Limit);
+                        }
+                        let _ = sys::signal::kill(pid, libc::SIGKILL);
+                    }
+                }
+            }
+            if let Some(reason) = time_is_up {
+                if end.is_none() && self.warn() {
+                    ended_for.get_or_insert(reason);
+                    // Whatever the program makes of it, it ends for this.
+                    cut_short = true;
+                } else {
+                    over = over.or(Some(reason));
+                }
+            }
+            if let Some(reason) = over {
                 ended_for.get_or_insert(reason);
+                killed = true;
                 self.deadline = None;
+                self.gauge.put_away();
                 self.domain.kill_all(self.launched.child());
                 if end.is_some() {
                     cut_short = true;
@@ -644,6 +682,37 @@ impl Watch<'_> {
         }
         self.read_last_output();
         self.outcome(ended_for, cut_short, reaped, wall)
+    }
+
+    /// True if the program runs, and the child is out of the host's memory.
+    fn has_begun(&self) -> bool {
+        self.attendance.arena.record().has_left()
+    }
+
+    /// Time is up: gives the program its warning, if it is to have one and has not had it. Then the deadline is the kill's.
+    fn warn(&mut self) -> bool {
+        let Some(grace) = self.grace.take() else { return false };
+        let Some(deadline) = Instant::now().checked_add(Duration::from_millis(grace.milliseconds)) else {
+            return false;
+        };
+        self.deadline = Some(deadline);
+        // An error means that it has just ended, which the next turn notices.
+        let _ = sys::signal::send_to(self.launched.child(), grace.signal);
+        true
+    }
+
+    /// Notes that a limit was exceeded, and tells observers.
+    fn tell_limit(&mut self, hit: LimitHit, consequence: Consequence) {
+        self.limit = Some(hit);
+        let name = Limit::from_number(hit.limit).map_or("?", Limit::name);
+        let (pid, what) = match consequence {
+            Consequence::TimeIsUp => (self.launched.pid, "the sandbox's time is up"),
+            Consequence::KillAll => (self.launched.pid, "the sandbox is killed"),
+            Consequence::Kill(pid) => (pid, "the largest process is killed"),
+        };
+        if let Some(session) = &self.attendance.session {
+            session.tell_limit(pid, format!("{name}={} exceeded: {}; {what}", hit.value, hit.reading));
+        }
     }
 
     /// The program has ended: takes what it leaves, and unless its descendants may finish kills them.
@@ -741,6 +810,7 @@ impl Watch<'_> {
         };
         Outcome {
             reason,
+            limit: self.limit,
             exit_code,
             signal,
             stdout,
