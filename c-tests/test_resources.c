@@ -298,6 +298,96 @@ static void program_is_warned_before_the_kill(void)
     sandlock_policy_free(policy);
 }
 
+/* Processor time that a sandbox uses in `wall` seconds, in seconds, and that of all processors beside it. */
+static void share_of_processor_time_is_kept(void)
+{
+    static const char busy[] = "import os, time\n"
+                               "n = %d\n"
+                               "pids = []\n"
+                               "for i in range(n):\n"
+                               "    pid = os.fork()\n"
+                               "    if pid == 0:\n"
+                               "        while True: pass\n"
+                               "    pids.append(pid)\n"
+                               "time.sleep(2)\n"
+                               "for p in pids: os.kill(p, 9); os.waitpid(p, 0)\n"
+                               "t = os.times()\n"
+                               "print(t.children_user + t.children_system)\n";
+    static const struct {
+        int processes, share;
+    } cases[] = {{1, 10}, {1, 50}, {4, 20}, {4, 60}};
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 50);
+    char script[1024];
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double start = seconds(), used, wanted;
+        sandlock_result *result;
+
+        snprintf(script, sizeof script, busy, cases[i].processes);
+        set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, (uint64_t)cases[i].share);
+        result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
+        used = atof(output(result));
+        wanted = (seconds() - start) * cases[i].share / 100;
+        printf("# %d processes, share %d: %.3f s, of %.3f\n", cases[i].processes, cases[i].share, used, wanted);
+        CHECK(used <= wanted * 1.1);
+        /* Less is for a busy machine to say. */
+        CHECK(used >= wanted * 0.5);
+        sandlock_result_free(result);
+    }
+    sandlock_policy_free(policy);
+}
+
+/* Who has stopped itself stays so; a paused sandbox stays paused, and goes on. */
+static void stops_of_others_are_left_alone_by_the_throttle(void)
+{
+    static const char script[] = "import os, signal, time\n"
+                                 "stopped = os.fork()\n"
+                                 "if stopped == 0:\n"
+                                 "    os.kill(os.getpid(), signal.SIGSTOP)\n"
+                                 "    os._exit(1)\n"
+                                 "os.waitpid(stopped, os.WUNTRACED)\n"
+                                 "end = time.monotonic() + 1\n"
+                                 "while time.monotonic() < end: pass\n"
+                                 "assert os.waitpid(stopped, os.WNOHANG) == (0, 0)\n"
+                                 "os.kill(stopped, signal.SIGCONT)\n"
+                                 "assert os.waitpid(stopped, 0)[1] == 256\n"
+                                 "print('done', flush=True)\n"
+                                 "while True: pass\n";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 20);
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    sandlock_members *members = NULL;
+    sandlock_member first = SANDLOCK_MEMBER_INIT, second = SANDLOCK_MEMBER_INIT;
+    char text[8] = "";
+    int out;
+
+    options.stdout_mode = SANDLOCK_STDIO_PIPE;
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_spawn(policy, NULL, ARGV("/usr/bin/python3", "-S", "-c", script), &options, &process, NULL));
+    out = sandlock_process_take_stdio(process, 1);
+    CHECK(read(out, text, 5) == 5 && !strcmp(text, "done\n"));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_pause(process, NULL));
+    usleep(20000);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_members_get(members, 0, &first, NULL));
+    sandlock_members_free(members);
+    usleep(500000);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_members_get(members, 0, &second, NULL));
+    sandlock_members_free(members);
+    CHECK(second.cpu_us == first.cpu_us);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_resume(process, NULL));
+    usleep(500000);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_members_get(members, 0, &second, NULL));
+    sandlock_members_free(members);
+    CHECK(second.cpu_us > first.cpu_us && second.cpu_us - first.cpu_us < 250000);
+    close(out);
+    sandlock_process_free(process);
+    sandlock_policy_free(policy);
+}
+
 static void result_of_nothing_names_no_limit(void)
 {
     CHECK(sandlock_result_limit(NULL) == 0);
@@ -342,4 +432,5 @@ TESTS(T(programs_beneath_the_limit_of_memory_finish), T(result_names_the_limit_o
       T(largest_process_is_killed_if_the_policy_says_so),
       T(limit_of_memory_holds_without_a_domain_and_is_refused_if_nobody_can_look),
       T(processor_time_of_all_processes_is_added_up), T(wall_time_ends_sleepers_also_if_spawned),
-      T(program_is_warned_before_the_kill), T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))
+      T(program_is_warned_before_the_kill), T(share_of_processor_time_is_kept),
+      T(stops_of_others_are_left_alone_by_the_throttle), T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))

@@ -126,6 +126,20 @@ pub(crate) fn user_ticks(thread: i32) -> Option<u64> {
     read_stat(thread, &stat).map(|found| found.user_ticks)
 }
 
+/// True if a signal that stops waits for the process `pid`, which has stopped already.
+pub(crate) fn is_told_to_stop(pid: i32) -> bool {
+    const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    let status = read(pid, "status").ok().flatten().unwrap_or_default();
+    let pending = |key: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(key));
+        value
+            .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
+            .unwrap_or(0)
+    };
+    let waiting = pending("ShdPnd:") | pending("SigPnd:");
+    STOPPING.iter().any(|signal| waiting & (1 << (signal - 1)) != 0)
+}
+
 /// The process that the thread `thread` belongs to.
 pub(crate) fn process_of(thread: i32) -> Option<i32> {
     let status = read(thread, "status").ok()??;

@@ -30,6 +30,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "compile",
             "probe",
             "error",
+            "feature",
         ],
     ),
     (

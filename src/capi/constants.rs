@@ -145,7 +145,7 @@ pub const SANDLOCK_LIMIT_THREADS: u32 = 11;
 /// count, nor do pages of files on disks, kernel memory, pipes and sockets. None unless the policy sets one.
 ///
 /// The library looks at the sandbox, the more often the less is left, and kills it beyond the limit (SANDLOCK_REASON_LIMIT,
-/// sandlock_result_limit(); see SANDLOCK_FLAG_MEMORY_KILLS_LARGEST). Between two looks, 5 to 100 milliseconds if it runs and up to 200 if
+/// sandlock_result_limit(); see SANDLOCK_FLAG_MEMORY_KILLS_LARGEST). Between two looks, 5 to 100 milliseconds if it runs and up to 500 if
 /// all of it sleeps, it may use more. Besides, each process has SANDLOCK_LIMIT_DATA of the limit and 256 MiB more, for reservations, so
 /// that allocations that can never be used fail with ENOMEM at once; a policy that sets SANDLOCK_LIMIT_DATA itself decides that itself
 /// (SANDLOCK_UNLIMITED for programs built with AddressSanitizer, which reserve terabytes). See SANDLOCK_FEATURE_MEMORY.
@@ -158,6 +158,12 @@ pub const SANDLOCK_LIMIT_CPU_TOTAL: u32 = 13;
 /// Sandbox: time in milliseconds from the start of the program, whether it runs, sleeps or is paused. Beyond, as
 /// SANDLOCK_LIMIT_CPU_TOTAL. The deadline of sandlock_run() is another, with a reason of its own.
 pub const SANDLOCK_LIMIT_WALL: u32 = 14;
+/// Sandbox: processor time that all its processes use together, per cent of one processor: 50 is half of one, 150 one and a half;
+/// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
+/// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
+/// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
+/// wait for stopped children. Takes SANDLOCK_FEATURE_KILL_ALL.
+pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
 
 /// As the value of a limit of the sandbox as a whole: no limit.
 pub const SANDLOCK_UNLIMITED: u64 = u64::MAX;
@@ -418,7 +424,7 @@ mod tests {
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
             SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK,
             SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS, SANDLOCK_LIMIT_MEMORY, SANDLOCK_LIMIT_CPU_TOTAL,
-            SANDLOCK_LIMIT_WALL);
+            SANDLOCK_LIMIT_WALL, SANDLOCK_LIMIT_CPU_SHARE);
         assert_eq!(SANDLOCK_UNLIMITED, crate::policy::UNLIMITED);
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,

@@ -179,10 +179,16 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
                 instead: Some("rlimit, but for NPROC"),
             })
         }
-        Feature::Limits if policy.limit(Limit::CpuTotal).or(policy.limit(Limit::Wall)).is_some() => {
+        Feature::Limits if watches_time(policy) => {
             let lack = watch_lack(policy, request, kernel)?;
             Some(Lack {
-                instead: lack.instead.or(Some("rlimit, but for what the sandbox has as a whole")),
+                instead: match lack.instead {
+                    Some(_) if policy.limit(Limit::CpuShare).is_some() => {
+                        Some("rlimit, walk of descendants, but for CPU_SHARE")
+                    }
+                    Some(instead) => Some(instead),
+                    None => Some("rlimit, but for what the sandbox has as a whole"),
+                },
                 ..lack
             })
         }
@@ -210,6 +216,14 @@ fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> 
         },
     };
     Some(unavailable(why.to_owned(), errno))
+}
+
+/// True if the policy limits what the warden keeps by its own clock.
+fn watches_time(policy: &Policy) -> bool {
+    policy
+        .limits
+        .keys()
+        .any(|&limit| limit.is_timed() && policy.limit(limit).is_some())
 }
 
 /// What the warden lacks to see what the sandbox uses as a whole.
@@ -283,9 +297,7 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::Session => "setsid",
         Feature::ParentDeath => "PR_SET_PDEATHSIG",
         Feature::KillAll => "landlock scope, kill(-1)",
-        Feature::Limits if policy.limit(Limit::CpuTotal).or(policy.limit(Limit::Wall)).is_some() => {
-            "rlimit, the library's own clock"
-        }
+        Feature::Limits if watches_time(policy) => "rlimit, the library's own clock",
         Feature::Limits => "rlimit",
         Feature::Memory => "RLIMIT_DATA, readings of /proc",
         Feature::NoCoredump => "RLIMIT_CORE",

@@ -36,6 +36,8 @@ numbered! {
         CpuTotal = 13, "CPU_TOTAL";
         /// Time from the start of the program, milliseconds.
         Wall = 14, "WALL";
+        /// Share of processor time of the sandbox as a whole, per cent of one processor.
+        CpuShare = 15, "CPU_SHARE";
     }
 }
 
@@ -58,13 +60,15 @@ impl Limit {
             Self::Stack => libc::RLIMIT_STACK,
             Self::Nproc => libc::RLIMIT_NPROC,
             Self::Memlock => libc::RLIMIT_MEMLOCK,
-            Self::Processes | Self::Threads | Self::Memory | Self::CpuTotal | Self::Wall => return None,
+            Self::Processes | Self::Threads | Self::Memory | Self::CpuTotal | Self::Wall | Self::CpuShare => {
+                return None;
+            }
         })
     }
 
     /// True for a limit that the warden keeps by looking again and again, and whose row in the report is that of limits.
     pub fn is_timed(self) -> bool {
-        matches!(self, Self::CpuTotal | Self::Wall)
+        matches!(self, Self::CpuTotal | Self::Wall | Self::CpuShare)
     }
 }
 

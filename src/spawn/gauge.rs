@@ -23,7 +23,7 @@ const FASTEST: u64 = 4 << 30;
 const SOONEST: Duration = Duration::from_millis(5);
 const LATEST: Duration = Duration::from_millis(100);
 /// Longest time until a sandbox that did nothing is asked again.
-const LATEST_IDLE: Duration = Duration::from_millis(200);
+const LATEST_IDLE: Duration = Duration::from_millis(500);
 /// A look takes at most a tenth of the time until the next.
 const SHARE: u32 = 9;
 /// How long a killed process may take to let go of its memory before another is killed.
@@ -270,12 +270,12 @@ impl<'a> Gauge<'a> {
     }
 }
 
-fn clocks_of(pids: impl Iterator<Item = i32>) -> BTreeMap<i32, Duration> {
+pub(super) fn clocks_of(pids: impl Iterator<Item = i32>) -> BTreeMap<i32, Duration> {
     pids.filter_map(|pid| Some((pid, sys::clock::process_time(pid).ok()?)))
         .collect()
 }
 
-fn processors() -> u32 {
+pub(super) fn processors() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
 
@@ -293,7 +293,7 @@ fn seconds_since_1970() -> i64 {
 /// What has ended is in the account of who waited for it, if that is in the sandbox; otherwise, as with a daemon, what was last seen
 /// of it is kept. Nobody tells of a process that both begins and ends between two looks and that nobody waits for.
 #[derive(Default)]
-struct CpuAccount {
+pub(super) struct CpuAccount {
     seen: BTreeMap<i32, Seen>,
     /// Of those that have ended, and that nobody in the sandbox accounts for.
     kept: Duration,
@@ -311,7 +311,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 impl CpuAccount {
     /// The sum, now that `found` are there, with these clocks.
-    fn update(&mut self, found: &[Found], clocks: &BTreeMap<i32, Duration>) -> Duration {
+    pub(super) fn update(&mut self, found: &[Found], clocks: &BTreeMap<i32, Duration>) -> Duration {
         let mut now = BTreeMap::new();
         for process in found {
             let pid = process.member.pid;

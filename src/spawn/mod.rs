@@ -14,6 +14,7 @@ mod steps;
 mod streams;
 mod terminal;
 mod thread;
+mod throttle;
 mod warden;
 
 use std::ffi::{CStr, CString};

@@ -36,6 +36,7 @@ use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
 use super::terminal::Terminal;
 use super::thread::{Cloned, Mailbox, start_thread};
+use super::throttle::Throttle;
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
@@ -226,6 +227,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         grace: prepared.policy.grace,
         gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start),
+        throttle: Throttle::new(prepared, domain == Domain::Scoped, start),
         limit: None,
         attendance,
         captures: captures.map(|fd| Capture::new(fd, job.capture_limit)),
@@ -556,6 +558,7 @@ struct Watch<'a> {
     /// The warning before that, until it is given.
     grace: Option<Grace>,
     gauge: Gauge<'a>,
+    throttle: Throttle,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
     attendance: Attendance<'a>,
@@ -596,7 +599,10 @@ impl Watch<'_> {
                 Wait::readable(self.attendance.waits_on()),
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
             ];
-            let until = [self.deadline, soon, self.gauge.due()].into_iter().flatten().min();
+            let until = [self.deadline, soon, self.gauge.due(), self.throttle.due()]
+                .into_iter()
+                .flatten()
+                .min();
             let blind = wait_for_any(&mut waits, until).is_err();
             self.captures.iter_mut().for_each(Capture::read);
             if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
@@ -633,6 +639,7 @@ impl Watch<'_> {
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             let mut time_is_up = overdue.then_some(ended_for.unwrap_or(Reason::Timeout));
             let mut over = wanted;
+            self.throttle.look(self.has_begun());
             if let Some((hit, consequence)) = self.gauge.look(self.has_begun()) {
                 self.tell_limit(hit, consequence);
                 match consequence {
@@ -661,6 +668,7 @@ impl Watch<'_> {
                 killed = true;
                 self.deadline = None;
                 self.gauge.put_away();
+                self.throttle.put_away();
                 self.domain.kill_all(self.launched.child());
                 if end.is_some() {
                     cut_short = true;
@@ -760,6 +768,7 @@ impl Watch<'_> {
         let target = if scoped { -1 } else { -program.pid };
         sys::signal::kill(target, signal)
             .map_err(|errno| Error::system(ErrorKind::System, Stage::Wait, "cannot signal the sandbox", errno.0))?;
+        self.throttle.set_paused(command == Command::Pause);
         Ok(Vec::new())
     }
 
