@@ -82,8 +82,8 @@ static void result_names_the_limit_of_memory_and_what_was_read(void)
 
     allow(policy, "/dev/shm", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
     for (i = 0; i < sizeof ways / sizeof *ways; i++)
-        expect_limit(policy, ARGV(attack, ways[i], "300"), SANDLOCK_LIMIT_MEMORY, 128 * MIB, 301 * (uint64_t)MIB);
-    expect_limit(policy, ARGV(attack, "tmpfs", "300", "/dev/shm"), SANDLOCK_LIMIT_MEMORY, 128 * MIB, 301 * (uint64_t)MIB);
+        expect_limit(policy, ARGV(attack, ways[i], "300"), SANDLOCK_LIMIT_MEMORY, 128 * MIB, 310 * (uint64_t)MIB);
+    expect_limit(policy, ARGV(attack, "tmpfs", "300", "/dev/shm"), SANDLOCK_LIMIT_MEMORY, 128 * MIB, 310 * (uint64_t)MIB);
     CHECK(system("rm -f /dev/shm/sandlock-attack-*") == 0); /* it was killed before it could */
     expect_limit(policy, ARGV(attack, "tree", "300", "20"), SANDLOCK_LIMIT_MEMORY, 128 * MIB, 310 * (uint64_t)MIB);
     expect_limit(policy, ARGV(attack, "shared-tree", "300", "20"), SANDLOCK_LIMIT_MEMORY, 128 * MIB, 310 * (uint64_t)MIB);
@@ -298,7 +298,6 @@ static void program_is_warned_before_the_kill(void)
     sandlock_policy_free(policy);
 }
 
-/* Processor time that a sandbox uses in `wall` seconds, in seconds, and that of all processors beside it. */
 static void share_of_processor_time_is_kept(void)
 {
     static const char busy[] = "import os, time\n"
@@ -321,18 +320,23 @@ static void share_of_processor_time_is_kept(void)
     size_t i;
 
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
-        double start = seconds(), used, wanted;
+        double start, used, wanted, unlimited;
         sandlock_result *result;
 
         snprintf(script, sizeof script, busy, cases[i].processes);
+        set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, SANDLOCK_UNLIMITED);
+        result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
+        unlimited = atof(output(result));
+        sandlock_result_free(result);
+        start = seconds();
         set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, (uint64_t)cases[i].share);
         result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
         used = atof(output(result));
         wanted = (seconds() - start) * cases[i].share / 100;
-        printf("# %d processes, share %d: %.3f s, of %.3f\n", cases[i].processes, cases[i].share, used, wanted);
-        CHECK(used <= wanted * 1.1);
-        /* Less is for a busy machine to say. */
-        CHECK(used >= wanted * 0.5);
+        /* On a busy machine it gets less, limited or not. */
+        if (!CHECK(used <= wanted * 1.1) || !CHECK(used >= wanted * 0.75 || used >= unlimited * 0.3))
+            printf("# %d processes, share %d: %.3f s, of %.3f; unlimited %.3f\n", cases[i].processes, cases[i].share,
+                   used, wanted, unlimited);
         sandlock_result_free(result);
     }
     sandlock_policy_free(policy);
@@ -366,7 +370,7 @@ static void stops_of_others_are_left_alone_by_the_throttle(void)
     CHECK_STATUS(SANDLOCK_OK,
                  sandlock_spawn(policy, NULL, ARGV("/usr/bin/python3", "-S", "-c", script), &options, &process, NULL));
     out = sandlock_process_take_stdio(process, 1);
-    CHECK(read(out, text, 5) == 5 && !strcmp(text, "done\n"));
+    CHECK(read(out, text, 4) == 4 && !strcmp(text, "done"));
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_pause(process, NULL));
     usleep(20000);
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));

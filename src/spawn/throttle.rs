@@ -4,10 +4,11 @@
 //! average holds, whatever a single turn costs.
 //!
 //! Only what the throttle itself has stopped goes on again: not who was stopped before (by SIGSTOP, by job control), nor who was
-//! told to stop meanwhile, which the kernel shows as a pending signal; and nobody while the owner has paused the sandbox.
+//! told to stop meanwhile. The kernel tells them apart: a process that has stopped takes no further signal, so that the throttle's, or
+//! the other one, waits for as long as it is stopped. And nobody goes on while the owner has paused the sandbox.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::feature::Feature;
@@ -37,8 +38,8 @@ pub(super) struct Throttle {
     credit: i128,
     known: BTreeMap<i32, Duration>,
     next: Option<Instant>,
-    /// The throttle has stopped it; these were stopped before.
-    stopped: Option<BTreeSet<i32>>,
+    /// The throttle has stopped it.
+    stopped: bool,
     /// What the owner has said last.
     paused: Cell<bool>,
     /// The owner has let everything go on.
@@ -58,7 +59,7 @@ impl Throttle {
             credit: 0,
             known: BTreeMap::new(),
             next: share.map(|_| start + SOONEST),
-            stopped: None,
+            stopped: false,
             paused: Cell::new(false),
             resumed: Cell::new(false),
         }
@@ -88,7 +89,7 @@ impl Throttle {
             return;
         }
         if self.resumed.take() {
-            self.stopped = None;
+            self.stopped = false;
         }
         if self.paused.get() || !begun {
             // It earns nothing meanwhile.
@@ -96,7 +97,7 @@ impl Throttle {
             self.next = Some(now + LATEST);
             return;
         }
-        let pause = if self.stopped.is_some() {
+        let pause = if self.stopped {
             self.settle(share, self.last.0, now);
             if self.credit < 0 {
                 self.until_paid(share)
@@ -129,8 +130,7 @@ impl Throttle {
             let left = self.credit * 100 / i128::from(fastest.saturating_sub(share).max(1));
             return nanoseconds(left).clamp(SOONEST, LATEST);
         }
-        let before = found.iter().filter(|found| is_stopped(found.state));
-        self.stopped = Some(before.map(|found| found.member.pid).collect());
+        self.stopped = true;
         // An error means that there is nobody.
         let _ = sys::signal::kill(-1, libc::SIGSTOP);
         self.until_paid(share)
@@ -155,19 +155,12 @@ impl Throttle {
 
     /// Lets go on whom the throttle has stopped. The youngest first: a parent that looks after its children sees them run.
     fn release(&mut self) {
-        let Some(before) = self.stopped.take() else { return };
-        let Ok(found) = members::in_scope() else {
-            self.stopped = Some(before);
-            return;
-        };
-        let mut ours: Vec<_> = found
-            .iter()
-            .filter(|found| !before.contains(&found.member.pid))
-            .collect();
-        ours.sort_unstable_by_key(|found| std::cmp::Reverse(found.member.pid));
-        for process in ours {
+        let Ok(mut found) = members::in_scope() else { return };
+        self.stopped = false;
+        found.sort_unstable_by_key(|found| std::cmp::Reverse(found.member.pid));
+        for process in found {
             // Of one that has not stopped yet, on a busy machine, the signal that waits is the throttle's own.
-            let others = is_stopped(process.state) && members::is_told_to_stop(process.member.pid);
+            let others = matches!(process.state, 'T' | 't') && members::is_told_to_stop(process.member.pid);
             if !others {
                 // An error means that it has just been killed.
                 let _ = sys::signal::kill(process.member.pid, libc::SIGCONT);
@@ -175,10 +168,6 @@ impl Throttle {
         }
         self.known.clear();
     }
-}
-
-fn is_stopped(state: char) -> bool {
-    matches!(state, 'T' | 't')
 }
 
 fn nanoseconds(count: i128) -> Duration {
