@@ -753,11 +753,92 @@ static void bench_scale(void)
     bench_idle();
 }
 
+/* --- limits of the sandbox as a whole --- */
+
+static double own_cpu_us(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* Processor time that the host takes for sandboxes whose processes sleep, per cent of a core. */
+static double cost_of_sleepers(const sandlock_policy *policy)
+{
+    enum { SANDBOXES = 100, SECONDS = 5 };
+    const char *const sleepers[] = {"/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; exec sleep 1000",
+                                    NULL};
+    static sandlock_process *processes[SANDBOXES];
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_error *error = NULL;
+    double start;
+    int i;
+
+    options.stdin_mode = options.stdout_mode = options.stderr_mode = SANDLOCK_STDIO_NULL;
+    for (i = 0; i < SANDBOXES; i++)
+        if (sandlock_spawn(policy, NULL, sleepers, &options, &processes[i], &error)) {
+            fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
+            exit(1);
+        }
+    sleep(3); /* all are asleep */
+    start = own_cpu_us();
+    sleep(SECONDS);
+    start = own_cpu_us() - start;
+    for (i = 0; i < SANDBOXES; i++)
+        sandlock_process_free(processes[i]);
+    return start / (SECONDS * 1e4);
+}
+
+static double start_argv(const sandlock_policy *policy, const char *const *argv)
+{
+    sandlock_result *result = NULL;
+    sandlock_error *error = NULL;
+    double start = now_us(), took;
+
+    if (sandlock_run(policy, NULL, argv, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
+        fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
+        exit(1);
+    }
+    took = now_us() - start;
+    sandlock_result_free(result);
+    return took;
+}
+
+static void bench_limits(void)
+{
+    enum { PAIRS = 200 };
+    const char *const python[] = {"/usr/bin/python3", "-c", "import json", NULL};
+    sandlock_policy *limited = make_policy(), *unlimited = make_policy();
+    double ours[PAIRS], theirs[PAIRS];
+    int i;
+
+    sandlock_policy_allow_path(limited, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE, NULL);
+    sandlock_policy_allow_path(unlimited, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE, NULL);
+    sandlock_policy_set_limit(limited, SANDLOCK_LIMIT_MEMORY, 256 << 20, NULL);
+    for (i = 0; i < PAIRS; i++) {
+        if (i % 2) {
+            ours[i] = start_argv(limited, python);
+            theirs[i] = start_argv(unlimited, python);
+        } else {
+            theirs[i] = start_argv(unlimited, python);
+            ours[i] = start_argv(limited, python);
+        }
+    }
+    figure("Python started under 256 MiB", "in the same sandbox without that limit", "us", ours, theirs, PAIRS, 1.02);
+    bound("100 sandboxes of 10 sleepers, memory limited", "%", cost_of_sleepers(limited), 2);
+    sandlock_policy_set_limit(limited, SANDLOCK_LIMIT_CPU_TOTAL, 1000000, NULL);
+    bound("the same, processor time limited too", "%", cost_of_sleepers(limited), 2);
+    sandlock_policy_free(limited);
+    sandlock_policy_free(unlimited);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
-} groups[] = {{"start", bench_start}, {"namespaces", bench_namespaces}, {"calls", bench_calls}, {"forks", bench_forks}, {"supervisor", bench_supervisor},
-              {"scale", bench_scale}};
+} groups[] = {{"start", bench_start},     {"namespaces", bench_namespaces}, {"calls", bench_calls}, {"forks", bench_forks},
+              {"supervisor", bench_supervisor}, {"scale", bench_scale},     {"limits", bench_limits}};
 
 int main(int argc, char **argv)
 {
@@ -772,7 +853,7 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale|limits]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

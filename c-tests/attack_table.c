@@ -20,7 +20,7 @@ struct setting {
     const char *allow[2];    /* system calls */
 };
 
-enum { READ_PROC = 1, USE_TERMINALS = 2, READ_RANDOM = 4 };
+enum { READ_PROC = 1, USE_TERMINALS = 2, READ_RANDOM = 4, WRITE_SHM = 8 };
 enum { AS_ROOT = 1, AS_USER = 2, AS_ANY = 3 };
 
 struct attack_case {
@@ -49,6 +49,7 @@ struct attack_case {
 #define SYSTEM(title, ...) ATTACK("system", title, __VA_ARGS__)
 #define FORKS(title, ...) ATTACK("forks", title, __VA_ARGS__)
 #define NAMESPACES(title, ...) ATTACK("namespaces", title, __VA_ARGS__), .needs = "userns"
+#define MEMORY(title, ...) ATTACK("memory", title, __VA_ARGS__)
 #define PROCESSES(title, ...) ATTACK("processes", title, __VA_ARGS__)
 #define OFF(feature) .ablation = {.disable = {SANDLOCK_FEATURE_##feature}}
 #define APART(which) .namespace = SANDLOCK_NAMESPACE_##which
@@ -199,6 +200,20 @@ static const struct attack_case cases[] = {
         .base = {.disable = {SANDLOCK_FEATURE_NETWORK}}, APART(NET)},
     {SOCKETS("connect_to_abstract_socket_against_namespace", "unix", "%a"), .needs = "userns",
         .base = {.disable = {SANDLOCK_FEATURE_ABSTRACT_UNIX_SCOPE}, .allow = {"socket"}}, APART(NET)},
+    {MEMORY("hold_too_much_memory_by_malloc", "malloc", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_by_mapping", "mmap", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("map_more_memory_than_there_can_be", "mmap", "700"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_shared_memory", "shared", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_in_a_memfd", "memfd", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_in_a_mapped_memfd", "mapped-memfd", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_without_a_main_thread", "headless", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_a_memfd_without_a_main_thread", "headless-memfd", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_in_tmpfs", "tmpfs", "300", "/dev/shm"), .grants = WRITE_SHM,
+        LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_by_a_fork_tree", "tree", "300", "20"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_memory_shared_by_many", "shared-tree", "300", "20"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("compute_in_many_processes", "burn", "1000", "4"), LIMIT(CPU_TOTAL, 300)},
+    {MEMORY("sleep_too_long", "sleep", "1000"), LIMIT(WALL, 300)},
 };
 
 /* --- the world around the attacks --- */
@@ -371,6 +386,8 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
         allow(policy, "/dev/ptmx", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
         allow(policy, "/dev/pts", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
     }
+    if (attack->grants & WRITE_SHM)
+        allow(policy, "/dev/shm", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
     if (attack->grants & READ_RANDOM)
         allow(policy, "/dev/urandom", SANDLOCK_ACCESS_READ);
     apply(policy, &attack->base);

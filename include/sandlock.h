@@ -270,7 +270,35 @@
 /// fork(2) fail with EAGAIN. With it every start of a thread is looked at, which takes it some ten microseconds longer.
 #define SANDLOCK_LIMIT_THREADS 11
 
-/// As the value of SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS: no limit.
+/// Sandbox: memory in bytes that all its processes hold together, daemons too: what they use of private and shared memory, memfds, and
+/// files on tmpfs beneath path rules that grant WRITE. What several share counts once. What is reserved and not used does not
+/// count, nor do pages of files on disks, kernel memory, pipes and sockets. None unless the policy sets one.
+///
+/// The library looks at the sandbox, the more often the less is left, and kills it beyond the limit (SANDLOCK_REASON_LIMIT,
+/// sandlock_result_limit(); see SANDLOCK_FLAG_MEMORY_KILLS_LARGEST). Between two looks, 5 to 100 milliseconds if it runs and up to 500 if
+/// all of it sleeps, it may use more. Besides, each process has SANDLOCK_LIMIT_DATA of the limit and 256 MiB more, for reservations, so
+/// that allocations that can never be used fail with ENOMEM at once; a policy that sets SANDLOCK_LIMIT_DATA itself decides that itself
+/// (SANDLOCK_UNLIMITED for programs built with AddressSanitizer, which reserve terabytes). See SANDLOCK_FEATURE_MEMORY.
+#define SANDLOCK_LIMIT_MEMORY 12
+
+/// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
+/// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the
+/// limit to be kept to some ten milliseconds for each processor. A process that begins and ends between two looks, at most 100
+/// milliseconds apart, counts only if somebody in the sandbox waits for it: limit processes too.
+#define SANDLOCK_LIMIT_CPU_TOTAL 13
+
+/// Sandbox: time in milliseconds from the start of the program, whether it runs, sleeps or is paused. Beyond, as
+/// SANDLOCK_LIMIT_CPU_TOTAL. The deadline of sandlock_run() is another, with a reason of its own.
+#define SANDLOCK_LIMIT_WALL 14
+
+/// Sandbox: processor time that all its processes use together, per cent of one processor: 50 is half of one, 150 one and a half;
+/// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
+/// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
+/// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
+/// wait for stopped children. Takes SANDLOCK_FEATURE_KILL_ALL.
+#define SANDLOCK_LIMIT_CPU_SHARE 15
+
+/// As the value of a limit of the sandbox as a whole: no limit.
 #define SANDLOCK_UNLIMITED UINT64_MAX
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -297,6 +325,10 @@
 /// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 #define SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS 6
+
+/// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
+/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+#define SANDLOCK_FLAG_MEMORY_KILLS_LARGEST 7
 
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
@@ -422,6 +454,10 @@
 /// SANDLOCK_NAMESPACE_NET.
 #define SANDLOCK_FEATURE_NS_NET 25
 
+/// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
+/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
+#define SANDLOCK_FEATURE_MEMORY 26
+
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
 /// -------------------------------------------------------------------------------------------------------------------
@@ -522,7 +558,8 @@
 /// The time given to sandlock_run() passed, and the sandbox was killed.
 #define SANDLOCK_REASON_TIMEOUT 3
 
-/// A limit that the library watches was exceeded: captured output beyond its cap. The program may have exited by itself.
+/// A limit that the library watches was exceeded: one that sandlock_result_limit() names, or if that says 0, captured output beyond
+/// its cap. The program may have exited by itself.
 #define SANDLOCK_REASON_LIMIT 4
 
 /// sandlock_process_kill() ended it.
@@ -965,10 +1002,21 @@ sandlock_status sandlock_policy_deny_syscall(sandlock_policy *policy,
 /// Sets a limit, SANDLOCK_LIMIT_*, in the unit stated there. Setting it again replaces the value. A value above what the host
 /// itself may use has the effect of the host's. Limits are hard: the program cannot raise them.
 ///
-/// INVALID_ARGUMENT: NULL, an unknown limit, 0 for SANDLOCK_LIMIT_PROCESSES or _THREADS. The thread rule of policies.
+/// INVALID_ARGUMENT: NULL, an unknown limit, 0 for a limit of the sandbox as a whole. The thread rule of policies.
 sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
                                           uint32_t limit,
                                           uint64_t value,
+                                          sandlock_error **error);
+
+/// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
+/// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
+/// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no
+/// warning, which is the default. Only the program gets the signal, not its descendants, and only once.
+///
+/// INVALID_ARGUMENT: NULL, another number. The thread rule of policies.
+sandlock_status sandlock_policy_set_grace(sandlock_policy *policy,
+                                          int32_t signal,
+                                          uint64_t milliseconds,
                                           sandlock_error **error);
 
 /// Sets a variable of the program's environment, or removes it if `value` is NULL. Without this and
@@ -1102,6 +1150,7 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
 ///     umask = 0o022                       # or "022"; always octal
 ///     nice = 10
 ///     cpus = [0, 1]
+///     grace = [15, 500]                   # sandlock_policy_set_grace(): signal, milliseconds
 ///     user = [1000, 1000]                 # sandlock_policy_set_user()
 ///     namespaces = ["ipc", "uts", "net"]  # sandlock_policy_set_namespace()
 ///     flags = ["no-coredump", "no-aslr"]  # those that are on
@@ -1795,7 +1844,19 @@ void sandlock_members_free(sandlock_members *members);
 /// Why the sandbox ended: SANDLOCK_REASON_*. SANDLOCK_REASON_LOST if `result` is NULL. Any thread.
 uint32_t sandlock_result_reason(const sandlock_result *result);
 
-/// The exit code, 0 to 255, if the program exited by itself (reason EXITED, or LIMIT for too much output); else -1. Any thread.
+/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL or _WALL; 0 if none was, or if `result` is
+/// NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
+/// have gone on without the process that was killed. Any thread.
+uint32_t sandlock_result_limit(const sandlock_result *result);
+
+/// The value of the limit that sandlock_result_limit() names, as the policy has it; 0 if there is none. Any thread.
+uint64_t sandlock_result_limit_value(const sandlock_result *result);
+
+/// What the library read when it found that limit exceeded, in the limit's unit; 0 if there is none. Any thread.
+uint64_t sandlock_result_limit_reading(const sandlock_result *result);
+
+/// The exit code, 0 to 255, if the program exited by itself (reason EXITED; LIMIT for too much output; LIMIT or TIMEOUT after a warning,
+/// see sandlock_policy_set_grace()); else -1. Any thread.
 int32_t sandlock_result_exit_code(const sandlock_result *result);
 
 /// The signal that ended the program, the library's own SIGKILL included; 0 if none did. Any thread.

@@ -87,6 +87,8 @@ numbered! {
         NsUts = 24, "ns-uts";
         /// A network namespace of its own, with nothing but a loopback interface.
         NsNet = 25, "ns-net";
+        /// No more memory in the sandbox as a whole than the policy says (RLIMIT_DATA, and the warden's reading of /proc).
+        Memory = 26, "memory";
     }
 }
 
@@ -132,6 +134,7 @@ impl Feature {
                 | Self::NsIpc
                 | Self::NsUts
                 | Self::NsNet
+                | Self::Memory
         )
     }
 }

@@ -1,5 +1,7 @@
 //! The processes of a sandbox, found by who the warden's signals reach.
 
+pub(crate) mod memory;
+
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -15,13 +17,15 @@ pub(crate) struct Found {
     pub(crate) threads: u64,
     /// Processor time in user mode of the process, or of a thread's in its own directory: ticks.
     pub(crate) user_ticks: u64,
+    /// Processor time of those that it has waited for, microseconds.
+    pub(crate) children_us: u64,
     /// A letter: R running, S and D waiting, T stopped, Z ended and not waited for.
     pub(crate) state: char,
 }
 
 impl Found {
     /// True unless it runs. A process whose main thread has ended shows its state, and lives on with the others.
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
@@ -122,6 +126,20 @@ pub(crate) fn user_ticks(thread: i32) -> Option<u64> {
     read_stat(thread, &stat).map(|found| found.user_ticks)
 }
 
+/// True if a signal that stops waits for the process `pid`, which has stopped already.
+pub(crate) fn is_told_to_stop(pid: i32) -> bool {
+    const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    let status = read(pid, "status").ok().flatten().unwrap_or_default();
+    let pending = |key: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(key));
+        value
+            .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
+            .unwrap_or(0)
+    };
+    let waiting = pending("ShdPnd:") | pending("SigPnd:");
+    STOPPING.iter().any(|signal| waiting & (1 << (signal - 1)) != 0)
+}
+
 /// The process that the thread `thread` belongs to.
 pub(crate) fn process_of(thread: i32) -> Option<i32> {
     let status = read(thread, "status").ok()??;
@@ -147,16 +165,18 @@ fn read_stat(pid: i32, stat: &str) -> Option<Found> {
     let field = |number: usize| fields.get(number - 3).copied();
     let number = |index| field(index)?.parse::<u64>().ok();
     let ticks = number(14)? + number(15)?;
+    let microseconds = |ticks: u64| ticks * (1_000_000 / sys::limits::ticks_per_second().max(1));
     Some(Found {
         parent: field(4)?.parse().ok()?,
         threads: number(20)?,
         user_ticks: number(14)?,
+        children_us: microseconds(number(16)? + number(17)?),
         state: field(3)?.chars().next()?,
         member: Member {
             pid,
             name: name.to_owned(),
             resident: number(24)? * sys::limits::page_size(),
-            cpu_us: ticks * (1_000_000 / sys::limits::ticks_per_second().max(1)),
+            cpu_us: microseconds(ticks),
         },
     })
 }
@@ -212,6 +232,7 @@ mod tests {
             parent,
             threads: 1,
             user_ticks: 0,
+            children_us: 0,
             state: 'S',
             member: Member {
                 pid,

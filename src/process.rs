@@ -75,11 +75,24 @@ pub struct Captured {
     pub truncated: u64,
 }
 
+/// A limit of the sandbox as a whole that was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitHit {
+    /// Its number, that of a `policy::Limit`.
+    pub limit: u32,
+    /// What the policy says.
+    pub value: u64,
+    /// What was found, in the same unit.
+    pub reading: u64,
+}
+
 /// What became of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Why it ended.
     pub reason: Reason,
+    /// The limit that was exceeded last, if one was: it may have cost a process of the sandbox only.
+    pub limit: Option<LimitHit>,
     /// The exit code, if the program exited by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended it, if one did.
@@ -97,6 +110,7 @@ impl Outcome {
     fn lost() -> Self {
         Self {
             reason: Reason::Lost,
+            limit: None,
             exit_code: None,
             signal: None,
             stdout: Captured::default(),

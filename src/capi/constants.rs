@@ -142,7 +142,32 @@ pub const SANDLOCK_LIMIT_PROCESSES: u32 = 10;
 /// fork(2) fail with EAGAIN. With it every start of a thread is looked at, which takes it some ten microseconds longer.
 pub const SANDLOCK_LIMIT_THREADS: u32 = 11;
 
-/// As the value of SANDLOCK_LIMIT_PROCESSES and SANDLOCK_LIMIT_THREADS: no limit.
+/// Sandbox: memory in bytes that all its processes hold together, daemons too: what they use of private and shared memory, memfds, and
+/// files on tmpfs beneath path rules that grant WRITE. What several share counts once. What is reserved and not used does not
+/// count, nor do pages of files on disks, kernel memory, pipes and sockets. None unless the policy sets one.
+///
+/// The library looks at the sandbox, the more often the less is left, and kills it beyond the limit (SANDLOCK_REASON_LIMIT,
+/// sandlock_result_limit(); see SANDLOCK_FLAG_MEMORY_KILLS_LARGEST). Between two looks, 5 to 100 milliseconds if it runs and up to 500 if
+/// all of it sleeps, it may use more. Besides, each process has SANDLOCK_LIMIT_DATA of the limit and 256 MiB more, for reservations, so
+/// that allocations that can never be used fail with ENOMEM at once; a policy that sets SANDLOCK_LIMIT_DATA itself decides that itself
+/// (SANDLOCK_UNLIMITED for programs built with AddressSanitizer, which reserve terabytes). See SANDLOCK_FEATURE_MEMORY.
+pub const SANDLOCK_LIMIT_MEMORY: u32 = 12;
+/// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
+/// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the
+/// limit to be kept to some ten milliseconds for each processor. A process that begins and ends between two looks, at most 100
+/// milliseconds apart, counts only if somebody in the sandbox waits for it: limit processes too.
+pub const SANDLOCK_LIMIT_CPU_TOTAL: u32 = 13;
+/// Sandbox: time in milliseconds from the start of the program, whether it runs, sleeps or is paused. Beyond, as
+/// SANDLOCK_LIMIT_CPU_TOTAL. The deadline of sandlock_run() is another, with a reason of its own.
+pub const SANDLOCK_LIMIT_WALL: u32 = 14;
+/// Sandbox: processor time that all its processes use together, per cent of one processor: 50 is half of one, 150 one and a half;
+/// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
+/// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
+/// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
+/// wait for stopped children. Takes SANDLOCK_FEATURE_KILL_ALL.
+pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
+
+/// As the value of a limit of the sandbox as a whole: no limit.
 pub const SANDLOCK_UNLIMITED: u64 = u64::MAX;
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -164,6 +189,9 @@ pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
 /// The sandbox ends with the last of its processes, and not with the program: what it has started may finish. The result is the
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
+/// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
+/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+pub const SANDLOCK_FLAG_MEMORY_KILLS_LARGEST: u32 = 7;
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
 pub const SANDLOCK_FLAG_OUTPUT_KILLS: u32 = 8;
@@ -258,6 +286,9 @@ pub const SANDLOCK_FEATURE_NS_IPC: u32 = 23;
 pub const SANDLOCK_FEATURE_NS_UTS: u32 = 24;
 /// SANDLOCK_NAMESPACE_NET.
 pub const SANDLOCK_FEATURE_NS_NET: u32 = 25;
+/// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
+/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
+pub const SANDLOCK_FEATURE_MEMORY: u32 = 26;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -338,7 +369,8 @@ pub const SANDLOCK_REASON_EXITED: u32 = 1;
 pub const SANDLOCK_REASON_SIGNALED: u32 = 2;
 /// The time given to sandlock_run() passed, and the sandbox was killed.
 pub const SANDLOCK_REASON_TIMEOUT: u32 = 3;
-/// A limit that the library watches was exceeded: captured output beyond its cap. The program may have exited by itself.
+/// A limit that the library watches was exceeded: one that sandlock_result_limit() names, or if that says 0, captured output beyond
+/// its cap. The program may have exited by itself.
 pub const SANDLOCK_REASON_LIMIT: u32 = 4;
 /// sandlock_process_kill() ended it.
 pub const SANDLOCK_REASON_KILLED: u32 = 5;
@@ -424,11 +456,13 @@ mod tests {
         assert_numbers!(Limit:
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
             SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK,
-            SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS);
+            SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS, SANDLOCK_LIMIT_MEMORY, SANDLOCK_LIMIT_CPU_TOTAL,
+            SANDLOCK_LIMIT_WALL, SANDLOCK_LIMIT_CPU_SHARE);
         assert_eq!(SANDLOCK_UNLIMITED, crate::policy::UNLIMITED);
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
-            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, SANDLOCK_FLAG_OUTPUT_KILLS);
+            SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, SANDLOCK_FLAG_MEMORY_KILLS_LARGEST,
+            SANDLOCK_FLAG_OUTPUT_KILLS);
         assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
         assert_numbers!(Feature:
             SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,
@@ -438,7 +472,8 @@ mod tests {
             SANDLOCK_FEATURE_SESSION, SANDLOCK_FEATURE_PARENT_DEATH, SANDLOCK_FEATURE_KILL_ALL,
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
             SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES,
-            SANDLOCK_FEATURE_NS_USER, SANDLOCK_FEATURE_NS_IPC, SANDLOCK_FEATURE_NS_UTS, SANDLOCK_FEATURE_NS_NET);
+            SANDLOCK_FEATURE_NS_USER, SANDLOCK_FEATURE_NS_IPC, SANDLOCK_FEATURE_NS_UTS, SANDLOCK_FEATURE_NS_NET,
+            SANDLOCK_FEATURE_MEMORY);
         assert_numbers!(Namespace: SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET);
         assert_numbers!(State:
             SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::{Feature, Strictness};
-use crate::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict, check};
+use crate::policy::{Access, Flag, Grace, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict, check};
 use crate::sandbox::Sandbox;
 
 use super::boundary::{
@@ -194,7 +194,7 @@ fn add_rule(policy: *mut sandlock_policy, name: *const c_char, verdict: Verdict)
 /// Sets a limit, SANDLOCK_LIMIT_*, in the unit stated there. Setting it again replaces the value. A value above what the host
 /// itself may use has the effect of the host's. Limits are hard: the program cannot raise them.
 ///
-/// INVALID_ARGUMENT: NULL, an unknown limit, 0 for SANDLOCK_LIMIT_PROCESSES or _THREADS. The thread rule of policies.
+/// INVALID_ARGUMENT: NULL, an unknown limit, 0 for a limit of the sandbox as a whole. The thread rule of policies.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_policy_set_limit(
     policy: *mut sandlock_policy,
@@ -206,6 +206,29 @@ pub extern "C" fn sandlock_policy_set_limit(
         let limit = known(Limit::from_number(limit), "limit", limit)?;
         check::limit(limit, value)?;
         policy.limits.insert(limit, value);
+        Ok(())
+    })
+}
+
+/// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
+/// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
+/// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no
+/// warning, which is the default. Only the program gets the signal, not its descendants, and only once.
+///
+/// INVALID_ARGUMENT: NULL, another number. The thread rule of policies.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_policy_set_grace(
+    policy: *mut sandlock_policy,
+    signal: i32,
+    milliseconds: u64,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    change(policy, error, |policy| {
+        policy.grace = if signal == 0 {
+            None
+        } else {
+            Some(Grace::new(signal, milliseconds)?)
+        };
         Ok(())
     })
 }

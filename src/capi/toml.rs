@@ -54,6 +54,7 @@ pub struct sandlock_text {
 ///     umask = 0o022                       # or "022"; always octal
 ///     nice = 10
 ///     cpus = [0, 1]
+///     grace = [15, 500]                   # sandlock_policy_set_grace(): signal, milliseconds
 ///     user = [1000, 1000]                 # sandlock_policy_set_user()
 ///     namespaces = ["ipc", "uts", "net"]  # sandlock_policy_set_namespace()
 ///     flags = ["no-coredump", "no-aslr"]  # those that are on

@@ -171,6 +171,7 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
         )),
         Feature::Processes => processes_lack(policy, request, kernel),
         Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => namespace_lack(feature, request, kernel),
+        Feature::Memory => watch_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
         }
@@ -179,6 +180,19 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
                 why: "RLIMIT_NPROC does not bind user 0 or a process with CAP_SYS_RESOURCE".to_owned(),
                 errno: libc::EPERM,
                 instead: Some("rlimit, but for NPROC"),
+            })
+        }
+        Feature::Limits if watches_time(policy) => {
+            let lack = watch_lack(policy, request, kernel)?;
+            Some(Lack {
+                instead: match lack.instead {
+                    Some(_) if policy.limit(Limit::CpuShare).is_some() => {
+                        Some("rlimit, walk of descendants, but for CPU_SHARE")
+                    }
+                    Some(instead) => Some(instead),
+                    None => Some("rlimit, but for what the sandbox has as a whole"),
+                },
+                ..lack
             })
         }
         _ => None,
@@ -250,6 +264,36 @@ fn namespace_name(feature: Feature) -> &'static str {
     }
 }
 
+/// True if the policy limits what the warden keeps by its own clock.
+fn watches_time(policy: &Policy) -> bool {
+    policy
+        .limits
+        .keys()
+        .any(|&limit| limit.is_timed() && policy.limit(limit).is_some())
+}
+
+/// What the warden lacks to see what the sandbox uses as a whole.
+fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+    if request.serving == Serving::NoNewProcess {
+        return Some(unavailable("it takes a new process".to_owned(), libc::EOPNOTSUPP));
+    }
+    if let Some(why) = kernel.proc_blindness {
+        return Some(unavailable(why.to_owned(), libc::EACCES));
+    }
+    let why = match needed_abi(Feature::KillAll).and_then(|needed| landlock_lack(Feature::KillAll, needed, kernel)) {
+        Some(lack) => lack.why,
+        None if policy.strictness(Feature::KillAll) == Strictness::Disable => {
+            "who is in the sandbox is told by the feature kill-all, which the policy disables".to_owned()
+        }
+        None => return None,
+    };
+    Some(Lack {
+        why,
+        errno: libc::EOPNOTSUPP,
+        instead: Some("rlimit, walk of descendants"),
+    })
+}
+
 fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
@@ -306,7 +350,9 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::Session => "setsid",
         Feature::ParentDeath => "PR_SET_PDEATHSIG",
         Feature::KillAll => "landlock scope, kill(-1)",
+        Feature::Limits if watches_time(policy) => "rlimit, the library's own clock",
         Feature::Limits => "rlimit",
+        Feature::Memory => "RLIMIT_DATA, readings of /proc",
         Feature::NoCoredump => "RLIMIT_CORE",
         Feature::NoAslr => "personality",
         Feature::NoHugePages => "PR_SET_THP_DISABLE",
@@ -348,7 +394,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
             let limits: Vec<_> = policy
                 .limits
                 .iter()
-                .filter(|(limit, _)| limit.resource().is_some())
+                .filter(|(limit, _)| limit.resource().is_some() || limit.is_timed())
                 .map(|(limit, value)| format!("{}={value}", limit.name()))
                 .collect();
             limits.join(" ")
@@ -367,6 +413,15 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
         },
         Feature::NsUts => "host name \"sandbox\"".to_owned(),
         Feature::NsNet => "loopback only".to_owned(),
+        Feature::Memory => {
+            let kills = if policy.process.has(Flag::MemoryKillsLargest) {
+                "the largest process"
+            } else {
+                "the sandbox"
+            };
+            let value = policy.limit(Limit::Memory).unwrap_or_default();
+            format!("MEMORY={value}, beyond it {kills} is killed")
+        }
         Feature::NoCoredump if policy.process.has(Flag::NoCoredump) => {
             "1 byte, which core handlers honour too".to_owned()
         }
@@ -378,7 +433,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
 fn stage(feature: Feature) -> Stage {
     match feature {
         Feature::Syscalls | Feature::FilesMetadata | Feature::Supervisor => Stage::Seccomp,
-        Feature::Processes => Stage::Limits,
+        Feature::Processes | Feature::Memory => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
         Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => Stage::Namespaces,

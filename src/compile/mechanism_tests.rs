@@ -199,3 +199,63 @@ fn namespaces_are_to_be_had_with_that_of_users_or_not_at_all() {
     let (user, net, _) = found(Strictness::Disable, &kernel(7));
     assert_eq!((user.state, net.state), (State::Waived, State::Waived));
 }
+
+fn limited(limit: Limit, value: u64) -> Policy {
+    let mut policy = Policy::new();
+    policy.limits.insert(limit, value);
+    policy
+}
+
+#[test]
+fn limit_of_memory_takes_a_domain_and_somebody_who_looks() {
+    let decide = |policy: &Policy, request: &Request, kernel: &Capabilities| {
+        let mut problems = Vec::new();
+        let decisions = Decisions::new(policy, request, kernel, &mut problems);
+        let row = decisions.rows().iter().find(|row| row.feature == Feature::Memory);
+        (row.map(|row| row.state), problems.len())
+    };
+    let mut policy = limited(Limit::Memory, 1 << 20);
+    assert_eq!(decide(&policy, &served(), &kernel(6)), (Some(State::Enforced), 0));
+    assert_eq!(
+        decide(&policy, &Request::default(), &kernel(6)).0,
+        Some(State::Unavailable)
+    );
+    let blind = Capabilities {
+        proc_blindness: Some("no /proc"),
+        ..kernel(6)
+    };
+    assert_eq!(decide(&policy, &served(), &blind).0, Some(State::Unavailable));
+    policy.set_strictness(Feature::KillAll, Strictness::Disable);
+    assert_eq!(decide(&policy, &served(), &kernel(6)), (Some(State::Degraded), 1));
+    policy.limits.insert(Limit::Memory, crate::policy::UNLIMITED);
+    assert_eq!(decide(&policy, &served(), &kernel(6)).0, Some(State::NotRequested));
+}
+
+#[test]
+fn limits_of_time_are_part_of_the_limits() {
+    for limit in [Limit::CpuTotal, Limit::Wall, Limit::CpuShare] {
+        let mut problems = Vec::new();
+        let decisions = Decisions::new(&limited(limit, 50), &served(), &kernel(6), &mut problems);
+        let row = decisions
+            .rows()
+            .iter()
+            .find(|row| row.feature == Feature::Limits)
+            .unwrap();
+        assert_eq!((row.state, problems.len()), (State::Enforced, 0));
+        assert_eq!(row.detail, format!("{}=50", limit.name()));
+    }
+}
+
+#[test]
+fn limit_of_memory_leaves_room_for_reservations_unless_the_policy_says_otherwise() {
+    let data = |policy: &Policy| {
+        let compiled = super::super::compile(policy, &served(), &kernel(6)).unwrap();
+        let found = compiled.limits.iter().find(|limit| limit.resource == libc::RLIMIT_DATA);
+        found.map(|limit| limit.hard)
+    };
+    let mut policy = limited(Limit::Memory, 1 << 28);
+    assert_eq!(data(&policy), Some(1 << 29));
+    policy.limits.insert(Limit::Data, u64::MAX);
+    assert_eq!(data(&policy), Some(u64::MAX));
+    assert_eq!(data(&Policy::new()), None);
+}

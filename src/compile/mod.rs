@@ -237,6 +237,9 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
             });
         }
     }
+    if let Some(value) = policy.limit(Limit::Memory).filter(|_| decisions.uses(Feature::Memory)) {
+        limits.extend(data_limit(policy, value));
+    }
     if decisions.uses(Feature::NoCoredump) {
         limits.retain(|limit| limit.resource != libc::RLIMIT_CORE);
         // core(5): a limit of 0 stops core files, but a core handler behind a pipe is run regardless. 1 stops both.
@@ -249,3 +252,23 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
     }
     limits
 }
+
+/// What a limit of memory adds for each process, so that allocations that can never be used fail at once.
+///
+/// The kernel counts private writable mappings whether they are used or not. Runtimes reserve more than they use, mostly without
+/// access, which does not count, but not always: a stack for each thread, the JVM's bookkeeping (neither a JVM nor Python with forty
+/// threads starts under 256 MiB, though both use less than half of it). So there is room for those: a program that really uses what it
+/// has is stopped by the readings of the sandbox as a whole. What reserves without bounds, like AddressSanitizer, takes a policy that
+/// sets DATA itself.
+fn data_limit(policy: &Policy, value: u64) -> Option<ResourceLimit> {
+    let most = value.saturating_add(RESERVATIONS);
+    (!policy.limits.contains_key(&Limit::Data)).then_some(ResourceLimit {
+        name: Limit::Memory.name(),
+        resource: libc::RLIMIT_DATA,
+        soft: most,
+        hard: most,
+    })
+}
+
+/// Room for private writable mappings that are reserved and not used.
+const RESERVATIONS: u64 = 256 << 20;

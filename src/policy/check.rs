@@ -75,7 +75,7 @@ pub fn denial_errno(errno: i32) -> Result<u16> {
     }
 }
 
-/// Of processes and threads there is at least the program's own.
+/// Of what the sandbox has as a whole, processes, threads, memory and time, the program needs some.
 pub fn limit(limit: Limit, value: u64) -> Result<()> {
     if value == 0 && limit.resource().is_none() {
         return Err(Error::argument(format_args!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::{Error, Result};
 use crate::feature::numbered;
 
 numbered! {
@@ -29,6 +30,14 @@ numbered! {
         Processes = 10, "PROCESSES";
         /// Threads in the sandbox at a time, those of all its processes together.
         Threads = 11, "THREADS";
+        /// Memory that the sandbox holds as a whole, bytes.
+        Memory = 12, "MEMORY";
+        /// Processor time of the sandbox as a whole, milliseconds.
+        CpuTotal = 13, "CPU_TOTAL";
+        /// Time from the start of the program, milliseconds.
+        Wall = 14, "WALL";
+        /// Share of processor time of the sandbox as a whole, per cent of one processor.
+        CpuShare = 15, "CPU_SHARE";
     }
 }
 
@@ -51,8 +60,34 @@ impl Limit {
             Self::Stack => libc::RLIMIT_STACK,
             Self::Nproc => libc::RLIMIT_NPROC,
             Self::Memlock => libc::RLIMIT_MEMLOCK,
-            Self::Processes | Self::Threads => return None,
+            Self::Processes | Self::Threads | Self::Memory | Self::CpuTotal | Self::Wall | Self::CpuShare => {
+                return None;
+            }
         })
+    }
+
+    /// True for a limit that the warden keeps by looking again and again, and whose row in the report is that of limits.
+    pub fn is_timed(self) -> bool {
+        matches!(self, Self::CpuTotal | Self::Wall | Self::CpuShare)
+    }
+}
+
+/// A warning before a sandbox is killed because its time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// The signal that the program gets.
+    pub signal: i32,
+    /// How long the kill waits after it, milliseconds.
+    pub milliseconds: u64,
+}
+
+impl Grace {
+    /// A warning by `signal`, 1 to 64.
+    pub fn new(signal: i32, milliseconds: u64) -> Result<Self> {
+        if !(1..=64).contains(&signal) {
+            return Err(Error::argument(format_args!("signal {signal} is not within 1 to 64")));
+        }
+        Ok(Self { signal, milliseconds })
     }
 }
 

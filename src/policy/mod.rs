@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use crate::feature::{Feature, Strictness};
 
 pub use fs::{Access, PathRule};
-pub use limits::{Limit, UNLIMITED};
+pub use limits::{Grace, Limit, UNLIMITED};
 pub use namespaces::Namespace;
 pub use process::{Environment, Flag, ProcessSettings};
 pub use syscalls::{SyscallMode, SyscallRules, Verdict};
@@ -30,6 +30,8 @@ pub struct Policy {
     pub syscalls: SyscallRules,
     /// Resource limits.
     pub limits: limits::Limits,
+    /// A warning before the kill when time is up.
+    pub grace: Option<Grace>,
     /// The process the program starts in.
     pub process: ProcessSettings,
     /// Namespaces that the program has for itself.
@@ -71,7 +73,13 @@ impl Policy {
     /// True if the policy, as far as it says, asks for `feature`.
     pub fn asks_for(&self, feature: Feature) -> bool {
         match feature {
-            Feature::Limits => self.limits.keys().any(|limit| limit.resource().is_some()),
+            Feature::Limits => {
+                let timed = |limit: &Limit| limit.is_timed() && self.limit(*limit).is_some();
+                self.limits
+                    .keys()
+                    .any(|limit| limit.resource().is_some() || timed(limit))
+            }
+            Feature::Memory => self.limit(Limit::Memory).is_some(),
             Feature::Processes => self.process_limit().is_some() || self.thread_limit().is_some(),
             Feature::NoCoredump => self.process.has(Flag::NoCoredump),
             Feature::NoAslr => self.process.has(Flag::NoAslr),
@@ -94,10 +102,12 @@ impl Policy {
 
     /// How many threads there may be in the sandbox at a time; None: as many as there can be.
     pub fn thread_limit(&self) -> Option<u64> {
-        self.limits
-            .get(&Limit::Threads)
-            .copied()
-            .filter(|&limit| limit != UNLIMITED)
+        self.limit(Limit::Threads)
+    }
+
+    /// The value of a limit of the sandbox as a whole, if the policy sets one.
+    pub fn limit(&self, limit: Limit) -> Option<u64> {
+        self.limits.get(&limit).copied().filter(|&value| value != UNLIMITED)
     }
 
     /// True if the policy itself, and not a default, limits processes or threads.

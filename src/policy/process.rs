@@ -23,6 +23,8 @@ numbered! {
         NoSupervisor = 5, "NO_SUPERVISOR";
         /// The sandbox ends with its last process, not with the program.
         WaitForDescendants = 6, "WAIT_FOR_DESCENDANTS";
+        /// Beyond the limit of memory the largest process is killed, and not the sandbox.
+        MemoryKillsLargest = 7, "MEMORY_KILLS_LARGEST";
         /// More output than is kept ends the sandbox.
         OutputKills = 8, "OUTPUT_KILLS";
     }

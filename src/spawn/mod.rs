@@ -4,6 +4,7 @@
 //! (`warden`), which lists the child's steps (`steps`), clones (`launch`) and looks after the sandbox to its end.
 
 mod buffers;
+mod gauge;
 mod launch;
 mod namespaces;
 mod own_process;
@@ -14,6 +15,7 @@ mod steps;
 mod streams;
 mod terminal;
 mod thread;
+mod throttle;
 mod warden;
 
 use std::ffi::{CStr, CString};

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
 use crate::plan::{FdMove, PlannedStep, Record, Step};
+use crate::policy::Limit;
 use crate::probe::namespace_hint;
 use crate::report::{Report, Row};
 use crate::sys;
@@ -233,6 +234,8 @@ impl<'a> Steps<'a> {
             let feature =
                 if limit.resource == libc::RLIMIT_CORE && self.prepared.compiled.decisions.uses(Feature::NoCoredump) {
                     Feature::NoCoredump
+                } else if limit.name == Limit::Memory.name() {
+                    Feature::Memory
                 } else {
                     Feature::Limits
                 };
@@ -361,7 +364,7 @@ const RULESET_FEATURES: &[Feature] = &[
 fn set_failed(row: &mut Row, what: &str, errno: i32) {
     if matches!(row.state, State::Enforced | State::Degraded) {
         // One limit of several: the others hold.
-        row.state = if row.feature == Feature::Limits {
+        row.state = if matches!(row.feature, Feature::Limits | Feature::Memory) {
             State::Degraded
         } else {
             State::Unavailable

@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::members;
 use crate::plan::{ChildPlan, Listener};
-use crate::policy::{Flag, Policy};
-use crate::process::{Command, LAST_OUTPUT, Member, Outcome, Reason, Shared, Traffic, Usage, timeout_until};
+use crate::policy::{Flag, Grace, Limit, Policy};
+use crate::process::{Command, LAST_OUTPUT, LimitHit, Member, Outcome, Reason, Shared, Traffic, Usage, timeout_until};
 use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
 use crate::sys::event::{Wait, poll, wait_for_change};
@@ -28,6 +28,7 @@ use crate::sys::process::{Apart, Child, Ending, Resources};
 
 use super::SpawnOptions;
 use super::buffers::Launch;
+use super::gauge::{Consequence, Gauge};
 use super::launch::{self, Arena, Launched, Memory};
 use super::namespaces::Namespaces;
 use super::prepare::Prepared;
@@ -35,6 +36,7 @@ use super::steps::{RunSteps, Steps};
 use super::streams::Streams;
 use super::terminal::Terminal;
 use super::thread::{Cloned, Mailbox, start_thread};
+use super::throttle::Throttle;
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
@@ -231,6 +233,10 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Scoped,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
+        grace: prepared.policy.grace,
+        gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start),
+        throttle: Throttle::new(prepared, domain == Domain::Scoped, start),
+        limit: None,
         attendance,
         traffic: Traffic::new(captures, job.capture_limit),
         output_kills: prepared.settings.has(Flag::OutputKills),
@@ -556,7 +562,14 @@ struct Watch<'a> {
     /// The sandbox ends with its last process, not with the program.
     waits_for_descendants: bool,
     start: Instant,
+    /// When the time of the run is up; after a warning, when the sandbox is killed.
     deadline: Option<Instant>,
+    /// The warning before that, until it is given.
+    grace: Option<Grace>,
+    gauge: Gauge<'a>,
+    throttle: Throttle,
+    /// The limit of the sandbox as a whole that was exceeded last.
+    limit: Option<LimitHit>,
     attendance: Attendance<'a>,
     /// What it reads and writes.
     traffic: Traffic,
@@ -578,6 +591,7 @@ impl Watch<'_> {
         let mut soon = None;
         let mut end = None;
         let mut cut_short = false;
+        let mut killed = false;
         loop {
             self.attendance.look();
             let program = if end.is_none() {
@@ -595,13 +609,16 @@ impl Watch<'_> {
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
                 input,
             ];
-            let until = [self.deadline, soon].into_iter().flatten().min();
+            let until = [self.deadline, soon, self.gauge.due(), self.throttle.due()]
+                .into_iter()
+                .flatten()
+                .min();
             let blind = wait_for_any(&mut waits, until).is_err();
             self.traffic.exchange();
             if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
                 let found = self.reap_program();
                 end = Some(found);
-                if !self.waits_for_descendants || ended_for.is_some() {
+                if !self.waits_for_descendants || killed {
                     break;
                 }
             }
@@ -631,11 +648,39 @@ impl Watch<'_> {
                 soon = [soon, again].into_iter().flatten().min();
             }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let mut time_is_up = overdue.then_some(ended_for.unwrap_or(Reason::Timeout));
             let flooded = self.output_kills && ended_for.is_none() && self.traffic.has_overflowed();
-            let found = overdue.then_some(Reason::Timeout).or(flooded.then_some(Reason::Limit));
-            if let Some(reason) = wanted.or(found) {
+            let mut over = wanted.or(flooded.then_some(Reason::Limit));
+            self.throttle.look(self.has_begun());
+            if let Some((hit, consequence)) = self.gauge.look(self.has_begun()) {
+                self.tell_limit(hit, consequence);
+                match consequence {
+                    Consequence::TimeIsUp => time_is_up = time_is_up.or(Some(Reason::Limit)),
+                    Consequence::KillAll => over = over.or(Some(Reason::Limit)),
+                    Consequence::Kill(pid) => {
+                        // The program's end is the limit's doing then, and the sandbox's.
+                        if pid == self.launched.pid {
+                            ended_for.get_or_insert(Reason::Limit);
+                        }
+                        let _ = sys::signal::kill(pid, libc::SIGKILL);
+                    }
+                }
+            }
+            if let Some(reason) = time_is_up {
+                if end.is_none() && self.warn() {
+                    ended_for.get_or_insert(reason);
+                    // Whatever the program makes of it, it ends for this.
+                    cut_short = true;
+                } else {
+                    over = over.or(Some(reason));
+                }
+            }
+            if let Some(reason) = over {
                 ended_for.get_or_insert(reason);
+                killed = true;
                 self.deadline = None;
+                self.gauge.put_away();
+                self.throttle.put_away();
                 self.domain.kill_all(self.launched.child());
                 if end.is_some() {
                     cut_short = true;
@@ -658,6 +703,37 @@ impl Watch<'_> {
         self.traffic.take_on(shared.wishes());
         self.traffic.drain(Instant::now() + LAST_OUTPUT);
         self.outcome(ended_for, cut_short, reaped, wall)
+    }
+
+    /// True if the program runs, and the child is out of the host's memory.
+    fn has_begun(&self) -> bool {
+        self.attendance.arena.record().has_left()
+    }
+
+    /// Time is up: gives the program its warning, if it is to have one and has not had it. Then the deadline is the kill's.
+    fn warn(&mut self) -> bool {
+        let Some(grace) = self.grace.take() else { return false };
+        let Some(deadline) = Instant::now().checked_add(Duration::from_millis(grace.milliseconds)) else {
+            return false;
+        };
+        self.deadline = Some(deadline);
+        // An error means that it has just ended, which the next turn notices.
+        let _ = sys::signal::send_to(self.launched.child(), grace.signal);
+        true
+    }
+
+    /// Notes that a limit was exceeded, and tells observers.
+    fn tell_limit(&mut self, hit: LimitHit, consequence: Consequence) {
+        self.limit = Some(hit);
+        let name = Limit::from_number(hit.limit).map_or("?", Limit::name);
+        let (pid, what) = match consequence {
+            Consequence::TimeIsUp => (self.launched.pid, "the sandbox's time is up"),
+            Consequence::KillAll => (self.launched.pid, "the sandbox is killed"),
+            Consequence::Kill(pid) => (pid, "the largest process is killed"),
+        };
+        if let Some(session) = &self.attendance.session {
+            session.tell_limit(pid, format!("{name}={} exceeded: {}; {what}", hit.value, hit.reading));
+        }
     }
 
     /// The program has ended: takes what it leaves, and unless its descendants may finish kills them.
@@ -705,6 +781,7 @@ impl Watch<'_> {
         let target = if scoped { -1 } else { -program.pid };
         sys::signal::kill(target, signal)
             .map_err(|errno| Error::system(ErrorKind::System, Stage::Wait, "cannot signal the sandbox", errno.0))?;
+        self.throttle.set_paused(command == Command::Pause);
         Ok(Vec::new())
     }
 
@@ -746,6 +823,7 @@ impl Watch<'_> {
         };
         Outcome {
             reason,
+            limit: self.limit,
             exit_code,
             signal,
             stdout,

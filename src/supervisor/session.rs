@@ -15,6 +15,7 @@ use crate::sys::notify::{self, Received};
 
 use super::answer::{Counters, add};
 use super::call::{Call, Place};
+use super::events::{Event, kind};
 use super::pool::Crew;
 use super::{Core, Handler, Service};
 
@@ -179,6 +180,13 @@ impl Session {
     /// Runs a handler of a call.
     pub(super) fn serving<T>(&self, body: impl FnOnce() -> T) -> T {
         self.shared.serving(body)
+    }
+
+    /// Tells observers that a limit was exceeded; `pid`: by or at the cost of whom.
+    pub(crate) fn tell_limit(&self, pid: i32, text: String) {
+        let mut event = Event::new(kind::LIMIT, pid);
+        event.text = text;
+        self.core.emit(event);
     }
 
     /// Ends the sandbox.

@@ -157,6 +157,51 @@ fn stat(fd: i32, path: &CStr, flags: i32) -> Result<FileId> {
     })
 }
 
+/// How much a file occupies, as far as its file system knows without asking anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Device numbers of its file system.
+    pub device: (u32, u32),
+    /// Inode number in it.
+    pub inode: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// True for a regular file.
+    pub regular: bool,
+    /// When its inode has last changed, seconds since 1970.
+    pub changed: i64,
+}
+
+/// The extent of the file that `path` leads to. With `follow`, also through a symbolic link at its end. Does not wait for a file
+/// system that is reached over a network or served by a process.
+pub fn extent(path: &CStr, follow: bool) -> Result<Extent> {
+    let mut found = core::mem::MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT | if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let wanted = libc::STATX_TYPE | libc::STATX_INO | libc::STATX_BLOCKS | libc::STATX_CTIME;
+    // SAFETY: `path` is NUL-terminated and `found` has room for the structure.
+    check(unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, wanted, found.as_mut_ptr()) })?;
+    // SAFETY: all-zero is a valid statx, and the call succeeded in filling it.
+    let found = unsafe { found.assume_init() };
+    Ok(Extent {
+        device: (found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        bytes: found.stx_blocks.saturating_mul(512),
+        regular: u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFREG,
+        changed: found.stx_ctime.tv_sec,
+    })
+}
+
+/// Bytes that are taken in the file system of `path`.
+pub fn used_bytes(path: &CStr) -> Result<u64> {
+    let mut stat = core::mem::MaybeUninit::<libc::statfs64>::zeroed();
+    // SAFETY: `path` is NUL-terminated and `stat` has room for the structure.
+    check(unsafe { libc::statfs64(path.as_ptr(), stat.as_mut_ptr()) })?;
+    // SAFETY: all-zero is a valid statfs, and the call succeeded in filling it.
+    let stat = unsafe { stat.assume_init() };
+    let block = u64::try_from(stat.f_bsize).unwrap_or(0);
+    Ok(stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(block))
+}
+
 /// True if `fd` lies on a proc file system.
 pub fn is_on_proc(fd: i32) -> bool {
     let mut stat = core::mem::MaybeUninit::<libc::statfs>::zeroed();

@@ -301,6 +301,19 @@ fn wait(kind: libc::idtype_t, which: i32, options: i32) -> Result<Option<(Ending
     Ok(Some((ending, resources(&usage))))
 }
 
+/// How the address spaces of two processes are ordered, in an order of the kernel's own; equal if they are the same one (kcmp(2)).
+pub fn compare_memory(one: i32, other: i32) -> Result<core::cmp::Ordering> {
+    const KCMP_VM: i32 = 1;
+    // SAFETY: takes no pointers.
+    let order = check_long(unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_VM, 0_usize, 0_usize) })?;
+    match order {
+        0 => Ok(core::cmp::Ordering::Equal),
+        1 => Ok(core::cmp::Ordering::Less),
+        2 => Ok(core::cmp::Ordering::Greater),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
 /// Largest resident set of the calling process so far, bytes.
 pub fn own_peak_rss() -> u64 {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();

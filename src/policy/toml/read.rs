@@ -7,7 +7,7 @@ use crate::feature::{Feature, Strictness};
 
 use super::super::syscalls::SyscallRule;
 use super::super::{
-    Access, Environment, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check,
+    Access, Environment, Flag, Grace, Limit, Namespace, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check,
 };
 use super::values::{Entry, Reader, Value, entries, quoted, reason, words};
 use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name};
@@ -261,7 +261,23 @@ impl Reader<'_> {
                     }
                 }
                 "cpus" => self.cpus(&entry),
-                "user" => self.user(&entry),
+                "grace" => {
+                    let expected = "an array of two numbers: a signal, and milliseconds";
+                    if let Some([signal, milliseconds]) = self.pair::<u64>(&entry, expected) {
+                        let signal = i32::try_from(signal).unwrap_or(i32::MAX);
+                        match Grace::new(signal, milliseconds) {
+                            Ok(grace) => self.policy.grace = Some(grace),
+                            Err(error) => self.accept(path, value, Err(error)),
+                        }
+                    }
+                }
+                "user" => {
+                    let expected = "an array of two numbers: user and group id";
+                    if let Some([user, group]) = self.pair(&entry, expected) {
+                        let outcome = self.policy.process.set_user(user, group);
+                        self.accept(path, value, outcome);
+                    }
+                }
                 "namespaces" => {
                     for item in self.array(path, value, "an array of names") {
                         if let Some(namespace) = self.choice(path, item, Namespace::ALL, Namespace::name) {
@@ -284,6 +300,7 @@ impl Reader<'_> {
                         "umask",
                         "nice",
                         "cpus",
+                        "grace",
                         "user",
                         "namespaces",
                         "flags",
@@ -361,25 +378,21 @@ impl Reader<'_> {
         }
     }
 
-    fn user(&mut self, entry: &Entry<'_, '_>) {
-        let expected = "an array of two numbers: user and group id";
+    /// Two numbers.
+    fn pair<T: TryFrom<i128>>(&mut self, entry: &Entry<'_, '_>, expected: &str) -> Option<[T; 2]> {
         let items = self.array(&entry.path, entry.value, expected);
-        let ids: Vec<u32> = items
+        let numbers: Vec<T> = items
             .iter()
             .filter_map(|item| self.integer(&entry.path, item, expected))
             .collect();
-        match ids[..] {
-            [user, group] if items.len() == 2 => {
-                let outcome = self.policy.process.set_user(user, group);
-                self.accept(&entry.path, entry.value, outcome);
-            }
-            // What is no number has been named.
-            _ if ids.len() == items.len() && entry.value.get_ref().is_array() => {
-                let what = format_args!("{} must be {expected}", entry.path);
-                self.problem(entry.value.span().start, what);
-            }
-            _ => {}
+        // What is no number has been named.
+        let complete = numbers.len() == items.len() && entry.value.get_ref().is_array();
+        let pair = <[T; 2]>::try_from(numbers).ok();
+        if pair.is_none() && complete {
+            let what = format_args!("{} must be {expected}", entry.path);
+            self.problem(entry.value.span().start, what);
         }
+        pair
     }
 
     fn strictness(&mut self, table: &DeTable<'_>) {

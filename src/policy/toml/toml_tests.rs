@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::feature::{Feature, Strictness};
 
 use super::super::syscalls::SyscallRule;
-use super::super::{Environment, Flag, Limit, Namespace, PathRule, SyscallMode, UNLIMITED, Verdict};
+use super::super::{Environment, Flag, Grace, Limit, Namespace, PathRule, SyscallMode, UNLIMITED, Verdict};
 use super::*;
 
 fn message(text: &str) -> String {
@@ -78,7 +78,7 @@ fn every_problem_has_line_column_key_and_what_is_expected() {
         (
             "process = { 'é' = 1, nice = \"ten\" }",
             "2 problems: policy: line 1, column 13: unknown key \"process.é\"; known are environment, variables, cwd, umask, \
-             nice, cpus, user, namespaces, flags; policy: line 1, column 29: process.nice must be an integer, not a string",
+             nice, cpus, grace, user, namespaces, flags; policy: line 1, column 29: process.nice must be an integer, not a string",
         ),
         (
             "limits.cpu = \"ten\"",
@@ -429,6 +429,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let apart = (
         option::of((0..u32::MAX, 0..u32::MAX)),
         btree_set(proptest::sample::select(Namespace::ALL), 0..3),
+        option::of((1..=64, any::<u64>()).prop_map(|(signal, after)| Grace::new(signal, after).unwrap())),
     );
     (rules, process, apart, all, vec(strictness, 0..5)).prop_map(|(rules, process, apart, all, strictness)| {
         let mut policy = Policy::new();
@@ -445,7 +446,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         policy.process.cwd = process.2;
         policy.process.umask = process.3;
         policy.process.nice = process.4;
-        (policy.process.user, policy.namespaces) = apart;
+        (policy.process.user, policy.namespaces, policy.grace) = apart;
         policy.process.cpus = process.5;
         for flag in process.6 {
             policy.process.set_flag(flag, true);

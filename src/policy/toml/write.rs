@@ -82,7 +82,7 @@ fn limit_value(limit: Limit, value: u64) -> String {
     }
     let counts_bytes = matches!(
         limit,
-        Limit::Fsize | Limit::Core | Limit::Data | Limit::As | Limit::Stack | Limit::Memlock
+        Limit::Fsize | Limit::Core | Limit::Data | Limit::As | Limit::Stack | Limit::Memlock | Limit::Memory
     );
     if let Some((unit, shift)) = UNITS
         .iter()
@@ -112,6 +112,12 @@ fn process(policy: &Policy, out: &mut String) {
     if !settings.cpus.is_empty() {
         let cpus: Vec<_> = settings.cpus.iter().map(u32::to_string).collect();
         lines.push(("cpus".to_owned(), list("cpus", &cpus)));
+    }
+    if let Some(grace) = policy.grace {
+        lines.push((
+            "grace".to_owned(),
+            format!("[{}, {}]", grace.signal, grace.milliseconds),
+        ));
     }
     if let Some((user, group)) = settings.user {
         lines.push(("user".to_owned(), format!("[{user}, {group}]")));

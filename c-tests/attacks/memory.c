@@ -1,0 +1,228 @@
+/* Attacks on limits of memory, each of which tries to hold MEBIBYTES for a second, and of time. */
+#include "attack.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { CHUNK = 1 << 20 };
+
+/* A limit that the library reads takes a moment to notice. */
+static int hold(void)
+{
+    sleep(1);
+    return SUCCEEDED;
+}
+
+static size_t bytes(const char *mebibytes)
+{
+    return (size_t)atol(mebibytes) << 20;
+}
+
+/* malloc MEBIBYTES: in pieces, each used */
+static int by_allocation(char **argument)
+{
+    size_t done;
+
+    for (done = 0; done < bytes(argument[0]); done += CHUNK) {
+        volatile char *piece = malloc(CHUNK);
+        size_t at;
+        if (!piece)
+            return judge("malloc", -1);
+        for (at = 0; at < CHUNK; at += 4096)
+            piece[at] = 1;
+    }
+    return hold();
+}
+
+/* mmap MEBIBYTES: private, at once */
+static int by_mapping(char **argument)
+{
+    char *memory = mmap(NULL, bytes(argument[0]), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return judge("mmap", -1);
+    memset(memory, 1, bytes(argument[0]));
+    return hold();
+}
+
+/* shared MEBIBYTES: anonymous and shared, which no limit of a process counts */
+static int by_shared_mapping(char **argument)
+{
+    char *memory = mmap(NULL, bytes(argument[0]), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return judge("mmap", -1);
+    memset(memory, 1, bytes(argument[0]));
+    return hold();
+}
+
+static int fill(int file, size_t length)
+{
+    static char piece[CHUNK];
+    size_t done;
+
+    memset(piece, 1, sizeof piece);
+    for (done = 0; done < length; done += CHUNK)
+        if (write(file, piece, CHUNK) != CHUNK)
+            return judge("write", -1);
+    return hold();
+}
+
+/* memfd MEBIBYTES: never mapped */
+static int by_memfd(char **argument)
+{
+    int file = memfd_create("attack", 0);
+
+    return file < 0 ? cannot("make a memfd") : fill(file, bytes(argument[0]));
+}
+
+/* memfd-of-thread MEBIBYTES: in a descriptor table of the thread's own, the main thread gone */
+static size_t thread_length;
+
+static void *fill_in_thread(void *unused)
+{
+    int file;
+
+    (void)unused;
+    usleep(20000);
+    file = memfd_create("attack", 0);
+    exit(file < 0 ? cannot("make a memfd") : fill(file, thread_length));
+}
+
+static int by_headless_memfd(char **argument)
+{
+    pthread_t thread;
+
+    thread_length = bytes(argument[0]);
+    if (pthread_create(&thread, NULL, fill_in_thread, NULL))
+        return CANNOT;
+    pthread_exit(NULL);
+}
+
+static void *touch_in_thread(void *unused)
+{
+    char *memory = mmap(NULL, thread_length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)unused;
+    usleep(20000);
+    memset(memory, 1, thread_length);
+    exit(hold());
+}
+
+/* headless MEBIBYTES: the main thread, by which /proc tells of a process, has ended */
+static int by_headless_process(char **argument)
+{
+    pthread_t thread;
+
+    thread_length = bytes(argument[0]);
+    if (pthread_create(&thread, NULL, touch_in_thread, NULL))
+        return CANNOT;
+    pthread_exit(NULL);
+}
+
+/* tmpfs MEBIBYTES DIRECTORY: one file, closed */
+static int by_tmpfs(char **argument)
+{
+    char path[4096];
+    int file, result;
+
+    snprintf(path, sizeof path, "%s/sandlock-attack-%d", argument[1], (int)getpid());
+    file = open(path, O_CREAT | O_WRONLY | O_EXCL, 0600);
+    if (file < 0)
+        return judge("open", -1);
+    if (fork() == 0) { /* whatever becomes of the writer, nobody must have it open */
+        _exit(fill(file, bytes(argument[0])));
+    }
+    close(file);
+    wait(&result);
+    unlink(path);
+    return WIFEXITED(result) ? WEXITSTATUS(result) : REFUSED;
+}
+
+/* tree MEBIBYTES PROCESSES: each holds its part, and none of them much */
+static int by_fork_tree(char **argument)
+{
+    int i, count = atoi(argument[1]), status, refused = 0;
+    size_t at, part = bytes(argument[0]) / (size_t)count;
+
+    for (i = 0; i < count; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return cannot("fork");
+        if (pid == 0) {
+            volatile char *memory = malloc(part);
+            for (at = 0; at < part; at += 4096)
+                memory[at] = 1;
+            _exit(hold());
+        }
+    }
+    while (wait(&status) > 0)
+        refused |= status;
+    return refused ? REFUSED : SUCCEEDED;
+}
+
+/* shared-tree MEBIBYTES PROCESSES: all have it mapped and used; it counts once */
+static int by_shared_tree(char **argument)
+{
+    int i, count = atoi(argument[1]);
+    size_t length = bytes(argument[0]), at;
+    volatile char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    for (i = 0; i < count; i++)
+        if (fork() == 0) {
+            for (at = 0; at < length; at += 4096)
+                memory[at] = 1;
+            _exit(hold());
+        }
+    while (wait(NULL) > 0)
+        ;
+    return SUCCEEDED;
+}
+
+/* mapped-memfd MEBIBYTES: written and mapped; it counts once */
+static int by_mapped_memfd(char **argument)
+{
+    size_t length = bytes(argument[0]), at;
+    int file = memfd_create("attack", 0);
+    volatile char *memory;
+
+    if (file < 0 || ftruncate(file, (off_t)length))
+        return CANNOT;
+    memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    for (at = 0; at < length; at += 4096)
+        memory[at] = 1;
+    return hold();
+}
+
+/* burn MILLISECONDS PROCESSES: of processor time, by all together */
+static int by_computing(char **argument)
+{
+    int i, count = atoi(argument[1]);
+    clock_t until = atol(argument[0]) * CLOCKS_PER_SEC / 1000 / count;
+
+    for (i = 0; i < count; i++)
+        if (fork() == 0) {
+            while (clock() < until)
+                ;
+            _exit(0);
+        }
+    while (wait(NULL) > 0)
+        ;
+    return SUCCEEDED;
+}
+
+/* sleep MILLISECONDS */
+static int by_sleeping(char **argument)
+{
+    usleep((useconds_t)atol(argument[0]) * 1000);
+    return SUCCEEDED;
+}
+
+ATTACKS({"malloc", by_allocation}, {"mmap", by_mapping}, {"shared", by_shared_mapping}, {"memfd", by_memfd},
+        {"headless-memfd", by_headless_memfd}, {"headless", by_headless_process}, {"tmpfs", by_tmpfs},
+        {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"burn", by_computing},
+        {"sleep", by_sleeping})

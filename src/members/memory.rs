@@ -1,0 +1,353 @@
+//! How much memory the processes of a sandbox hold, as /proc tells.
+//!
+//! What counts is what is used and nobody else has: anonymous memory, shared memory, files in memory (memfd, tmpfs), swapped out or
+//! not. Memory that is reserved counts for nothing, nor do pages of files on disks, which the kernel takes back when it needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::sys;
+use crate::sys::fd::Extent;
+
+use super::{Found, read};
+
+/// What a process holds by its mappings, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Its own memory.
+    pub(crate) anonymous: u64,
+    /// Shared memory, and files in memory.
+    pub(crate) shared: u64,
+}
+
+/// A file in memory: device numbers and inode number.
+type FileKey = ((u32, u32), u64);
+
+/// At most what `process` holds: memory that it shares with others counts as its own.
+pub(crate) fn bound(process: &Found) -> sys::Result<Held> {
+    let Some(status) = with_memory(process, "status")? else {
+        return Ok(Held::default());
+    };
+    Ok(Held {
+        anonymous: kilobytes(&status, "RssAnon:") + kilobytes(&status, "VmSwap:"),
+        shared: kilobytes(&status, "RssShmem:"),
+    })
+}
+
+/// The share that `process` has of what it holds: memory that several processes hold is divided between them. Takes the kernel a
+/// walk through its page tables.
+pub(crate) fn share(process: &Found) -> sys::Result<Held> {
+    match with_memory(process, "smaps_rollup") {
+        Ok(Some(rollup)) => Ok(Held {
+            anonymous: kilobytes(&rollup, "Pss_Anon:") + kilobytes(&rollup, "SwapPss:"),
+            shared: kilobytes(&rollup, "Pss_Shmem:"),
+        }),
+        Ok(None) => Ok(Held::default()),
+        // A program whose file its user may not read is not shown to anybody.
+        Err(_) => bound(process),
+    }
+}
+
+/// Those of `processes` whose memory is another one's than that of those before them. Between vfork(2) and exec, a process has the
+/// memory of its parent, which the kernel counts as the whole share of each.
+pub(crate) fn with_memory_of_their_own<'a>(processes: &[&'a Found]) -> Vec<&'a Found> {
+    let mut distinct: Vec<&Found> = Vec::new();
+    let mut unknown = Vec::new();
+    'next: for process in processes {
+        let (mut low, mut high) = (0, distinct.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match sys::process::compare_memory(distinct[middle].member.pid, process.member.pid) {
+                Ok(std::cmp::Ordering::Equal) => continue 'next,
+                Ok(std::cmp::Ordering::Less) => low = middle + 1,
+                Ok(std::cmp::Ordering::Greater) => high = middle,
+                // One of them has ended, or nobody may ask: then it counts.
+                Err(_) => {
+                    unknown.push(*process);
+                    continue 'next;
+                }
+            }
+        }
+        distinct.insert(low, process);
+    }
+    distinct.append(&mut unknown);
+    distinct
+}
+
+/// A file of /proc that tells of the memory of `process`, from a thread that still has it: the main thread may have ended.
+fn with_memory(process: &Found, file: &str) -> sys::Result<Option<String>> {
+    if !matches!(process.state, 'Z' | 'X') {
+        return read(process.member.pid, file);
+    }
+    for thread in threads(process) {
+        if let Some(text) = read(thread, file)?.filter(|text| !text.is_empty() && !text.contains("\tZ (zombie)")) {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+fn threads(process: &Found) -> Vec<i32> {
+    let pid = process.member.pid;
+    if process.threads <= 1 {
+        return vec![pid];
+    }
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The sum of the values of `key`, which are in kilobytes.
+fn kilobytes(text: &str, key: &str) -> u64 {
+    let of_line = |line: &str| {
+        line.strip_prefix(key)?
+            .split_ascii_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    };
+    text.lines().filter_map(of_line).sum::<u64>() * 1024
+}
+
+/// Files in memory that a sandbox has to answer for, each once, with the bytes it occupies.
+#[derive(Debug, Default)]
+pub(crate) struct Files(BTreeMap<FileKey, u64>);
+
+impl Files {
+    /// What they occupy.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Adds what `process` has open; says how much that adds.
+    pub(crate) fn add_open(&mut self, process: &Found, places: &Places) -> u64 {
+        let mut added = 0;
+        // A thread may have a table of its own.
+        for thread in threads(process) {
+            // A process that hides (see `share`) or has ended.
+            let Ok(entries) = fs::read_dir(format!("/proc/{thread}/fd")) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let found = c_path(&entry.path()).and_then(|path| sys::fd::extent(&path, true).ok());
+                added += found.map_or(0, |extent| self.add(&extent, places));
+            }
+        }
+        added
+    }
+
+    fn add(&mut self, extent: &Extent, places: &Places) -> u64 {
+        let key = (extent.device, extent.inode);
+        if !extent.regular || !places.devices.contains(&extent.device) || self.0.contains_key(&key) {
+            return 0;
+        }
+        self.0.insert(key, extent.bytes);
+        extent.bytes
+    }
+
+    /// How much of them `processes` have mapped, which their shares contain as well.
+    pub(crate) fn mapped<'a>(&self, processes: impl Iterator<Item = &'a Found>) -> u64 {
+        let mut mapped: BTreeMap<FileKey, u64> = BTreeMap::new();
+        for process in processes {
+            let Ok(Some(maps)) = with_memory(process, "smaps") else {
+                continue;
+            };
+            let mut current = None;
+            for line in maps.lines() {
+                if let Some(share) = line.strip_prefix("Pss:") {
+                    let share = share
+                        .split_ascii_whitespace()
+                        .next()
+                        .and_then(|text| text.parse::<u64>().ok());
+                    if let Some(total) = current.and_then(|key| mapped.get_mut(&key)) {
+                        *total += share.unwrap_or(0) * 1024;
+                    }
+                } else if let Some(key) = mapping_file(line) {
+                    current = self.0.contains_key(&key).then_some(key);
+                    if let Some(key) = current {
+                        mapped.entry(key).or_default();
+                    }
+                }
+            }
+        }
+        // Rounding must not make it more than there is.
+        mapped.iter().map(|(key, &share)| share.min(self.0[key])).sum()
+    }
+}
+
+/// The file of a mapping, from the line of smaps that begins it: "start-end rights offset major:minor inode path".
+fn mapping_file(line: &str) -> Option<FileKey> {
+    let mut fields = line.split_ascii_whitespace();
+    let range = fields.next()?;
+    if range.ends_with(':') || !range.contains('-') {
+        return None;
+    }
+    let (major, minor) = fields.nth(2)?.split_once(':')?;
+    let device = (
+        u32::from_str_radix(major, 16).ok()?,
+        u32::from_str_radix(minor, 16).ok()?,
+    );
+    Some((device, fields.next()?.parse().ok()?))
+}
+
+fn c_path(path: &Path) -> Option<CString> {
+    CString::new(path.as_os_str().as_bytes()).ok()
+}
+
+/// Where files in memory lie.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    devices: BTreeSet<(u32, u32)>,
+    trees: Vec<Tree>,
+}
+
+/// A directory in memory that the sandbox may write to.
+#[derive(Debug)]
+struct Tree {
+    path: PathBuf,
+    /// What its whole file system held when the sandbox began.
+    used_before: u64,
+}
+
+/// Most entries of a tree that are looked at.
+const MOST_ENTRIES: usize = 20_000;
+
+impl Places {
+    /// Looks for them: where a memfd lies, what is mounted for `pid`, and which of the directories `writable` lie there.
+    pub(crate) fn find<'a>(pid: i32, writable: impl Iterator<Item = &'a CStr>) -> Self {
+        static ANONYMOUS: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+        let mounts = read(pid, "mountinfo").ok().flatten().unwrap_or_default();
+        let mut devices: BTreeSet<_> = mounts.lines().filter_map(mounted_in_memory).collect();
+        devices.extend(*ANONYMOUS.get_or_init(device_of_memory_files));
+        let lies_there = |path: &&CStr| sys::fd::extent(path, true).is_ok_and(|found| devices.contains(&found.device));
+        let trees = writable
+            .filter(lies_there)
+            .map(|path| Tree {
+                path: PathBuf::from(std::ffi::OsString::from_vec(path.to_bytes().to_vec())),
+                used_before: sys::fd::used_bytes(path).unwrap_or(0),
+            })
+            .collect();
+        Self { devices, trees }
+    }
+
+    /// True if there are directories that the sandbox may write to.
+    pub(crate) fn has_trees(&self) -> bool {
+        !self.trees.is_empty()
+    }
+
+    /// Adds the files beneath writable directories that have changed since `since`, in seconds from 1970. Of a tree with too many
+    /// entries the growth of its whole file system counts instead, and is returned.
+    pub(crate) fn add_changed(&self, since: i64, files: &mut Files) -> u64 {
+        let mut growth = 0;
+        for tree in &self.trees {
+            let mut left = MOST_ENTRIES;
+            self.add_beneath(&tree.path, since, files, &mut left);
+            if left == 0 {
+                let used = c_path(&tree.path).and_then(|path| sys::fd::used_bytes(&path).ok());
+                growth += used.unwrap_or(0).saturating_sub(tree.used_before);
+            }
+        }
+        growth
+    }
+
+    fn add_beneath(&self, path: &Path, since: i64, files: &mut Files, left: &mut usize) {
+        let mut waiting = vec![path.to_owned()];
+        while let Some(path) = waiting.pop() {
+            let Some(extent) = c_path(&path).and_then(|path| sys::fd::extent(&path, false).ok()) else {
+                continue;
+            };
+            if !self.devices.contains(&extent.device) {
+                continue;
+            }
+            if extent.regular {
+                if extent.changed >= since {
+                    files.add(&extent, self);
+                }
+                continue;
+            }
+            for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    return;
+                }
+                let kind = entry.file_type();
+                if kind.is_ok_and(|kind| kind.is_dir() || kind.is_file()) {
+                    waiting.push(entry.path());
+                }
+            }
+        }
+    }
+}
+
+/// The device of a mount in memory, from a line of mountinfo.
+fn mounted_in_memory(line: &str) -> Option<(u32, u32)> {
+    let (before, after) = line.split_once(" - ")?;
+    let kind = after.split(' ').next()?;
+    if !matches!(kind, "tmpfs" | "ramfs" | "hugetlbfs" | "devtmpfs") {
+        return None;
+    }
+    let (major, minor) = before.split(' ').nth(2)?.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Where memfd and anonymous shared memory lie: a file system that is mounted nowhere.
+fn device_of_memory_files() -> Option<(u32, u32)> {
+    let fd = sys::fd::memory_file().ok()?;
+    let path = CString::new(format!("/proc/self/fd/{fd}")).ok();
+    let device = path
+        .and_then(|path| sys::fd::extent(&path, true).ok())
+        .map(|found| found.device);
+    sys::fd::close(fd);
+    device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaps_lines_that_begin_a_mapping_name_its_file() {
+        let line = "7f0000000000-7f0000001000 rw-s 00000000 00:1a 4711                       /dev/shm/a b (deleted)";
+        assert_eq!(mapping_file(line), Some(((0, 0x1a), 4711)));
+        assert_eq!(mapping_file("Pss:                   4 kB"), None);
+        assert_eq!(mapping_file("VmFlags: rd wr mr mw me"), None);
+        assert_eq!(mapping_file(""), None);
+    }
+
+    #[test]
+    fn mounts_in_memory_are_known_by_their_kind() {
+        let line = "29 23 0:25 / /dev/shm rw,nosuid shared:4 - tmpfs tmpfs rw,size=1k";
+        assert_eq!(mounted_in_memory(line), Some((0, 25)));
+        assert_eq!(mounted_in_memory("23 1 8:1 / / rw - ext4 /dev/vda rw"), None);
+    }
+
+    #[test]
+    fn kilobytes_of_a_key_are_added_up() {
+        let text = "Rss:   100 kB\nPss_Anon:   4 kB\nPss_Anon:  8 kB\nPss:  50 kB\n";
+        assert_eq!(kilobytes(text, "Pss_Anon:"), 12 * 1024);
+        assert_eq!(kilobytes(text, "Nothing:"), 0);
+    }
+
+    #[test]
+    fn memory_files_of_this_process_are_found_once_each() {
+        let own = super::super::look(sys::process::id()).unwrap().unwrap();
+        let places = Places::find(own.member.pid, std::iter::empty());
+        let mut files = Files::default();
+        files.add_open(&own, &places);
+        let before = files.bytes();
+        let fd = sys::fd::memory_file().unwrap();
+        fs::write(format!("/proc/self/fd/{fd}"), vec![1; 1 << 20]).unwrap();
+        let mut files = Files::default();
+        files.add_open(&own, &places);
+        assert_eq!(files.bytes() - before, 1 << 20);
+        assert_eq!(files.add_open(&own, &places), 0);
+        sys::fd::close(fd);
+        assert!(share(&own).unwrap().anonymous > 0);
+        assert!(bound(&own).unwrap().anonymous > 0);
+    }
+}

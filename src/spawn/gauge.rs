@@ -1,0 +1,432 @@
+//! The gauge: what the warden reads, again and again, of what a sandbox uses as a whole.
+//!
+//! A look costs a walk through /proc. So a sandbox in which nothing has run since the last look, which the kernel's clocks of
+//! processor time tell exactly, is not looked at again, and asked less and less often. Otherwise the next look comes before a
+//! program could have used up what is left to it, and not before nine times the time that the last one took has passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::feature::Feature;
+use crate::members::memory::{self, Files, Places};
+use crate::members::{self, Found};
+use crate::policy::{Flag, Limit};
+use crate::process::LimitHit;
+use crate::sys;
+
+use super::prepare::Prepared;
+
+/// Bytes a second that a program may take into use: about what two processors do.
+const FASTEST: u64 = 4 << 30;
+/// Shortest and longest time between two looks at a sandbox in which something runs.
+const SOONEST: Duration = Duration::from_millis(5);
+const LATEST: Duration = Duration::from_millis(100);
+/// Longest time until a sandbox that did nothing is asked again.
+const LATEST_IDLE: Duration = Duration::from_millis(500);
+/// A look takes at most a tenth of the time until the next.
+const SHARE: u32 = 9;
+/// How long a killed process may take to let go of its memory before another is killed.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
+/// What has come of exceeding a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Consequence {
+    /// Time is up: the sandbox is warned, if the policy says so, and killed.
+    TimeIsUp,
+    /// The sandbox is killed at once.
+    KillAll,
+    /// This process is killed.
+    Kill(i32),
+}
+
+/// The limits of a sandbox as a whole, and what was read of it.
+pub(super) struct Gauge<'a> {
+    prepared: &'a Prepared,
+    program: i32,
+    scoped: bool,
+    memory: Option<u64>,
+    cpu: Option<(Duration, CpuAccount)>,
+    wall: Option<Instant>,
+    start: Instant,
+    next: Option<Instant>,
+    /// Who was there at the last look, and the processor time of each before it.
+    known: BTreeMap<i32, Duration>,
+    /// Nothing ran during the last look: what it saw is all there is.
+    settled: bool,
+    pause: Duration,
+    /// Where files in memory lie, and since when they count, once that was needed.
+    places: Option<Places>,
+    since: i64,
+    /// Who was killed for the memory it held, and until when it may take to let go of it.
+    victim: Option<(i32, Instant)>,
+}
+
+impl<'a> Gauge<'a> {
+    /// A gauge for the program `program`, which has just begun at `start`.
+    pub(super) fn new(prepared: &'a Prepared, program: i32, scoped: bool, start: Instant) -> Self {
+        let policy = &prepared.policy;
+        let decisions = &prepared.compiled.decisions;
+        let timed = |limit| policy.limit(limit).filter(|_| decisions.uses(Feature::Limits));
+        let memory = policy.limit(Limit::Memory).filter(|_| decisions.uses(Feature::Memory));
+        let cpu = timed(Limit::CpuTotal).map(|limit| (Duration::from_millis(limit), CpuAccount::default()));
+        let mut gauge = Self {
+            prepared,
+            program,
+            scoped,
+            memory,
+            cpu,
+            wall: timed(Limit::Wall).and_then(|limit| start.checked_add(Duration::from_millis(limit))),
+            start,
+            next: None,
+            known: BTreeMap::new(),
+            settled: false,
+            pause: SOONEST,
+            places: None,
+            since: 0,
+            victim: None,
+        };
+        if gauge.memory.is_some() || gauge.cpu.is_some() {
+            gauge.since = seconds_since_1970();
+            // Before the program can write anything there.
+            if gauge.memory.is_some() && policy.writes_somewhere() {
+                gauge.places = Some(gauge.find_places());
+            }
+            gauge.pause_for(gauge.headroom(0, Duration::ZERO));
+        }
+        gauge
+    }
+
+    /// When to look next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        [self.next, self.wall].into_iter().flatten().min()
+    }
+
+    /// Looks no more: the sandbox is being killed.
+    pub(super) fn put_away(&mut self) {
+        self.next = None;
+        self.wall = None;
+    }
+
+    /// Looks, if it is time to. A limit of time is told of once; after that it is the warden's to end the sandbox.
+    /// `begun`: the program runs; before, the child holds the host's memory.
+    pub(super) fn look(&mut self, begun: bool) -> Option<(LimitHit, Consequence)> {
+        let now = Instant::now();
+        if self.wall.is_some_and(|wall| now >= wall) {
+            self.wall = None;
+            let hit = self.hit(Limit::Wall, milliseconds(now - self.start));
+            return Some((hit, Consequence::TimeIsUp));
+        }
+        if self.next.is_none_or(|next| now < next) {
+            return None;
+        }
+        if !begun {
+            self.pause_for(SOONEST);
+            return None;
+        }
+        if self.settled && self.clocks() == self.known {
+            self.pause = (self.pause * 2).min(LATEST_IDLE);
+            self.next = Some(now + self.pause);
+            return None;
+        }
+        let found = self.look_around();
+        let Ok(found) = found else {
+            // The host has no descriptor left, say: nobody is taken for absent.
+            self.settled = false;
+            self.next = Some(Instant::now() + LATEST);
+            return None;
+        };
+        let used = self
+            .cpu
+            .as_mut()
+            .map(|(_, account)| account.update(&found, &self.known));
+        if let (Some(used), Some((limit, _))) = (used, &self.cpu)
+            && used >= *limit
+        {
+            self.cpu = None;
+            if self.memory.is_none() {
+                self.next = None;
+            }
+            return Some((self.hit(Limit::CpuTotal, milliseconds(used)), Consequence::TimeIsUp));
+        }
+        let (held, verdict) = self.weigh(&found);
+        let took = now.elapsed();
+        let headroom = self.headroom(held, used.unwrap_or_default());
+        self.pause_for(headroom.max(took.saturating_mul(SHARE)).min(LATEST.max(took * SHARE)));
+        verdict
+    }
+
+    fn hit(&self, limit: Limit, reading: u64) -> LimitHit {
+        LimitHit {
+            limit: limit.number(),
+            value: self.prepared.policy.limit(limit).unwrap_or_default(),
+            reading,
+        }
+    }
+
+    fn pause_for(&mut self, pause: Duration) {
+        self.pause = pause.max(SOONEST);
+        self.next = Some(Instant::now() + self.pause);
+    }
+
+    /// How long it takes at least until a limit can be exceeded, but no longer than nobody should go unseen.
+    fn headroom(&self, held: u64, used: Duration) -> Duration {
+        let memory = self.memory.map(|limit| {
+            let left = limit.saturating_sub(held).min(FASTEST);
+            Duration::from_nanos(left.saturating_mul(1_000_000_000 / 1024) / (FASTEST / 1024))
+        });
+        let cpu = self
+            .cpu
+            .as_ref()
+            .map(|(limit, _)| limit.saturating_sub(used) / processors());
+        [memory, cpu].into_iter().flatten().fold(LATEST, Duration::min)
+    }
+
+    /// The processor time of those known; none of who has ended.
+    fn clocks(&self) -> BTreeMap<i32, Duration> {
+        clocks_of(self.known.keys().copied())
+    }
+
+    /// Finds who is there, and whether anything runs meanwhile.
+    fn look_around(&mut self) -> sys::Result<Vec<Found>> {
+        let before = self.clocks();
+        let found = if self.scoped {
+            members::in_scope()
+        } else {
+            members::family(self.program)
+        }?;
+        let after = clocks_of(found.iter().map(|found| found.member.pid));
+        self.settled = before == after;
+        self.known = after;
+        Ok(found)
+    }
+
+    /// Weighs what `found` hold: how much it is at most, and what follows if it is too much.
+    fn weigh(&mut self, found: &[Found]) -> (u64, Option<(LimitHit, Consequence)>) {
+        let Some(limit) = self.memory else { return (0, None) };
+        let running: Vec<&Found> = found.iter().filter(|found| !found.has_ended()).collect();
+        if let Some((victim, until)) = self.victim {
+            if running.iter().any(|found| found.member.pid == victim) && Instant::now() < until {
+                return (limit, None);
+            }
+            self.victim = None;
+        }
+        if self.places.is_none() {
+            self.places = Some(self.find_places());
+        }
+        let Some(places) = &self.places else { return (0, None) };
+        let mut files = Files::default();
+        let mut weights = BTreeMap::new();
+        let mut most = 0;
+        for process in &running {
+            let held = memory::bound(process).unwrap_or_default();
+            let open = files.add_open(process, places);
+            weights.insert(process.member.pid, held.anonymous + held.shared + open);
+            most += held.anonymous + held.shared;
+        }
+        let rest = if places.has_trees() {
+            places.add_changed(self.since, &mut files)
+        } else {
+            0
+        };
+        let in_files = files.bytes() + rest;
+        most += in_files;
+        if most <= limit {
+            return (most, None);
+        }
+        // What is shared was counted more than once.
+        let running = memory::with_memory_of_their_own(&running);
+        let mut shared = 0;
+        let mut exact = 0;
+        for process in &running {
+            let held = memory::share(process).unwrap_or_default();
+            shared += held.shared;
+            exact += held.anonymous;
+        }
+        exact += shared + in_files;
+        if exact > limit && shared > 0 && in_files > 0 {
+            exact -= files.mapped(running.iter().copied());
+        }
+        if exact <= limit {
+            return (exact, None);
+        }
+        let largest = weights.iter().max_by_key(|(_, weight)| **weight).map(|(&pid, _)| pid);
+        let consequence = match largest {
+            Some(pid) if self.scoped && self.prepared.settings.has(Flag::MemoryKillsLargest) => {
+                self.victim = Some((pid, Instant::now() + LAST_BREATH));
+                // Who holds it is asked anew, whatever the clocks say.
+                self.settled = false;
+                Consequence::Kill(pid)
+            }
+            _ => Consequence::KillAll,
+        };
+        (exact, Some((self.hit(Limit::Memory, exact), consequence)))
+    }
+
+    fn find_places(&self) -> Places {
+        let policy = &self.prepared.policy;
+        let writable = policy.paths.iter().filter(|rule| rule.access.writes());
+        Places::find(self.program, writable.map(|rule| -> &CStr { &rule.path }))
+    }
+}
+
+pub(super) fn clocks_of(pids: impl Iterator<Item = i32>) -> BTreeMap<i32, Duration> {
+    pids.filter_map(|pid| Some((pid, sys::clock::process_time(pid).ok()?)))
+        .collect()
+}
+
+pub(super) fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn seconds_since_1970() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Processor time of all that ever were in a sandbox, as far as anybody has seen them.
+///
+/// What has ended is in the account of who waited for it, if that is in the sandbox; otherwise, as with a daemon, what was last seen
+/// of it is kept. Nobody tells of a process that both begins and ends between two looks and that nobody waits for.
+#[derive(Default)]
+pub(super) struct CpuAccount {
+    seen: BTreeMap<i32, Seen>,
+    /// Of those that have ended, and that nobody in the sandbox accounts for.
+    kept: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    own: Duration,
+    children: Duration,
+    parent: i32,
+}
+
+/// /proc counts what was waited for in such steps.
+const TICK: Duration = Duration::from_millis(10);
+
+impl CpuAccount {
+    /// The sum, now that `found` are there, with these clocks.
+    pub(super) fn update(&mut self, found: &[Found], clocks: &BTreeMap<i32, Duration>) -> Duration {
+        let mut now = BTreeMap::new();
+        for process in found {
+            let pid = process.member.pid;
+            let before = self.seen.get(&pid);
+            let own = clocks
+                .get(&pid)
+                .copied()
+                .or(before.map(|seen| seen.own))
+                .unwrap_or_default();
+            let seen = Seen {
+                own,
+                children: Duration::from_micros(process.children_us),
+                parent: process.parent,
+            };
+            now.insert(pid, seen);
+        }
+        self.keep_lost(&now);
+        self.seen = now;
+        let counted: Duration = self.seen.values().map(|seen| seen.own + seen.children).sum();
+        counted + self.kept
+    }
+
+    /// Keeps what those had used that are gone, but for what has come into the accounts of others.
+    fn keep_lost(&mut self, now: &BTreeMap<i32, Seen>) {
+        let mut heirs: BTreeMap<Option<i32>, Duration> = BTreeMap::new();
+        // A process id that now belongs to another has a clock that went back.
+        let is_gone = |pid: &i32, seen: &Seen| now.get(pid).is_none_or(|again| again.own < seen.own);
+        for (pid, seen) in &self.seen {
+            if !is_gone(pid, seen) {
+                continue;
+            }
+            let mut heir = seen.parent;
+            let mut passed = BTreeSet::from([*pid]);
+            while let Some(parent) = self.seen.get(&heir)
+                && is_gone(&heir, parent)
+                && passed.insert(heir)
+            {
+                heir = parent.parent;
+            }
+            let heir = now
+                .contains_key(&heir)
+                .then_some(heir)
+                .filter(|heir| !passed.contains(heir));
+            *heirs.entry(heir).or_default() += seen.own + seen.children;
+        }
+        for (heir, lost) in heirs {
+            let inherited = heir.map_or(Duration::ZERO, |heir| {
+                let before = self.seen.get(&heir).map_or(Duration::ZERO, |seen| seen.children);
+                now[&heir].children.saturating_sub(before) + TICK
+            });
+            self.kept += lost.saturating_sub(inherited);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Member;
+
+    fn process(pid: i32, parent: i32, children_ms: u64) -> Found {
+        Found {
+            member: Member {
+                pid,
+                name: String::new(),
+                resident: 0,
+                cpu_us: 0,
+            },
+            parent,
+            threads: 1,
+            user_ticks: 0,
+            children_us: children_ms * 1000,
+            state: 'S',
+        }
+    }
+
+    fn clocks(times: &[(i32, u64)]) -> BTreeMap<i32, Duration> {
+        times
+            .iter()
+            .map(|&(pid, ms)| (pid, Duration::from_millis(ms)))
+            .collect()
+    }
+
+    #[test]
+    fn time_of_a_child_that_was_waited_for_counts_once() {
+        let mut account = CpuAccount::default();
+        account.update(&[process(1, 0, 0), process(2, 1, 0)], &clocks(&[(1, 100), (2, 500)]));
+        let total = account.update(&[process(1, 0, 510)], &clocks(&[(1, 100)]));
+        assert_eq!(total, Duration::from_millis(610));
+    }
+
+    #[test]
+    fn time_of_those_that_nobody_in_the_sandbox_waits_for_is_kept() {
+        let mut account = CpuAccount::default();
+        // 3 is a daemon; 2 has a parent that ignores it.
+        let all = [process(1, 0, 0), process(2, 1, 0), process(3, 0, 40)];
+        account.update(&all, &clocks(&[(1, 100), (2, 500), (3, 300)]));
+        let total = account.update(&[process(1, 0, 0)], &clocks(&[(1, 110)]));
+        assert_eq!(total, Duration::from_millis(110 + 340 + 500) - TICK);
+    }
+
+    #[test]
+    fn time_passes_on_through_parents_that_have_ended_too() {
+        let mut account = CpuAccount::default();
+        let all = [process(1, 0, 0), process(2, 1, 0), process(3, 2, 0)];
+        account.update(&all, &clocks(&[(1, 10), (2, 20), (3, 30)]));
+        let total = account.update(&[process(1, 0, 50)], &clocks(&[(1, 10)]));
+        assert_eq!(total, Duration::from_millis(60));
+    }
+
+    #[test]
+    fn process_id_that_is_used_again_is_another_process() {
+        let mut account = CpuAccount::default();
+        account.update(&[process(1, 0, 0), process(2, 0, 0)], &clocks(&[(1, 10), (2, 200)]));
+        let total = account.update(&[process(1, 0, 0), process(2, 0, 0)], &clocks(&[(1, 10), (2, 5)]));
+        assert_eq!(total, Duration::from_millis(10 + 200 + 5));
+    }
+}
