@@ -3,8 +3,11 @@
 //! [`start`] gathers everything the child will need (`prepare`, `buffers`, `streams`), then starts the sandbox's warden
 //! (`warden`), which lists the child's steps (`steps`), clones (`launch`) and looks after the sandbox to its end.
 
+mod attendance;
 mod buffers;
+mod domain;
 mod gauge;
+mod job;
 mod launch;
 mod namespaces;
 mod own_process;
@@ -104,7 +107,7 @@ pub(crate) struct Source<'a> {
 
 /// True if children are started by a plain fork, for tools like valgrind: the library cannot serve their calls.
 pub(crate) fn is_plain_fork() -> bool {
-    warden::is_plain_fork()
+    job::is_plain_fork()
 }
 
 /// Starts `argv`; with a `deadline`, kills the sandbox when that much time has passed.
@@ -141,7 +144,7 @@ pub(crate) fn start(
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
     let supervision = supervision.map(|supervision| (supervision, (policy.services)(&prepared)));
-    let job = warden::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
+    let job = job::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
     let arena = Arc::clone(&job.arena);
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,

@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sys;
 
 use super::SpawnOptions;
+use super::job::Job;
 use super::prepare::Prepared;
 use super::steps::Purposes;
-use super::warden::{self, Job};
+use super::warden;
 
 /// Stack of a warden. It polls, reads pipes and formats an error at most.
 const STACK: usize = 128 << 10;

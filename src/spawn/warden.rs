@@ -6,132 +6,30 @@
 //! domain, daemons included, and nothing else. It reaps the program, reads captured output, keeps the deadline, and answers
 //! system calls as far as a confined thread can.
 
-#![allow(unsafe_code)] // one block: taking over the listener that the child has made
-
-use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
-use crate::feature::{Feature, Strictness};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::members;
-use crate::plan::{ChildPlan, Listener};
-use crate::policy::{Flag, Grace, Limit, Policy};
+use crate::plan::ChildPlan;
+use crate::policy::{Flag, Grace, Limit};
 use crate::process::{Command, LAST_OUTPUT, LimitHit, Member, Outcome, Reason, Shared, Traffic, Usage, timeout_until};
-use crate::supervisor::{Services, Session, Supervision};
 use crate::sys;
-use crate::sys::event::{Wait, poll, wait_for_change};
-use crate::sys::limits::CpuSet;
+use crate::sys::event::{Wait, poll};
 use crate::sys::process::{Apart, Child, Ending, Resources};
 
-use super::SpawnOptions;
-use super::buffers::Launch;
+use super::attendance::{Attendance, LAST_BREATH};
+use super::domain::{Domain, enter_domain};
 use super::gauge::{Consequence, Gauge};
+use super::job::Job;
 use super::launch::{self, Arena, Launched, Memory};
 use super::namespaces::Namespaces;
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
-use super::streams::Streams;
 use super::terminal::Terminal;
-use super::thread::{Cloned, Mailbox, start_thread};
+use super::thread::{Cloned, Mailbox};
 use super::throttle::Throttle;
-
-/// Everything a warden needs, handed to its thread.
-pub(super) struct Job {
-    shared: Arc<Shared>,
-    /// What looks at the program's calls, if anything does.
-    supervision: Option<(Supervision, Services)>,
-    /// Calls of the child's set-up may be trapped too.
-    serves_set_up: bool,
-    launch: Launch,
-    streams: Streams,
-    cpus: Option<CpuSet>,
-    capture_limit: usize,
-    deadline: Option<Duration>,
-    host: i32,
-    /// Shared with who waits for the child to execute its program.
-    pub(super) arena: Arc<Arena>,
-    memory: Memory,
-}
-
-impl Job {
-    /// Puts a job together.
-    pub(super) fn new(
-        prepared: &Prepared,
-        shared: &Arc<Shared>,
-        supervision: Option<(Supervision, Services)>,
-        launch: Launch,
-        streams: Streams,
-        options: &SpawnOptions,
-        deadline: Option<Duration>,
-    ) -> Result<Self> {
-        let memory = child_memory(prepared);
-        let serves_set_up = prepared.compiled.traps.reach_set_up();
-        let listens = prepared.compiled.listening.is_some();
-        if listens && (memory == Memory::PlainFork || (serves_set_up && memory != Memory::Shared)) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                Stage::Supervisor,
-                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork) cannot be supervised",
-            ));
-        }
-        let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
-            Error::system(
-                ErrorKind::System,
-                Stage::Spawn,
-                "cannot map a stack for the child",
-                errno.0,
-            )
-        })?;
-        Ok(Self {
-            shared: Arc::clone(shared),
-            supervision,
-            serves_set_up,
-            cpus: cpu_set(prepared),
-            capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
-            host: sys::process::id(),
-            launch,
-            streams,
-            deadline,
-            arena: Arc::new(arena),
-            memory,
-        })
-    }
-
-    /// What to wake when the program was executed.
-    pub(super) fn to_be_told(&self) -> Option<Arc<Shared>> {
-        let waits = self.supervision.is_some() && !self.serves_set_up;
-        waits.then(|| Arc::clone(&self.shared))
-    }
-}
-
-/// The child usually shares the host's memory. The huge page setting belongs to the address space, so it takes another one;
-/// and tools like valgrind, which cannot follow a child that shares memory, are told by an environment variable.
-fn child_memory(prepared: &Prepared) -> Memory {
-    if is_plain_fork() {
-        Memory::PlainFork
-    } else if prepared.compiled.decisions.uses(Feature::NoHugePages) {
-        Memory::Copied
-    } else {
-        Memory::Shared
-    }
-}
-
-/// True if the environment asks for the plainest way to start a child.
-pub(super) fn is_plain_fork() -> bool {
-    std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork")
-}
-
-fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
-    let mut set = CpuSet::default();
-    for &cpu in &prepared.settings.cpus {
-        let word = usize::try_from(cpu / 64).ok()?;
-        *set.get_mut(word)? |= 1 << (cpu % 64);
-    }
-    (!prepared.settings.cpus.is_empty()).then_some(set)
-}
 
 /// Tells those who wait that the warden is gone, however it goes.
 struct Farewell<'a> {
@@ -252,150 +150,6 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     Ok(outcome)
 }
 
-/// Who attends to the program's calls: nobody, or a session once the child has made its listener.
-struct Attendance<'a> {
-    numbers: &'a [Vec<u32>],
-    /// Until there is a session.
-    supervision: Option<(Supervision, Services)>,
-    session: Option<Arc<Session>>,
-    arena: Arc<Arena>,
-    shared: Arc<Shared>,
-    /// A thread that serves calls in the warden's place.
-    attendant: Option<JoinHandle<()>>,
-    scoped: bool,
-    /// How many calls the warden has served since then.
-    recent: (Instant, u32),
-}
-
-impl<'a> Attendance<'a> {
-    fn new(
-        prepared: &'a Prepared,
-        supervision: Option<(Supervision, Services)>,
-        arena: &Arc<Arena>,
-        shared: &Arc<Shared>,
-        scoped: bool,
-    ) -> Self {
-        Self {
-            numbers: &prepared.compiled.traps.selected,
-            supervision,
-            session: None,
-            arena: Arc::clone(arena),
-            shared: Arc::clone(shared),
-            attendant: None,
-            scoped,
-            recent: (Instant::now(), 0),
-        }
-    }
-
-    /// Starts a thread that is confined like this one, if there are calls that must not hold up the warden, or many: `served` says that
-    /// it has just served one.
-    fn see_to_attendant(&mut self, session: &Arc<Session>, served: bool) {
-        const MANY: u32 = 32;
-        const SHORT: Duration = Duration::from_millis(100);
-        if served {
-            if self.recent.0.elapsed() > SHORT {
-                self.recent = (Instant::now(), 0);
-            }
-            self.recent.1 += 1;
-        }
-        if !session.wants_attendant(self.recent.1 >= MANY) {
-            return;
-        }
-        self.recent = (Instant::now(), 0);
-        // A former one has said that it ends.
-        self.dismiss();
-        let attended = Arc::clone(session);
-        match start_thread("sandlock-serve".to_owned(), move || attended.attend()) {
-            Ok(thread) => self.attendant = Some(thread),
-            Err(_) => session.miss_attendant(),
-        }
-    }
-
-    /// Everything in the sandbox is gone: the attendant ends, unless it is stuck in a file system that does not answer. Then nobody waits.
-    fn dismiss(&mut self) {
-        let Some(attendant) = self.attendant.take() else { return };
-        let until = Instant::now() + LAST_BREATH;
-        while !attendant.is_finished() {
-            if Instant::now() >= until {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        // An error would be its panic.
-        let _ = attendant.join();
-    }
-
-    /// Takes over the listener as soon as the child has made it, since its next call may be trapped.
-    ///
-    /// A child that is killed inside seccomp(2) by somebody outside leaves a listener that nobody knows the number of; the library
-    /// itself does not kill before this returns.
-    fn await_listener(&mut self) {
-        /// The kernel takes a few times this long to make the filter.
-        const NAP: Duration = Duration::from_micros(20);
-        const LOOK_AGAIN: Duration = Duration::from_millis(1);
-        let arena = Arc::clone(&self.arena);
-        let record = arena.record();
-        loop {
-            let left = record.has_left();
-            match record.listener() {
-                Listener::At(number) => return self.take_over(number),
-                Listener::Taken => return,
-                _ if left => return,
-                Listener::NotYet => wait_for_change(record.listener_word(), 0, Some(LOOK_AGAIN)),
-                Listener::BeingMade => wait_for_change(record.listener_word(), 1, Some(NAP)),
-            }
-        }
-    }
-
-    /// Takes it over if the child is through with its set-up, and nothing of that was trapped.
-    fn look(&mut self) {
-        if self.supervision.is_some() && self.arena.record().has_left() {
-            match self.arena.record().listener() {
-                Listener::At(number) => self.take_over(number),
-                // The child has failed before.
-                Listener::NotYet | Listener::BeingMade | Listener::Taken => self.supervision = None,
-            }
-        }
-    }
-
-    /// The child has made it in the table that both use.
-    fn take_over(&mut self, number: i32) {
-        let Some((supervision, services)) = self.supervision.take() else {
-            return;
-        };
-        // A failure is a full table in a host that has closed its standard streams; then the number stays.
-        let number = sys::fd::raise(number).unwrap_or(number);
-        self.arena.record().note_takeover();
-        // SAFETY: the child made it for its parent, and in this table nobody else has it.
-        let listener = unsafe { OwnedFd::from_raw_fd(number) };
-        let arena = Arc::clone(&self.arena);
-        let session = supervision.start(
-            listener,
-            services,
-            self.numbers,
-            (Arc::clone(&self.shared), self.scoped),
-            move || !arena.record().has_left(),
-        );
-        self.session = Some(session);
-    }
-
-    /// The listener, whoever waits for calls, or -1.
-    fn listener(&self) -> i32 {
-        self.session.as_ref().map_or(-1, |session| session.listener())
-    }
-
-    /// The descriptor to wait on for calls, or -1.
-    fn waits_on(&self) -> i32 {
-        let session = self.session.as_ref();
-        session.and_then(|session| session.warden_waits_on()).unwrap_or(-1)
-    }
-
-    /// True if everything in the sandbox is known to be gone.
-    fn knows_empty(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.is_empty())
-    }
-}
-
 /// Waits until something is ready or the deadline passes. An error, after a hundredth of a second: poll(2) refuses, because
 /// the host has lowered its limit of open descriptors below the number of those waited for. Then the caller looks for itself.
 fn wait_for_any(waits: &mut [Wait], deadline: Option<Instant>) -> sys::Result<()> {
@@ -413,146 +167,6 @@ fn wait_for_any(waits: &mut [Wait], deadline: Option<Instant>) -> sys::Result<()
 /// True if the program has ended, reaped by somebody else or not at all.
 fn has_ended(launched: &Launched<'_>) -> bool {
     !matches!(sys::process::has_ended(launched.child()), Ok(false))
-}
-
-/// How far the warden's kill reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Domain {
-    /// A Landlock domain that scopes signals.
-    Scoped,
-    /// None: the program's process group is the best that can be had. With the errno if one was asked for.
-    Open(i32),
-}
-
-/// Enters the warden's own domain.
-fn enter_domain(prepared: &Prepared) -> Result<Domain> {
-    let Some(ruleset) = &prepared.domain else {
-        return Ok(Domain::Open(0));
-    };
-    let entered = no_new_privs(prepared)
-        .and_then(|()| sys::landlock::restrict_self(ruleset.as_raw_fd(), 0))
-        .map_err(|errno| {
-            let what = match errno.0 {
-                libc::E2BIG => "enter the warden's domain (16 nested domains are the most)",
-                _ => "enter the warden's domain",
-            };
-            Error::system(ErrorKind::System, Stage::Landlock, what, errno.0)
-        });
-    match entered.and_then(|()| check_scope()) {
-        Ok(()) => Ok(Domain::Scoped),
-        Err(error) if needs_domain(&prepared.policy) => Err(error),
-        Err(error) => Ok(Domain::Open(error.errno())),
-    }
-}
-
-/// True if something that the policy requires cannot do without the warden's domain.
-fn needs_domain(policy: &Policy) -> bool {
-    let requires = |feature| policy.strictness(feature) == Strictness::Require;
-    requires(Feature::KillAll) || (policy.limits_processes_expressly() && requires(Feature::Processes))
-}
-
-fn no_new_privs(prepared: &Prepared) -> sys::Result<()> {
-    // A privileged host may have waived it; then Landlock takes CAP_SYS_ADMIN instead.
-    if prepared.compiled.decisions.uses(Feature::NoNewPrivs) {
-        sys::credentials::set_no_new_privs()
-    } else {
-        Ok(())
-    }
-}
-
-/// Makes sure, before anything is ever killed from here, that processes of the host are out of reach.
-fn check_scope() -> Result<()> {
-    let outsider = match sys::process::parent_id() {
-        // The host is the first process of its PID namespace; nothing outside it can be named from here.
-        0 => return Ok(()),
-        parent => parent,
-    };
-    match sys::signal::kill(outsider, 0) {
-        Err(sys::Errno(libc::EPERM)) => Ok(()),
-        // The host's parent ended meanwhile; it has another now.
-        Err(sys::Errno(libc::ESRCH)) if sys::process::parent_id() != outsider => check_scope(),
-        reached => Err(Error::new(
-            ErrorKind::Internal,
-            Stage::Landlock,
-            format_args!(
-                "the warden's domain does not scope signals: kill({outsider}, 0) gives {}",
-                reached.map_or_else(|errno| describe_errno(errno.0), |()| "success".to_owned())
-            ),
-        )),
-    }
-}
-
-impl Domain {
-    /// Why it is not scoped although it was to be: an errno, or 0.
-    fn lack(self) -> i32 {
-        match self {
-            Self::Scoped => 0,
-            Self::Open(errno) => errno,
-        }
-    }
-
-    /// Sends SIGKILL to everything in the sandbox. In a scoped domain that is one atomic step: a process that is
-    /// forking at the time is reached with its child or not at all able to finish the fork.
-    fn kill_all(self, program: Child) {
-        // Errors mean that there is nobody left to kill.
-        match self {
-            Self::Scoped => {
-                let _ = sys::signal::kill(-1, libc::SIGKILL);
-            }
-            // Once the program was reaped its number, and its group's, may be another's.
-            Self::Open(_) if sys::process::has_ended(program).is_ok() => {
-                kill_family(program);
-                let _ = sys::signal::send_to(program, libc::SIGKILL);
-                let _ = sys::signal::kill(-program.pid, libc::SIGKILL);
-            }
-            Self::Open(_) => {
-                let _ = sys::signal::send_to(program, libc::SIGKILL);
-            }
-        }
-    }
-}
-
-/// Kills the descendants of `program`, as far as their parents live: those whose parents have ended cannot be told from others.
-/// They are stopped first, so that none starts another unseen, and looked for again until there are no more.
-fn kill_family(program: Child) {
-    const ROUNDS: usize = 100;
-    let _ = sys::signal::send_to(program, libc::SIGSTOP);
-    let mut stopped: BTreeMap<i32, OwnedFd> = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        let family = members::family(program.pid).unwrap_or_default();
-        let before = stopped.len();
-        for found in family {
-            let pid = found.member.pid;
-            if pid == program.pid || stopped.contains_key(&pid) {
-                continue;
-            }
-            let Ok(pidfd) = sys::process::open_pidfd(pid) else {
-                continue;
-            };
-            // SAFETY: the descriptor was just made and nobody else has it.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            // Its number may have become another's before the descriptor was made, but never after that.
-            if matches!(members::look(pid), Ok(Some(again)) if again.parent == found.parent) {
-                let descendant = Child {
-                    pid,
-                    pidfd: pidfd.as_raw_fd(),
-                };
-                // An error means that it has just ended.
-                let _ = sys::signal::send_to(descendant, libc::SIGSTOP);
-                stopped.insert(pid, pidfd);
-            }
-        }
-        if stopped.len() == before {
-            break;
-        }
-    }
-    for (pid, pidfd) in &stopped {
-        let descendant = Child {
-            pid: *pid,
-            pidfd: pidfd.as_raw_fd(),
-        };
-        let _ = sys::signal::send_to(descendant, libc::SIGKILL);
-    }
 }
 
 /// A running program under the warden's eyes.
@@ -580,9 +194,6 @@ struct Watch<'a> {
 
 /// How often the warden looks for descendants that it waits for, if nobody tells it that they have ended.
 const LOOK_FOR_DESCENDANTS: Duration = Duration::from_millis(20);
-
-/// How long the end of killed processes is waited for, where the kernel tells. Only one that hangs in the kernel takes longer.
-const LAST_BREATH: Duration = Duration::from_secs(1);
 
 impl Watch<'_> {
     /// Sees the sandbox to its end.
@@ -707,7 +318,7 @@ impl Watch<'_> {
 
     /// True if the program runs, and the child is out of the host's memory.
     fn has_begun(&self) -> bool {
-        self.attendance.arena.record().has_left()
+        self.launched.has_left()
     }
 
     /// Time is up: gives the program its warning, if it is to have one and has not had it. Then the deadline is the kill's.

@@ -1,0 +1,112 @@
+//! What a warden needs for a run, put together by the thread that asks for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::feature::Feature;
+use crate::process::Shared;
+use crate::supervisor::{Services, Supervision};
+use crate::sys;
+use crate::sys::limits::CpuSet;
+
+use super::SpawnOptions;
+use super::buffers::Launch;
+use super::launch::{Arena, Memory};
+use super::prepare::Prepared;
+use super::streams::Streams;
+
+/// Everything a warden needs, handed to its thread.
+pub(super) struct Job {
+    pub(super) shared: Arc<Shared>,
+    /// What looks at the program's calls, if anything does.
+    pub(super) supervision: Option<(Supervision, Services)>,
+    /// Calls of the child's set-up may be trapped too.
+    pub(super) serves_set_up: bool,
+    pub(super) launch: Launch,
+    pub(super) streams: Streams,
+    pub(super) cpus: Option<CpuSet>,
+    pub(super) capture_limit: usize,
+    pub(super) deadline: Option<Duration>,
+    pub(super) host: i32,
+    /// Shared with who waits for the child to execute its program.
+    pub(super) arena: Arc<Arena>,
+    pub(super) memory: Memory,
+}
+
+impl Job {
+    /// Puts a job together.
+    pub(super) fn new(
+        prepared: &Prepared,
+        shared: &Arc<Shared>,
+        supervision: Option<(Supervision, Services)>,
+        launch: Launch,
+        streams: Streams,
+        options: &SpawnOptions,
+        deadline: Option<Duration>,
+    ) -> Result<Self> {
+        let memory = child_memory(prepared);
+        let serves_set_up = prepared.compiled.traps.reach_set_up();
+        let listens = prepared.compiled.listening.is_some();
+        if listens && (memory == Memory::PlainFork || (serves_set_up && memory != Memory::Shared)) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Stage::Supervisor,
+                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork) cannot be supervised",
+            ));
+        }
+        let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
+            Error::system(
+                ErrorKind::System,
+                Stage::Spawn,
+                "cannot map a stack for the child",
+                errno.0,
+            )
+        })?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            supervision,
+            serves_set_up,
+            cpus: cpu_set(prepared),
+            capture_limit: usize::try_from(options.capture_limit).unwrap_or(usize::MAX),
+            host: sys::process::id(),
+            launch,
+            streams,
+            deadline,
+            arena: Arc::new(arena),
+            memory,
+        })
+    }
+
+    /// What to wake when the program was executed.
+    pub(super) fn to_be_told(&self) -> Option<Arc<Shared>> {
+        let waits = self.supervision.is_some() && !self.serves_set_up;
+        waits.then(|| Arc::clone(&self.shared))
+    }
+}
+
+/// The child usually shares the host's memory. The huge page setting belongs to the address space, so it takes another one;
+/// and tools like valgrind, which cannot follow a child that shares memory, are told by an environment variable.
+fn child_memory(prepared: &Prepared) -> Memory {
+    if is_plain_fork() {
+        Memory::PlainFork
+    } else if prepared.compiled.decisions.uses(Feature::NoHugePages) {
+        Memory::Copied
+    } else {
+        Memory::Shared
+    }
+}
+
+/// True if the environment asks for the plainest way to start a child.
+pub(super) fn is_plain_fork() -> bool {
+    std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork")
+}
+
+fn cpu_set(prepared: &Prepared) -> Option<CpuSet> {
+    let mut set = CpuSet::default();
+    for &cpu in &prepared.settings.cpus {
+        let word = usize::try_from(cpu / 64).ok()?;
+        *set.get_mut(word)? |= 1 << (cpu % 64);
+    }
+    (!prepared.settings.cpus.is_empty()).then_some(set)
+}
