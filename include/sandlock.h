@@ -295,7 +295,8 @@
 /// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
 /// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
-/// wait for stopped children. Takes SANDLOCK_FEATURE_KILL_ALL.
+/// wait for stopped children. A hostile program can have its own timers wake it: then it outruns this limit, but not
+/// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
 #define SANDLOCK_LIMIT_CPU_SHARE 15
 
 /// As the value of a limit of the sandbox as a whole: no limit.
@@ -1669,7 +1670,7 @@ sandlock_status sandlock_run(const sandlock_policy *policy,
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
 ///
 /// INVALID_ARGUMENT: the policy sets something that is for starting a program (environment, working directory, umask, nice
-/// value, processors, NO_ASLR), and what sandlock_policy_check() says. CHILD_SETUP: a required step failed. UNSUPPORTED and
+/// value, processors, user, grace, NO_ASLR, WAIT_FOR_DESCENDANTS, OUTPUT_KILLS, MEMORY_KILLS_LARGEST), and what sandlock_policy_check() says. CHILD_SETUP: a required step failed. UNSUPPORTED and
 /// others: as sandlock_policy_check(). The thread that is to be confined; the policy is read.
 sandlock_status sandlock_confine_self(const sandlock_policy *policy,
                                       sandlock_error **error);

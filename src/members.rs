@@ -136,7 +136,8 @@ pub(crate) fn is_told_to_stop(pid: i32) -> bool {
             .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
             .unwrap_or(0)
     };
-    let waiting = pending("ShdPnd:") | pending("SigPnd:");
+    // What is blocked stops nobody.
+    let waiting = (pending("ShdPnd:") | pending("SigPnd:")) & !pending("SigBlk:");
     STOPPING.iter().any(|signal| waiting & (1 << (signal - 1)) != 0)
 }
 

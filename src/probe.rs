@@ -54,6 +54,16 @@ pub struct Refusals {
 }
 
 impl Refusals {
+    /// True if a refusal may be gone the next time: for want of memory, processes or namespaces.
+    pub fn may_pass(&self) -> bool {
+        let passing = |refusal: &Refusal| {
+            let (Refusal::Clone(errno) | Refusal::Map(errno)) = *refusal;
+            matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS)
+        };
+        let all = [self.user, self.ipc, self.uts, self.net];
+        all.iter().flatten().any(passing)
+    }
+
     /// Asks about the namespaces that these CLONE_NEW* `flags` name, by starting processes that end at once.
     pub fn probe(flags: i32) -> Self {
         // A tool like valgrind ends when it meets flags that it does not know.

@@ -191,7 +191,10 @@ impl Sandbox {
                     .unwrap_or_else(|| Error::new(ErrorKind::Internal, Stage::Policy, "refused without a reason"))
             })?,
         );
-        *kept = Some(Arc::clone(&prepared));
+        // What the kernel lacks only now is asked for again the next time.
+        if !kernel.refused_namespaces.may_pass() {
+            *kept = Some(Arc::clone(&prepared));
+        }
         Ok(prepared)
     }
 }

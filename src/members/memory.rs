@@ -3,12 +3,14 @@
 //! What counts is what is used and nobody else has: anonymous memory, shared memory, files in memory (memfd, tmpfs), swapped out or
 //! not. Memory that is reserved counts for nothing, nor do pages of files on disks, which the kernel takes back when it needs them.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use crate::sys;
 use crate::sys::fd::Extent;
@@ -62,9 +64,9 @@ pub(crate) fn with_memory_of_their_own<'a>(processes: &[&'a Found]) -> Vec<&'a F
         while low < high {
             let middle = usize::midpoint(low, high);
             match sys::process::compare_memory(distinct[middle].member.pid, process.member.pid) {
-                Ok(std::cmp::Ordering::Equal) => continue 'next,
-                Ok(std::cmp::Ordering::Less) => low = middle + 1,
-                Ok(std::cmp::Ordering::Greater) => high = middle,
+                Ok(Ordering::Equal) => continue 'next,
+                Ok(Ordering::Less) => low = middle + 1,
+                Ok(Ordering::Greater) => high = middle,
                 // One of them has ended, or nobody may ask: then it counts.
                 Err(_) => {
                     unknown.push(*process);
@@ -115,25 +117,72 @@ fn kilobytes(text: &str, key: &str) -> u64 {
 }
 
 /// Files in memory that a sandbox has to answer for, each once, with the bytes it occupies.
-#[derive(Debug, Default)]
-pub(crate) struct Files(BTreeMap<FileKey, u64>);
+#[derive(Debug)]
+pub(crate) struct Files {
+    found: BTreeMap<FileKey, u64>,
+    /// When whoever looks has no more time.
+    until: Instant,
+    /// There was more to look at than there was time.
+    cut_short: bool,
+    /// The host had no descriptor left to look with.
+    unsure: bool,
+}
 
 impl Files {
+    /// None yet, and time to look for them.
+    pub(crate) fn new(until: Instant) -> Self {
+        Self {
+            found: BTreeMap::new(),
+            until,
+            cut_short: false,
+            unsure: false,
+        }
+    }
+
     /// What they occupy.
     pub(crate) fn bytes(&self) -> u64 {
-        self.0.values().sum()
+        self.found.values().sum()
+    }
+
+    /// True if there was more than could be looked at: then nobody knows what there is.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.cut_short
+    }
+
+    /// True if something could not be looked at this time.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    fn has_time(&mut self) -> bool {
+        self.cut_short |= Instant::now() >= self.until;
+        !self.cut_short
     }
 
     /// Adds what `process` has open; says how much that adds.
     pub(crate) fn add_open(&mut self, process: &Found, places: &Places) -> u64 {
+        const TURN: usize = 64;
         let mut added = 0;
-        // A thread may have a table of its own.
+        let mut last = None;
+        // A thread may have a table of its own; nearly all share one.
         for thread in threads(process) {
-            // A process that hides (see `share`) or has ended.
-            let Ok(entries) = fs::read_dir(format!("/proc/{thread}/fd")) else {
+            let shares = last.is_some_and(|last| sys::process::compare_tables(last, thread) == Ok(Ordering::Equal));
+            if shares {
                 continue;
+            }
+            let entries = match fs::read_dir(format!("/proc/{thread}/fd")) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    // Otherwise a process that hides (see `share`) or has ended.
+                    self.unsure |= matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+                    continue;
+                }
             };
-            for entry in entries.flatten() {
+            last = Some(thread);
+            for (index, entry) in entries.flatten().enumerate() {
+                if index % TURN == 0 && !self.has_time() {
+                    return added;
+                }
                 let found = c_path(&entry.path()).and_then(|path| sys::fd::extent(&path, true).ok());
                 added += found.map_or(0, |extent| self.add(&extent, places));
             }
@@ -143,10 +192,10 @@ impl Files {
 
     fn add(&mut self, extent: &Extent, places: &Places) -> u64 {
         let key = (extent.device, extent.inode);
-        if !extent.regular || !places.devices.contains(&extent.device) || self.0.contains_key(&key) {
+        if !extent.regular || !places.devices.contains(&extent.device) || self.found.contains_key(&key) {
             return 0;
         }
-        self.0.insert(key, extent.bytes);
+        self.found.insert(key, extent.bytes);
         extent.bytes
     }
 
@@ -154,6 +203,9 @@ impl Files {
     pub(crate) fn mapped<'a>(&self, processes: impl Iterator<Item = &'a Found>) -> u64 {
         let mut mapped: BTreeMap<FileKey, u64> = BTreeMap::new();
         for process in processes {
+            if Instant::now() >= self.until {
+                break;
+            }
             let Ok(Some(maps)) = with_memory(process, "smaps") else {
                 continue;
             };
@@ -168,7 +220,7 @@ impl Files {
                         *total += share.unwrap_or(0) * 1024;
                     }
                 } else if let Some(key) = mapping_file(line) {
-                    current = self.0.contains_key(&key).then_some(key);
+                    current = self.found.contains_key(&key).then_some(key);
                     if let Some(key) = current {
                         mapped.entry(key).or_default();
                     }
@@ -176,7 +228,7 @@ impl Files {
             }
         }
         // Rounding must not make it more than there is.
-        mapped.iter().map(|(key, &share)| share.min(self.0[key])).sum()
+        mapped.iter().map(|(key, &share)| share.min(self.found[key])).sum()
     }
 }
 
@@ -337,12 +389,12 @@ mod tests {
     fn memory_files_of_this_process_are_found_once_each() {
         let own = super::super::look(sys::process::id()).unwrap().unwrap();
         let places = Places::find(own.member.pid, std::iter::empty());
-        let mut files = Files::default();
+        let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
         files.add_open(&own, &places);
         let before = files.bytes();
         let fd = sys::fd::memory_file().unwrap();
         fs::write(format!("/proc/self/fd/{fd}"), vec![1; 1 << 20]).unwrap();
-        let mut files = Files::default();
+        let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
         files.add_open(&own, &places);
         assert_eq!(files.bytes() - before, 1 << 20);
         assert_eq!(files.add_open(&own, &places), 0);

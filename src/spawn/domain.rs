@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::members;
-use crate::policy::Policy;
+use crate::policy::{Limit, Policy};
 use crate::sys;
 use crate::sys::process::Child;
 
@@ -47,7 +47,11 @@ pub(super) fn enter_domain(prepared: &Prepared) -> Result<Domain> {
 /// True if something that the policy requires cannot do without the warden's domain.
 fn needs_domain(policy: &Policy) -> bool {
     let requires = |feature| policy.strictness(feature) == Strictness::Require;
-    requires(Feature::KillAll) || (policy.limits_processes_expressly() && requires(Feature::Processes))
+    let sets = |limit| policy.limit(limit).is_some();
+    requires(Feature::KillAll)
+        || (policy.limits_processes_expressly() && requires(Feature::Processes))
+        || (sets(Limit::Memory) && requires(Feature::Memory))
+        || ((sets(Limit::CpuTotal) || sets(Limit::CpuShare)) && requires(Feature::Limits))
 }
 
 fn no_new_privs(prepared: &Prepared) -> sys::Result<()> {

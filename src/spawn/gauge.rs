@@ -17,6 +17,9 @@ use crate::sys;
 
 use super::prepare::Prepared;
 
+/// How long a look at memory may take: the warden has other things to do, and the kill waits for it.
+const LONGEST_LOOK: Duration = Duration::from_millis(200);
+
 /// Bytes a second that a program may take into use: about what two processors do.
 const FASTEST: u64 = 4 << 30;
 /// Shortest and longest time between two looks at a sandbox in which something runs.
@@ -215,7 +218,8 @@ impl<'a> Gauge<'a> {
             self.places = Some(self.find_places());
         }
         let Some(places) = &self.places else { return (0, None) };
-        let mut files = Files::default();
+        let until = Instant::now() + LONGEST_LOOK;
+        let mut files = Files::new(until);
         let mut weights = BTreeMap::new();
         let mut most = 0;
         for process in &running {
@@ -231,6 +235,14 @@ impl<'a> Gauge<'a> {
         };
         let in_files = files.bytes() + rest;
         most += in_files;
+        if files.is_unsure() {
+            self.settled = false;
+        }
+        if files.is_cut_short() {
+            // More descriptors than can be looked at hide more memory than can be allowed.
+            let reading = most.max(limit.saturating_add(1));
+            return (reading, Some((self.hit(Limit::Memory, reading), Consequence::KillAll)));
+        }
         if most <= limit {
             return (most, None);
         }
@@ -239,7 +251,12 @@ impl<'a> Gauge<'a> {
         let mut shared = 0;
         let mut exact = 0;
         for process in &running {
-            let held = memory::share(process).unwrap_or_default();
+            let held = if Instant::now() < until {
+                memory::share(process).unwrap_or_default()
+            } else {
+                // No more time: it holds what it may hold at most.
+                memory::bound(process).unwrap_or_default()
+            };
             shared += held.shared;
             exact += held.anonymous;
         }

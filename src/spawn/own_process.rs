@@ -44,6 +44,8 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("NO_ASLR", process.has(Flag::NoAslr)),
         ("WAIT_FOR_DESCENDANTS", process.has(Flag::WaitForDescendants)),
         ("OUTPUT_KILLS", process.has(Flag::OutputKills)),
+        ("MEMORY_KILLS_LARGEST", process.has(Flag::MemoryKillsLargest)),
+        ("grace", policy.grace.is_some()),
     ];
     match found.iter().find(|(_, set)| *set) {
         Some((what, _)) => Err(Error::policy(format_args!(

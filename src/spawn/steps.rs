@@ -324,6 +324,20 @@ impl Purposes {
             if row.feature == Feature::Processes && no_domain != 0 {
                 set_failed(row, "the warden's domain", no_domain);
             }
+            let watched = match row.feature {
+                Feature::Memory => true,
+                Feature::Limits => [Limit::CpuTotal, Limit::CpuShare]
+                    .iter()
+                    .any(|&limit| prepared.policy.limit(limit).is_some()),
+                _ => false,
+            };
+            if watched && no_domain != 0 && row.state == State::Enforced {
+                row.state = State::Degraded;
+                row.errno = no_domain;
+                row.detail.push_str(
+                    "; the warden's domain failed at start: daemons are not seen, no share of processor time",
+                );
+            }
             if row.feature == Feature::FilesMetadata && no_domain != 0 && row.state == State::Enforced {
                 "refused altogether: the warden's domain failed at start".clone_into(&mut row.detail);
             }

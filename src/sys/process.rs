@@ -304,8 +304,18 @@ fn wait(kind: libc::idtype_t, which: i32, options: i32) -> Result<Option<(Ending
 /// How the address spaces of two processes are ordered, in an order of the kernel's own; equal if they are the same one (kcmp(2)).
 pub fn compare_memory(one: i32, other: i32) -> Result<core::cmp::Ordering> {
     const KCMP_VM: i32 = 1;
+    compare(one, other, KCMP_VM)
+}
+
+/// Likewise the descriptor tables of two threads.
+pub fn compare_tables(one: i32, other: i32) -> Result<core::cmp::Ordering> {
+    const KCMP_FILES: i32 = 2;
+    compare(one, other, KCMP_FILES)
+}
+
+fn compare(one: i32, other: i32, what: i32) -> Result<core::cmp::Ordering> {
     // SAFETY: takes no pointers.
-    let order = check_long(unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_VM, 0_usize, 0_usize) })?;
+    let order = check_long(unsafe { libc::syscall(libc::SYS_kcmp, one, other, what, 0_usize, 0_usize) })?;
     match order {
         0 => Ok(core::cmp::Ordering::Equal),
         1 => Ok(core::cmp::Ordering::Less),
