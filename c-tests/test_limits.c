@@ -252,6 +252,7 @@ static void count_without_descriptors_refuses(void)
     for (free_ones = 0; free_ones < 4; free_ones++) {
         sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
         sandlock_process *process = NULL;
+        sandlock_members *members = NULL;
         sandlock_result *result = NULL;
         int gate[2];
 
@@ -262,7 +263,9 @@ static void count_without_descriptors_refuses(void)
         CHECK_STATUS(SANDLOCK_OK,
                      sandlock_spawn(policy, NULL, ARGV("/bin/sh", "-c", "read x; exec \"$0\" fork 30 >/dev/null", program("attack_forks")),
                                     &options, &process, NULL));
-        usleep(20000); /* the warden has taken its listener over by then; if not, it does without */
+        /* Whoever answers this has taken the listener over before. */
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+        sandlock_members_free(members);
         for (open_now = 3; fcntl(open_now, F_GETFD) >= 0; open_now++)
             ;
         low = limit;

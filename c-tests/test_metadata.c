@@ -258,7 +258,29 @@ static void race_for_a_path_reaches_nothing_that_is_not_granted(void)
     remove_tree(tree);
 }
 
-TESTS(T(calls_beneath_write_do_what_they_do_bare), T(calls_that_fail_fail_as_they_do_bare),
+/* Outside a domain the kernel would show the library more than the program may see: there nothing is changed for it. */
+static void without_the_domain_of_the_sandbox_nothing_is_changed(void)
+{
+    const char *tree = make_tree();
+    sandlock_policy *policy = system_policy();
+    sandlock_result *result;
+
+    write_text(in_tree(tree, "file"), "x");
+    allow(policy, tree, SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
+    result = run_program(policy, ARGV(program("attack_files"), "chmod", in_tree(tree, "file")));
+    CHECK(sandlock_result_exit_code(result) == 0);
+    sandlock_result_free(result);
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_KILL_ALL, SANDLOCK_DISABLE, NULL));
+    result = run_program(policy, ARGV(program("attack_files"), "chmod", in_tree(tree, "file")));
+    CHECK(sandlock_result_exit_code(result) == 1);
+    CHECK_CONTAINS(output(result), strerror(EACCES));
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+    remove_tree(tree);
+}
+
+TESTS(T(without_the_domain_of_the_sandbox_nothing_is_changed), T(calls_beneath_write_do_what_they_do_bare), T(calls_that_fail_fail_as_they_do_bare),
       T(calls_elsewhere_are_refused_and_change_nothing), T(calls_are_forbidden_without_supervisor),
       T(no_file_becomes_set_user_id), T(every_member_of_the_sandbox_is_a_caller_of_its_own),
       T(race_for_a_path_reaches_nothing_that_is_not_granted))
