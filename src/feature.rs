@@ -89,6 +89,10 @@ numbered! {
         NsNet = 25, "ns-net";
         /// No more memory in the sandbox as a whole than the policy says (RLIMIT_DATA, and the warden's reading of /proc).
         Memory = 26, "memory";
+        /// A PID namespace of its own.
+        NsPid = 27, "ns-pid";
+        /// A mount namespace of its own.
+        NsMount = 28, "ns-mount";
     }
 }
 
@@ -134,6 +138,8 @@ impl Feature {
                 | Self::NsIpc
                 | Self::NsUts
                 | Self::NsNet
+                | Self::NsPid
+                | Self::NsMount
                 | Self::Memory
         )
     }

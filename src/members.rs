@@ -7,7 +7,7 @@ use std::fs;
 
 use crate::process::Member;
 use crate::sys;
-use crate::sys::process::Ending;
+use crate::sys::process::{Child, Ending, Resources};
 
 /// A process as proc(5) describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,144 @@ impl Found {
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
+}
+
+/// Who is in a sandbox, and whom its signals are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Whoever signals of the calling thread reach, which is in a domain that scopes them.
+    Domain,
+    /// Whoever is in this PID namespace, but for its init.
+    Namespace {
+        /// The inode that stands for it.
+        inode: u64,
+        init: i32,
+    },
+    /// This program and its descendants, as far as their parents live.
+    Family(i32),
+}
+
+impl Reach {
+    /// The PID namespace of `init`, a child that has not been waited for.
+    pub(crate) fn of_namespace(init: i32) -> Self {
+        Self::Namespace {
+            inode: namespace_of(init).unwrap_or_default(),
+            init,
+        }
+    }
+
+    /// True if it leaves nobody out.
+    pub(crate) fn is_whole(self) -> bool {
+        !matches!(self, Self::Family(_))
+    }
+
+    /// Those who are there. With what has ended but waits for a parent in the sandbox: it holds a process id, and the sandbox can
+    /// let go of it. What waits for a parent outside is gone as far as the sandbox goes. An error: /proc cannot be read, or not whole;
+    /// then nobody may be taken for absent.
+    pub(crate) fn found(self) -> sys::Result<Vec<Found>> {
+        match self {
+            Self::Domain => in_scope(),
+            Self::Namespace { inode, init } => in_namespace(inode, init),
+            Self::Family(program) => family(program),
+        }
+    }
+
+    /// Those that run.
+    pub(crate) fn running(self) -> Vec<Member> {
+        let running = self.found().into_iter().flatten().filter(|found| !found.has_ended());
+        running.map(|found| found.member).collect()
+    }
+
+    /// Sends everybody a signal that stops or continues. Of a family, to the group of `program`, which has not been waited for.
+    pub(crate) fn signal(self, signal: i32, program: i32) -> sys::Result<()> {
+        match self {
+            Self::Domain => sys::signal::kill(-1, signal),
+            Self::Namespace { .. } => self.signal_each(signal),
+            Self::Family(_) => sys::signal::kill(-program, signal),
+        }
+    }
+
+    /// Sends `pid`, one of those found, a signal, unless it has ended: not whoever has its number since.
+    pub(crate) fn signal_one(self, pid: i32, signal: i32) {
+        match self {
+            // Nobody else can be reached.
+            Self::Domain => {
+                let _ = sys::signal::kill(pid, signal);
+            }
+            Self::Namespace { inode, .. } => {
+                let Ok(pidfd) = sys::process::open_pidfd(pid) else { return };
+                // The number is not given again while its process is in the namespace.
+                if namespace_of(pid) == Some(inode) {
+                    let _ = sys::signal::send_to(Child { pid, pidfd }, signal);
+                }
+                sys::fd::close(pidfd);
+            }
+            // Nobody is signalled alone there.
+            Self::Family(_) => {}
+        }
+    }
+
+    /// Sends each a signal, and then those whom these have started before it came, until there are no more.
+    fn signal_each(self, signal: i32) -> sys::Result<()> {
+        const ROUNDS: usize = 100;
+        let mut reached = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            let before = reached.len();
+            for found in self.found()? {
+                let pid = found.member.pid;
+                if reached.insert(pid) {
+                    self.signal_one(pid, signal);
+                }
+            }
+            if reached.len() == before {
+                break;
+            }
+        }
+        if reached.is_empty() {
+            return Err(sys::Errno(libc::ESRCH));
+        }
+        Ok(())
+    }
+}
+
+/// The PID namespace of the process `pid`, as procfs numbers it; None: there is no such process, or it is not ours to look at.
+fn namespace_of(pid: i32) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
+    let number = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
+    number.parse().ok()
+}
+
+/// Those in the PID namespace `inode`, without its `init`. Of what has ended, what waits for a parent there.
+fn in_namespace(inode: u64, init: i32) -> sys::Result<Vec<Found>> {
+    let inside = |&pid: &i32| pid != init && namespace_of(pid) == Some(inode);
+    let mut found = look_at_all(all_processes()?.filter(inside))?;
+    leave_out_lost(&mut found);
+    Ok(found)
+}
+
+/// Leaves out what has ended and waits for nobody among those who run.
+fn leave_out_lost(found: &mut Vec<Found>) {
+    let running: BTreeSet<i32> = found
+        .iter()
+        .filter(|found| !found.has_ended())
+        .map(|found| found.member.pid)
+        .collect();
+    found.retain(|found| !found.has_ended() || running.contains(&found.parent));
+}
+
+/// What the kernel has counted for the process `pid` so far.
+pub(crate) fn resources(pid: i32) -> Option<Resources> {
+    let found = look(pid).ok()??;
+    let ticks = 1_000_000 / sys::limits::ticks_per_second().max(1);
+    let user_us = found.user_ticks * ticks;
+    let status = read(pid, "status").ok().flatten().unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|text| text.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    Some(Resources {
+        user_us,
+        system_us: found.member.cpu_us.saturating_sub(user_us),
+        peak_rss: kilobytes.unwrap_or_default() * 1024,
+    })
 }
 
 /// Why /proc cannot tell who is in a sandbox, if it cannot.
@@ -51,28 +189,13 @@ pub(crate) fn blindness() -> Option<&'static str> {
         .then_some("/proc is mounted with hidepid, so that it does not show every process")
 }
 
-/// Lists those that run. `scoped`: a signal from here reaches them and nobody else; otherwise they are `program` and its
-/// descendants, as far as their parents live.
-pub(crate) fn list(program: i32, scoped: bool) -> Vec<Member> {
-    let found = if scoped { in_scope() } else { family(program) };
-    let running = found.into_iter().flatten().filter(|found| !found.has_ended());
-    running.map(|found| found.member).collect()
-}
-
-/// Those whom signals of the calling thread reach, which is in a domain that scopes them. With what has ended but waits for
-/// a parent in the sandbox: it holds a process id, and the sandbox can let go of it. What waits for a parent outside is gone as far
-/// as the sandbox goes. An error: /proc cannot be read, or not whole; then nobody may be taken for absent.
-pub(crate) fn in_scope() -> sys::Result<Vec<Found>> {
+/// Those whom signals of the calling thread reach.
+fn in_scope() -> sys::Result<Vec<Found>> {
     // The threads of a process reach each other, whatever their domains.
     let own = sys::process::id();
     let reached = |&pid: &i32| pid != own && sys::signal::kill(pid, 0).is_ok();
     let mut found = look_at_all(all_processes()?.filter(reached))?;
-    let running: BTreeSet<i32> = found
-        .iter()
-        .filter(|found| !found.has_ended())
-        .map(|found| found.member.pid)
-        .collect();
-    found.retain(|found| !found.has_ended() || running.contains(&found.parent));
+    leave_out_lost(&mut found);
     Ok(found)
 }
 

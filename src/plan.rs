@@ -4,7 +4,7 @@
 //! the only type that parent and child share. A step is one thing that can fail; the list of steps is the order in
 //! which they happen, and the order is the parent's decision (`spawn/steps.rs`).
 
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use crate::sys::limits::CpuSet;
@@ -93,6 +93,13 @@ pub enum Step<'a> {
         /// Put the listener above the standard streams: only if no call that this takes is trapped.
         above_stdio: bool,
     },
+    /// Start the program, as this process's child. Only the init of a PID namespace takes it; what follows in the list up to
+    /// [`ChildPlan::first`] is the init's too.
+    StartProgram,
+    /// Execute the init's own code, which keeps nothing of the host but the pipe that it reports the program's end to.
+    BecomeInit,
+    /// Wait until the init has left the host's memory. Who shares it with the init could trace it, and so the host.
+    AwaitInit,
     /// Install the system call filter.
     Filter {
         /// The program.
@@ -136,11 +143,30 @@ pub struct Exec<'a> {
     pub shell_argv: *mut *const c_char,
 }
 
+/// What the init of a PID namespace needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Init {
+    /// Where the program's stack begins.
+    pub stack_top: *mut c_void,
+    /// The init's code, open.
+    pub image: i32,
+    /// Where it reports.
+    pub report: i32,
+    /// It ends with the last process, and not with the program.
+    pub waits_for_all: bool,
+    /// The program starts in the descriptor table of the host.
+    pub share_descriptors: bool,
+}
+
 /// All that a child does.
 #[derive(Clone, Copy, Debug)]
 pub struct ChildPlan<'a> {
     /// In this order, before exec.
     pub steps: &'a [PlannedStep<'a>],
+    /// The first that the program takes. Those before are for the init of its PID namespace, if it has one.
+    pub first: usize,
+    /// The init.
+    pub init: Option<Init>,
     /// Then this.
     pub exec: Exec<'a>,
     /// Written by the child as it goes.
@@ -154,6 +180,10 @@ pub struct ChildPlan<'a> {
 pub struct Record {
     /// 1 while a child uses this memory. The kernel clears it (CLONE_CHILD_CLEARTID) when the child executes or ends.
     present: AtomicU32,
+    /// Likewise for the init of a PID namespace; 0 without one.
+    init_present: AtomicU32,
+    /// The program that the init has started: [`NOT_YET`], [`NONE_COMES`], its pidfd's number plus [`STARTED`], or [`TAKEN`].
+    program: AtomicU32,
     /// How far the listener is: [`NOT_YET`], [`BEING_MADE`], or [`LISTENING`] plus its number.
     listener: AtomicU32,
     phase: AtomicU32,
@@ -176,6 +206,8 @@ pub enum Progress {
 }
 
 const NOT_YET: u32 = 0;
+const NONE_COMES: u32 = 1;
+const STARTED: u32 = 2;
 const BEING_MADE: u32 = 1;
 const LISTENING: u32 = 2;
 const TAKEN: u32 = u32::MAX;
@@ -203,6 +235,8 @@ impl Record {
     pub const fn new() -> Self {
         Self {
             present: AtomicU32::new(1),
+            init_present: AtomicU32::new(0),
+            program: AtomicU32::new(NOT_YET),
             listener: AtomicU32::new(NOT_YET),
             phase: AtomicU32::new(SETUP),
             failed: AtomicU32::new(0),
@@ -216,22 +250,78 @@ impl Record {
         &self.present
     }
 
+    /// The same for the init, which is about to be started.
+    pub fn expect_init(&self) -> &AtomicU32 {
+        self.init_present.store(1, Ordering::Relaxed);
+        &self.init_present
+    }
+
     /// True once no child uses this memory any more.
     pub fn has_left(&self) -> bool {
-        self.present.load(Ordering::Acquire) == 0
+        self.present.load(Ordering::Acquire) == 0 && self.init_present.load(Ordering::Acquire) == 0
     }
 
     /// Waits until [`Record::has_left`].
     pub fn wait_until_left(&self) {
-        while !self.has_left() {
-            crate::sys::event::wait_for_change(&self.present, 1, None);
+        for word in [&self.init_present, &self.present] {
+            wait_until_clear(word);
         }
+    }
+
+    /// Waits until the init has left, and the warden knows the program.
+    pub fn wait_until_init_left(&self) {
+        wait_until_clear(&self.init_present);
+        loop {
+            match self.program.load(Ordering::Acquire) {
+                TAKEN => return,
+                word => crate::sys::event::wait_for_change(&self.program, word, None),
+            }
+        }
+    }
+
+    /// Notes that the warden knows the program, and tells that.
+    pub fn note_program_known(&self) {
+        self.program.store(TAKEN, Ordering::Release);
+        crate::sys::event::wake_all(&self.program);
     }
 
     /// Notes that there is no child, or that it has left, where the kernel does not.
     pub fn leave(&self) {
-        if self.present.swap(0, Ordering::Release) != 0 {
-            crate::sys::event::wake_all(&self.present);
+        for word in [&self.init_present, &self.present] {
+            if word.swap(0, Ordering::Release) != 0 {
+                crate::sys::event::wake_all(word);
+            }
+        }
+    }
+
+    /// Notes that the init has started the program, and tells who waits for it.
+    pub fn set_program(&self, pidfd: i32) {
+        let started = pidfd.cast_unsigned().saturating_add(STARTED);
+        self.program.store(started, Ordering::Release);
+        crate::sys::event::wake_all(&self.program);
+    }
+
+    /// Notes that it will not start one, unless it has.
+    pub fn miss_program(&self) {
+        let (order, failed) = (Ordering::Release, Ordering::Relaxed);
+        if self.program.compare_exchange(NOT_YET, NONE_COMES, order, failed).is_ok() {
+            crate::sys::event::wake_all(&self.program);
+        }
+    }
+
+    /// Waits until the init has started the program, and returns its pidfd, in the table that is shared with the host. None: it
+    /// has not, as `is_over`, asked now and then, may know sooner.
+    pub fn await_program(&self, is_over: impl Fn() -> bool) -> Option<i32> {
+        const LOOK_AGAIN: core::time::Duration = core::time::Duration::from_millis(10);
+        loop {
+            // Before the look at the word: what is over sets it no more.
+            let over = is_over();
+            match self.program.load(Ordering::Acquire) {
+                NOT_YET if over => return None,
+                NOT_YET => crate::sys::event::wait_for_change(&self.program, NOT_YET, Some(LOOK_AGAIN)),
+                NONE_COMES | TAKEN => return None,
+                started => return Some(started.saturating_sub(STARTED).cast_signed()),
+            }
         }
     }
 
@@ -321,6 +411,12 @@ impl Record {
             }
             _ => Progress::ExecFailed(errno),
         }
+    }
+}
+
+fn wait_until_clear(word: &AtomicU32) {
+    while word.load(Ordering::Acquire) != 0 {
+        crate::sys::event::wait_for_change(word, 1, None);
     }
 }
 

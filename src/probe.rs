@@ -51,16 +51,19 @@ pub struct Refusals {
     pub uts: Option<Refusal>,
     /// Network.
     pub net: Option<Refusal>,
+    /// Processes.
+    pub pid: Option<Refusal>,
+    /// Mounts, together with that of processes.
+    pub mount: Option<Refusal>,
 }
 
 impl Refusals {
     /// True if a refusal may be gone the next time: for want of memory, processes or namespaces.
     pub fn may_pass(&self) -> bool {
         let passing = |refusal: &Refusal| {
-            let (Refusal::Clone(errno) | Refusal::Map(errno)) = *refusal;
-            matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS)
+            matches!(refusal.errno(), libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS)
         };
-        let all = [self.user, self.ipc, self.uts, self.net];
+        let all = [self.user, self.ipc, self.uts, self.net, self.pid, self.mount];
         all.iter().flatten().any(passing)
     }
 
@@ -81,7 +84,11 @@ impl Refusals {
         };
         let ask = |flag| {
             let asked = flags & flag != 0;
-            asked.then(|| try_out(libc::CLONE_NEWUSER | flag, map).err()).flatten()
+            // A /proc can be mounted by who has a PID namespace.
+            let with = if flag == libc::CLONE_NEWNS { libc::CLONE_NEWPID } else { 0 };
+            asked
+                .then(|| try_out(libc::CLONE_NEWUSER | flag | with, map).err())
+                .flatten()
         };
         let user = ask(libc::CLONE_NEWUSER);
         if user.is_some() {
@@ -95,8 +102,19 @@ impl Refusals {
             ipc: ask(libc::CLONE_NEWIPC),
             uts: ask(libc::CLONE_NEWUTS),
             net: ask(libc::CLONE_NEWNET),
+            pid: ask(libc::CLONE_NEWPID).or_else(|| refused_init(flags)),
+            mount: ask(libc::CLONE_NEWNS),
         }
     }
+}
+
+/// Why there can be no init for a PID namespace, if one is asked about: it is a program in memory.
+fn refused_init(flags: i32) -> Option<Refusal> {
+    if flags & libc::CLONE_NEWPID == 0 {
+        return None;
+    }
+    let made = sys::fd::executable_memory_file();
+    made.map(sys::fd::close).err().map(|errno| Refusal::Image(errno.0))
 }
 
 /// What most likely stands behind a refusal, in parentheses; nothing for an errno that says it all.
@@ -116,6 +134,10 @@ pub fn namespace_hint(refusal: Refusal) -> &'static str {
             " (the host's files in /proc are not its own: it is not dumpable, or another security module forbids it)"
         }
         Refusal::Map(libc::ENOENT) => " (/proc is not mounted)",
+        Refusal::Image(libc::EACCES) => " (see vm.memfd_noexec in sysctl)",
+        Refusal::Proc(libc::EPERM) => {
+            " (the host's /proc is partly hidden, as in a container, or the host is in a Landlock domain itself, which forbids to mount)"
+        }
         _ => "",
     }
 }

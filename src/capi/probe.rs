@@ -82,10 +82,7 @@ pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabil
 pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *mut sandlock_error) -> sandlock_status {
     status(error, || {
         let found = Capabilities::probe();
-        let refused = match Refusals::probe(libc::CLONE_NEWUSER).user {
-            Some(Refusal::Clone(errno) | Refusal::Map(errno)) => errno,
-            None => 0,
-        };
+        let refused = Refusals::probe(libc::CLONE_NEWUSER).user.map_or(0, Refusal::errno);
         write(
             out,
             &sandlock_capabilities {

@@ -23,9 +23,11 @@
 
 mod confine;
 mod exec;
+mod init;
 mod setup;
 
 use core::ffi::{c_int, c_void};
+use core::ops::Range;
 
 use crate::plan::{ChildPlan, PlannedStep, Record, Step};
 use crate::sys::{self, Errno};
@@ -40,27 +42,55 @@ const FAILED: c_int = 127;
 pub extern "C" fn entry(plan: *mut c_void) -> c_int {
     // SAFETY: spawn passes a plan that stays valid until the child has left this memory.
     let plan: &ChildPlan<'_> = unsafe { &*plan.cast_const().cast() };
-    if run_steps(plan.steps, plan.record) {
-        plan.record.begin_exec();
-        let errno = exec::execute(&plan.exec);
-        plan.record.fail_exec(errno.0);
+    if plan.init.is_some() {
+        init::run(plan);
+    } else {
+        run_program(plan);
     }
     sys::process::exit(FAILED)
 }
 
-/// Takes `steps` in order and records each outcome; false if a required one failed.
-pub fn run_steps(steps: &[PlannedStep<'_>], record: &Record) -> bool {
-    for (index, planned) in steps.iter().enumerate() {
-        let Err(Errno(errno)) = take(planned.step, record) else {
-            continue;
+/// Takes the program's steps and executes it; returns if that fails.
+fn run_program(plan: &ChildPlan<'_>) {
+    if take_steps(plan, plan.first..plan.steps.len()) {
+        plan.record.begin_exec();
+        let errno = exec::execute(&plan.exec);
+        plan.record.fail_exec(errno.0);
+    }
+}
+
+/// Takes these steps of the plan in order and records each outcome; false if a required one failed.
+fn take_steps(plan: &ChildPlan<'_>, range: Range<usize>) -> bool {
+    let steps = plan.steps.iter().enumerate().take(range.end).skip(range.start);
+    for (index, planned) in steps {
+        let outcome = match planned.step {
+            Step::StartProgram => init::start_program(plan),
+            Step::BecomeInit => init::become_init(plan),
+            step => take(step, plan.record),
         };
-        record.set_outcome(index, errno);
-        if planned.required {
-            record.fail_step(index, errno);
+        if !note(planned, index, outcome, plan.record) {
             return false;
         }
     }
     true
+}
+
+/// Takes `steps` in order and records each outcome; false if a required one failed.
+pub fn run_steps(steps: &[PlannedStep<'_>], record: &Record) -> bool {
+    steps
+        .iter()
+        .enumerate()
+        .all(|(index, planned)| note(planned, index, take(planned.step, record), record))
+}
+
+/// Records how a step went; false if it was required and failed.
+fn note(planned: &PlannedStep<'_>, index: usize, outcome: sys::Result<()>, record: &Record) -> bool {
+    let Err(Errno(errno)) = outcome else { return true };
+    record.set_outcome(index, errno);
+    if planned.required {
+        record.fail_step(index, errno);
+    }
+    !planned.required
 }
 
 fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
@@ -99,6 +129,12 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
             flags,
             above_stdio,
         } => confine::listen(program, flags, above_stdio, record),
+        Step::AwaitInit => {
+            record.wait_until_init_left();
+            Ok(())
+        }
+        // Of a child with a plan of its own only.
+        Step::StartProgram | Step::BecomeInit => Err(Errno(libc::EINVAL)),
         Step::Filter { program, flags } => confine::install_filter(program, flags),
     }
 }

@@ -117,7 +117,9 @@ fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
         Feature::FilesMetadata => Feature::Syscalls,
         Feature::Processes if by_default && policy.process.has(Flag::NoSupervisor) => return true,
         Feature::Processes if by_default => Feature::KillAll,
-        Feature::NsIpc | Feature::NsUts | Feature::NsNet => Feature::NsUser,
+        Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid => Feature::NsUser,
+        Feature::NsMount if policy.strictness(Feature::NsUser) == Strictness::Disable => return true,
+        Feature::NsMount => Feature::NsPid,
         _ => return false,
     };
     policy.strictness(whole) == Strictness::Disable
@@ -148,12 +150,40 @@ pub fn guards_metadata(policy: &Policy, request: &Request, kernel: &Capabilities
     // Outside a domain the kernel would show the library what it does not show the program.
     let in_domain = policy.strictness(Feature::KillAll) != Strictness::Disable
         && needed_abi(Feature::KillAll).is_some_and(|needed| kernel.landlock_abi >= needed);
+    let in_domain = in_domain || has_pid_namespace(policy, request, kernel);
     is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges && in_domain
+}
+
+/// True if the sandbox has a PID namespace of its own: by that it is told who is in it, and it ends with it.
+pub fn has_pid_namespace(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
+    policy.namespace_flags() & libc::CLONE_NEWPID != 0 && namespace_lack(Feature::NsPid, policy, request, kernel).is_none()
+}
+
+/// The namespace that stands in for Landlock where that lacks `feature`.
+fn stand_in(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<&'static str> {
+    let lacks = needed_abi(feature).is_some_and(|needed| kernel.landlock_abi < needed);
+    let flags = policy.namespace_flags();
+    match feature {
+        // The warden is in no domain then.
+        Feature::KillAll if has_pid_namespace(policy, request, kernel) => Some("PID namespace"),
+        Feature::Processes if has_pid_namespace(policy, request, kernel) => {
+            Some("seccomp user notification, PID namespace")
+        }
+        Feature::SignalScope if lacks && has_pid_namespace(policy, request, kernel) => Some("PID namespace"),
+        Feature::AbstractUnixScope
+            if lacks
+                && flags & libc::CLONE_NEWNET != 0
+                && namespace_lack(Feature::NsNet, policy, request, kernel).is_none() =>
+        {
+            Some("network namespace")
+        }
+        _ => None,
+    }
 }
 
 fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
     let lack = needed_abi(feature).and_then(|needed| landlock_lack(feature, needed, kernel));
-    if lack.is_some() {
+    if lack.is_some() && stand_in(feature, policy, request, kernel).is_none() {
         return lack;
     }
     match feature {
@@ -170,7 +200,12 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             libc::EOPNOTSUPP,
         )),
         Feature::Processes => processes_lack(policy, request, kernel),
-        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => namespace_lack(feature, request, kernel),
+        Feature::NsUser
+        | Feature::NsIpc
+        | Feature::NsUts
+        | Feature::NsNet
+        | Feature::NsPid
+        | Feature::NsMount => namespace_lack(feature, policy, request, kernel),
         Feature::Memory => watch_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
@@ -209,7 +244,9 @@ fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> 
         ),
         Serving::PlainFork => ("SANDLOCK_SPAWN=fork", libc::EOPNOTSUPP),
         Serving::NoNewProcess => ("it takes a new process", libc::EOPNOTSUPP),
-        Serving::Possible if policy.strictness(Feature::KillAll) == Strictness::Disable => (
+        Serving::Possible
+            if policy.strictness(Feature::KillAll) == Strictness::Disable
+                && !has_pid_namespace(policy, request, kernel) => (
             "processes are counted by the feature kill-all, which the policy disables",
             libc::EOPNOTSUPP,
         ),
@@ -226,17 +263,30 @@ pub fn makes_namespaces(request: &Request) -> bool {
     matches!(request.serving, Serving::Possible | Serving::HostIsSupervised)
 }
 
-fn namespace_lack(feature: Feature, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+fn namespace_lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
     match request.serving {
         Serving::NoNewProcess => return Some(unavailable("it takes a new process".to_owned(), libc::EOPNOTSUPP)),
         Serving::PlainFork => return Some(unavailable("SANDLOCK_SPAWN=fork".to_owned(), libc::EOPNOTSUPP)),
         Serving::Possible | Serving::HostIsSupervised => {}
+    }
+    if matches!(feature, Feature::NsPid | Feature::NsMount) {
+        // The init shares the host's memory at first.
+        if policy.process.has(Flag::NoHugePages) && policy.strictness(Feature::NoHugePages) != Strictness::Disable {
+            let why = "NO_HUGE_PAGES has the program start from a copy of the host's memory";
+            return Some(unavailable(why.to_owned(), libc::EOPNOTSUPP));
+        }
+        if !kernel.close_range {
+            let why = "close_range(2) needs Linux 5.11".to_owned();
+            return Some(unavailable(why, libc::ENOSYS));
+        }
     }
     let refused = kernel.refused_namespaces;
     let own = match feature {
         Feature::NsIpc => refused.ipc,
         Feature::NsUts => refused.uts,
         Feature::NsNet => refused.net,
+        Feature::NsPid => refused.pid,
+        Feature::NsMount => refused.pid.or(refused.mount),
         _ => refused.user,
     };
     let rests = feature != Feature::NsUser && refused.user.is_some();
@@ -246,6 +296,8 @@ fn namespace_lack(feature: Feature, request: &Request, kernel: &Capabilities) ->
         }
         Refusal::Clone(errno) => ("cannot be made", errno),
         Refusal::Map(errno) => ("can be made, but its user cannot be mapped", errno),
+        Refusal::Image(errno) => ("can be made, but not the program that is to be its init", errno),
+        Refusal::Proc(errno) => ("can be made, but no /proc mounted in it", errno),
     };
     let why = format!(
         "{} {what}{}",
@@ -260,6 +312,8 @@ fn namespace_name(feature: Feature) -> &'static str {
         Feature::NsIpc => "an IPC namespace",
         Feature::NsUts => "a UTS namespace",
         Feature::NsNet => "a network namespace",
+        Feature::NsPid => "a PID namespace",
+        Feature::NsMount => "a mount namespace",
         _ => "a user namespace",
     }
 }
@@ -281,6 +335,7 @@ fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Opti
         return Some(unavailable(why.to_owned(), libc::EACCES));
     }
     let why = match needed_abi(Feature::KillAll).and_then(|needed| landlock_lack(Feature::KillAll, needed, kernel)) {
+        _ if has_pid_namespace(policy, request, kernel) => return None,
         Some(lack) => lack.why,
         None if policy.strictness(Feature::KillAll) == Strictness::Disable => {
             "who is in the sandbox is told by the feature kill-all, which the policy disables".to_owned()
@@ -324,7 +379,7 @@ fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option
 
 /// True if the program starts in a user namespace, where it has every capability at first.
 fn has_user_namespace(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
-    policy.namespace_flags() != 0 && namespace_lack(Feature::NsUser, request, kernel).is_none()
+    policy.namespace_flags() != 0 && namespace_lack(Feature::NsUser, policy, request, kernel).is_none()
 }
 
 /// True if the child will be exempt from RLIMIT_NPROC.
@@ -334,6 +389,9 @@ fn unbound_processes(policy: &Policy, kernel: &Capabilities) -> bool {
 }
 
 fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> String {
+    if let Some(namespace) = stand_in(feature, policy, request, kernel) {
+        return namespace.to_owned();
+    }
     match feature {
         Feature::Files | Feature::FilesRefer | Feature::FilesTruncate | Feature::FilesIoctlDev => "landlock",
         Feature::FilesMetadata if guards_metadata(policy, request, kernel) => "seccomp user notification",
@@ -362,6 +420,8 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::NsIpc => "IPC namespace",
         Feature::NsUts => "UTS namespace",
         Feature::NsNet => "network namespace",
+        Feature::NsPid => "PID namespace, its init",
+        Feature::NsMount => "mount namespace",
     }
     .to_owned()
 }
@@ -425,6 +485,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
         Feature::NoCoredump if policy.process.has(Flag::NoCoredump) => {
             "1 byte, which core handlers honour too".to_owned()
         }
+        _ if stand_in(feature, policy, request, kernel).is_some() => String::new(),
         _ if needed_abi(feature).is_some() => format!("ABI {}", kernel.landlock_abi),
         _ => String::new(),
     }
@@ -436,7 +497,12 @@ fn stage(feature: Feature) -> Stage {
         Feature::Processes | Feature::Memory => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
-        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => Stage::Namespaces,
+        Feature::NsUser
+        | Feature::NsIpc
+        | Feature::NsUts
+        | Feature::NsNet
+        | Feature::NsPid
+        | Feature::NsMount => Stage::Namespaces,
         _ => Stage::Landlock,
     }
 }

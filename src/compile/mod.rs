@@ -113,14 +113,15 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
         truncate: uses(Feature::FilesTruncate),
         ioctl_dev: uses(Feature::FilesIoctlDev),
         network: uses(Feature::Network),
-        signal_scope: uses(Feature::SignalScope),
-        abstract_unix_scope: uses(Feature::AbstractUnixScope),
+        // Below that, namespaces do it.
+        signal_scope: uses(Feature::SignalScope) && kernel.landlock_abi >= 6,
+        abstract_unix_scope: uses(Feature::AbstractUnixScope) && kernel.landlock_abi >= 6,
         knows_refer: kernel.landlock_abi >= 2,
     };
     let ruleset = RulesetSpec::new(policy, parts);
-    let domain = decisions
-        .enforces(Feature::KillAll)
-        .then(RulesetSpec::signal_scope_only);
+    // A PID namespace ends with its init, which could mount nothing if it were in a domain.
+    let in_domain = decisions.enforces(Feature::KillAll) && !uses(Feature::NsPid);
+    let domain = in_domain.then(RulesetSpec::signal_scope_only);
     let gaps = Gaps {
         metadata: metadata(policy, request, &decisions, kernel),
         network: uses(Feature::Network),

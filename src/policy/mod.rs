@@ -88,6 +88,8 @@ impl Policy {
             Feature::NsIpc | Feature::NsUts | Feature::NsNet => {
                 self.namespaces.iter().any(|namespace| namespace.feature() == feature)
             }
+            Feature::NsPid => self.namespaces.contains(&Namespace::Pid) || self.asks_for(Feature::NsMount),
+            Feature::NsMount => self.namespaces.contains(&Namespace::Mount),
             // A supervisor asks for it.
             Feature::Supervisor => false,
             _ => true,

@@ -13,6 +13,10 @@ numbered! {
         Uts = 2, "uts";
         /// Network interfaces, addresses, ports, abstract Unix sockets.
         Net = 3, "net";
+        /// Processes.
+        Pid = 4, "pid";
+        /// Mounts.
+        Mount = 5, "mount";
     }
 }
 
@@ -23,6 +27,8 @@ impl Namespace {
             Self::Ipc => Feature::NsIpc,
             Self::Uts => Feature::NsUts,
             Self::Net => Feature::NsNet,
+            Self::Pid => Feature::NsPid,
+            Self::Mount => Feature::NsMount,
         }
     }
 
@@ -32,6 +38,8 @@ impl Namespace {
             Self::Ipc => libc::CLONE_NEWIPC,
             Self::Uts => libc::CLONE_NEWUTS,
             Self::Net => libc::CLONE_NEWNET,
+            Self::Pid => libc::CLONE_NEWPID,
+            Self::Mount => libc::CLONE_NEWNS,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::members::Reach;
 use crate::plan::Listener;
 use crate::process::Shared;
 use crate::supervisor::{Services, Session, Supervision};
@@ -30,7 +31,7 @@ pub(super) struct Attendance<'a> {
     shared: Arc<Shared>,
     /// A thread that serves calls in the warden's place.
     attendant: Option<JoinHandle<()>>,
-    scoped: bool,
+    reach: Reach,
     /// How many calls the warden has served since then.
     recent: (Instant, u32),
 }
@@ -41,7 +42,7 @@ impl<'a> Attendance<'a> {
         supervision: Option<(Supervision, Services)>,
         arena: &Arc<Arena>,
         shared: &Arc<Shared>,
-        scoped: bool,
+        reach: Reach,
     ) -> Self {
         Self {
             numbers: &prepared.compiled.traps.selected,
@@ -50,7 +51,7 @@ impl<'a> Attendance<'a> {
             arena: Arc::clone(arena),
             shared: Arc::clone(shared),
             attendant: None,
-            scoped,
+            reach,
             recent: (Instant::now(), 0),
         }
     }
@@ -141,7 +142,7 @@ impl<'a> Attendance<'a> {
             listener,
             services,
             self.numbers,
-            (Arc::clone(&self.shared), self.scoped),
+            (Arc::clone(&self.shared), self.reach),
             move || !arena.record().has_left(),
         );
         self.session = Some(session);

@@ -7,11 +7,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
-use crate::members;
+use crate::members::{self, Reach};
 use crate::policy::{Limit, Policy};
 use crate::sys;
 use crate::sys::process::Child;
 
+use super::launch::Launched;
 use super::prepare::Prepared;
 
 /// How far the warden's kill reaches.
@@ -19,12 +20,17 @@ use super::prepare::Prepared;
 pub(super) enum Domain {
     /// A Landlock domain that scopes signals.
     Scoped,
+    /// None, for the sandbox has a PID namespace, which ends with its init. (A domain would keep the init from mounting anything.)
+    Namespace,
     /// None: the program's process group is the best that can be had. With the errno if one was asked for.
     Open(i32),
 }
 
 /// Enters the warden's own domain.
 pub(super) fn enter_domain(prepared: &Prepared) -> Result<Domain> {
+    if prepared.compiled.decisions.uses(Feature::NsPid) {
+        return Ok(Domain::Namespace);
+    }
     let Some(ruleset) = &prepared.domain else {
         return Ok(Domain::Open(0));
     };
@@ -89,18 +95,36 @@ impl Domain {
     /// Why it is not scoped although it was to be: an errno, or 0.
     pub(super) fn lack(self) -> i32 {
         match self {
-            Self::Scoped => 0,
+            Self::Scoped | Self::Namespace => 0,
             Self::Open(errno) => errno,
         }
     }
 
-    /// Sends SIGKILL to everything in the sandbox. In a scoped domain that is one atomic step: a process that is
-    /// forking at the time is reached with its child or not at all able to finish the fork.
+    /// True if everybody in the sandbox can be told, and reached.
+    pub(super) fn is_whole(self) -> bool {
+        !matches!(self, Self::Open(_))
+    }
+
+    /// Who is in the sandbox that `launched` began.
+    pub(super) fn reach(self, launched: &Launched<'_>) -> Reach {
+        match self {
+            Self::Scoped => Reach::Domain,
+            Self::Namespace => Reach::of_namespace(launched.child().pid),
+            Self::Open(_) => Reach::Family(launched.pid),
+        }
+    }
+
+    /// Sends SIGKILL to everything in the sandbox: to the warden's child, `program` or its init, and what that began. In a scoped
+    /// domain that is one atomic step: a process that is forking at the time is reached with its child or not at all able to finish
+    /// the fork. In a PID namespace the kernel does the same when the init ends.
     pub(super) fn kill_all(self, program: Child) {
         // Errors mean that there is nobody left to kill.
         match self {
             Self::Scoped => {
                 let _ = sys::signal::kill(-1, libc::SIGKILL);
+            }
+            Self::Namespace => {
+                let _ = sys::signal::send_to(program, libc::SIGKILL);
             }
             // Once the program was reaped its number, and its group's, may be another's.
             Self::Open(_) if sys::process::has_ended(program).is_ok() => {

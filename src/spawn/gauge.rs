@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::feature::Feature;
 use crate::members::memory::{self, Files, Places};
-use crate::members::{self, Found};
+use crate::members::{Found, Reach};
 use crate::policy::{Flag, Limit};
 use crate::process::LimitHit;
 use crate::sys;
@@ -47,7 +47,7 @@ pub(super) enum Consequence {
 pub(super) struct Gauge<'a> {
     prepared: &'a Prepared,
     program: i32,
-    scoped: bool,
+    reach: Reach,
     memory: Option<u64>,
     cpu: Option<(Duration, CpuAccount)>,
     wall: Option<Instant>,
@@ -67,7 +67,7 @@ pub(super) struct Gauge<'a> {
 
 impl<'a> Gauge<'a> {
     /// A gauge for the program `program`, which has just begun at `start`.
-    pub(super) fn new(prepared: &'a Prepared, program: i32, scoped: bool, start: Instant) -> Self {
+    pub(super) fn new(prepared: &'a Prepared, program: i32, reach: Reach, start: Instant) -> Self {
         let policy = &prepared.policy;
         let decisions = &prepared.compiled.decisions;
         let timed = |limit| policy.limit(limit).filter(|_| decisions.uses(Feature::Limits));
@@ -76,7 +76,7 @@ impl<'a> Gauge<'a> {
         let mut gauge = Self {
             prepared,
             program,
-            scoped,
+            reach,
             memory,
             cpu,
             wall: timed(Limit::Wall).and_then(|limit| start.checked_add(Duration::from_millis(limit))),
@@ -193,11 +193,7 @@ impl<'a> Gauge<'a> {
     /// Finds who is there, and whether anything runs meanwhile.
     fn look_around(&mut self) -> sys::Result<Vec<Found>> {
         let before = self.clocks();
-        let found = if self.scoped {
-            members::in_scope()
-        } else {
-            members::family(self.program)
-        }?;
+        let found = self.reach.found()?;
         let after = clocks_of(found.iter().map(|found| found.member.pid));
         self.settled = before == after;
         self.known = after;
@@ -269,7 +265,7 @@ impl<'a> Gauge<'a> {
         }
         let largest = weights.iter().max_by_key(|(_, weight)| **weight).map(|(&pid, _)| pid);
         let consequence = match largest {
-            Some(pid) if self.scoped && self.prepared.settings.has(Flag::MemoryKillsLargest) => {
+            Some(pid) if self.reach.is_whole() && self.prepared.settings.has(Flag::MemoryKillsLargest) => {
                 self.victim = Some((pid, Instant::now() + LAST_BREATH));
                 // Who holds it is asked anew, whatever the clocks say.
                 self.settled = false;

@@ -1,10 +1,13 @@
 //! What a warden needs for a run, put together by the thread that asks for it.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::Feature;
+use crate::plan::Init;
+use crate::policy::Flag;
 use crate::process::Shared;
 use crate::supervisor::{Services, Supervision};
 use crate::sys;
@@ -14,7 +17,7 @@ use super::SpawnOptions;
 use super::buffers::Launch;
 use super::launch::{Arena, Memory};
 use super::prepare::Prepared;
-use super::streams::Streams;
+use super::streams::{self, Streams};
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
@@ -32,6 +35,25 @@ pub(super) struct Job {
     /// Shared with who waits for the child to execute its program.
     pub(super) arena: Arc<Arena>,
     pub(super) memory: Memory,
+    /// The pipe by which the init of a PID namespace reports.
+    pub(super) report: Option<Pipe>,
+}
+
+/// A pipe, close-on-exec.
+pub(super) struct Pipe {
+    pub(super) reader: OwnedFd,
+    pub(super) writer: OwnedFd,
+}
+
+impl Pipe {
+    fn new() -> Result<Self> {
+        let failed =
+            |errno: sys::Errno| Error::system(ErrorKind::System, Stage::Namespaces, "cannot create a pipe", errno.0);
+        let (reader, writer) = streams::pipe().map_err(failed)?;
+        // Whoever reads does not wait: somebody might hold the other end who has been forked meanwhile.
+        sys::fd::set_nonblocking(reader.as_raw_fd()).map_err(failed)?;
+        Ok(Self { reader, writer })
+    }
 }
 
 impl Job {
@@ -75,6 +97,19 @@ impl Job {
             deadline,
             arena: Arc::new(arena),
             memory,
+            report: prepared.init.is_some().then(Pipe::new).transpose()?,
+        })
+    }
+
+    /// What the init needs, if the program is to have one.
+    pub(super) fn init_of(&self, prepared: &Prepared, listen: bool) -> Option<Init> {
+        let (image, pipe) = (prepared.init.as_ref()?, self.report.as_ref()?);
+        Some(Init {
+            stack_top: self.arena.second_stack_top(),
+            image: image.as_raw_fd(),
+            report: pipe.writer.as_raw_fd(),
+            waits_for_all: prepared.settings.has(Flag::WaitForDescendants),
+            share_descriptors: listen,
         })
     }
 

@@ -18,7 +18,7 @@ use crate::sys::signal::{Mask, set_mask};
 
 use super::streams;
 
-/// Memory for a child: a stack, and above it the record.
+/// Memory for children: a stack for the program of an init, one for the child that the warden makes, and above them the record.
 pub(super) struct Arena {
     mapping: Option<Mapping>,
     shared: bool,
@@ -45,7 +45,7 @@ impl Arena {
         };
         let mapping = match spare {
             Some(mapping) => mapping,
-            None => Mapping::new(STACK + RECORD, shared)?,
+            None => Mapping::new(2 * STACK + RECORD, shared)?,
         };
         let arena = Self {
             mapping: Some(mapping),
@@ -72,6 +72,12 @@ impl Arena {
     fn stack_top(&self) -> *mut c_void {
         self.record_place().cast()
     }
+
+    /// Where the one for the program of an init begins.
+    pub(super) fn second_stack_top(&self) -> *mut c_void {
+        // Inside the mapping, which has room for two.
+        self.stack_top().wrapping_byte_sub(STACK)
+    }
 }
 
 impl Drop for Arena {
@@ -88,8 +94,11 @@ impl Drop for Arena {
 /// A started child. Until it has left the memory that it was given, which may be the host's, that must not be freed: a value
 /// that is dropped before kills the child and waits.
 pub(super) struct Launched<'a> {
+    /// The program's.
     pub(super) pid: i32,
     pub(super) pidfd: Arc<OwnedFd>,
+    /// The child that the warden has made, if that is not the program but the init of its PID namespace.
+    init: Option<(i32, Arc<OwnedFd>)>,
     record: &'a Record,
 }
 
@@ -98,15 +107,27 @@ impl<'a> Launched<'a> {
         Self {
             pid,
             pidfd: Arc::new(pidfd),
+            init: None,
             record,
         }
     }
 
-    /// As system calls take it.
-    pub(super) fn child(&self) -> Child {
+    /// The program, as system calls take it.
+    pub(super) fn program(&self) -> Child {
         Child {
             pid: self.pid,
             pidfd: self.pidfd.as_raw_fd(),
+        }
+    }
+
+    /// The child that the warden has made, with which the sandbox ends. The program, unless that has an init.
+    pub(super) fn child(&self) -> Child {
+        match &self.init {
+            Some((pid, pidfd)) => Child {
+                pid: *pid,
+                pidfd: pidfd.as_raw_fd(),
+            },
+            None => self.program(),
         }
     }
 
@@ -147,6 +168,7 @@ pub(super) fn launch<'a>(
     let argument = ptr::from_ref(plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
     let launched = match memory {
+        Memory::Shared if plan.init.is_some() => start_init(argument, arena, apart),
         Memory::Shared => start_sharing(argument, arena, apart),
         Memory::Copied => start_copy(argument, arena.record(), apart),
         Memory::PlainFork => start_plain_fork(argument, arena.record()),
@@ -167,6 +189,55 @@ fn start_sharing(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Res
     // SAFETY: the descriptor was just made and nobody else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(child.pidfd) };
     Ok(Launched::new(child.pid, pidfd, record))
+}
+
+/// Starts the init of a PID namespace, and waits until that has started the program. If it fails to, it has ended, and stands in for it.
+fn start_init(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Result<Launched<'_>> {
+    let record = arena.record();
+    let apart = Apart {
+        // The program's descriptor is to appear in this table.
+        share_descriptors: true,
+        ..apart
+    };
+    // SAFETY: as in start_sharing. The program, which the init starts, is waited for as well.
+    let started = unsafe {
+        sys::process::start_sharing_memory(child::entry, arena.stack_top(), argument, record.expect_init(), apart)
+    };
+    let init = started.inspect_err(|_| record.leave())?;
+    // SAFETY: the descriptor was just made and nobody else has it.
+    let init_fd = Arc::new(unsafe { OwnedFd::from_raw_fd(init.pidfd) });
+    let has_ended = || !matches!(sys::process::has_ended(init), Ok(false));
+    let (pid, pidfd) = match record.await_program(has_ended) {
+        Some(number) => {
+            // SAFETY: the init had it made in the table that it shares with this process, and nobody else has it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(number) };
+            let pid = process_behind(&pidfd);
+            record.note_program_known();
+            // Killed by somebody outside, since until now it has waited: there is no such process any more.
+            (pid.unwrap_or(init.pid), Arc::new(pidfd))
+        }
+        None => {
+            while sys::process::await_end(init.pid) == Err(sys::Errno(libc::EINTR)) {}
+            record.leave();
+            (init.pid, Arc::clone(&init_fd))
+        }
+    };
+    Ok(Launched {
+        pid,
+        pidfd,
+        init: Some((init.pid, init_fd)),
+        record,
+    })
+}
+
+/// The process id behind a pidfd; None: it has ended, or the kernel does not say.
+fn process_behind(pidfd: &OwnedFd) -> Option<i32> {
+    let number = pidfd.as_raw_fd();
+    sys::process::id_of(number).ok().or_else(|| {
+        let text = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{number}")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        line.trim().parse().ok().filter(|&pid| pid > 0)
+    })
 }
 
 fn start_copy(argument: *mut c_void, record: &Record, apart: Apart) -> sys::Result<Launched<'_>> {

@@ -7,6 +7,7 @@ mod attendance;
 mod buffers;
 mod domain;
 mod gauge;
+mod image;
 mod job;
 mod launch;
 mod namespaces;

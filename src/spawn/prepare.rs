@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use crate::compile::{Compiled, Request};
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
+use crate::feature::Feature;
 use crate::policy::{Access, Policy, ProcessSettings};
 use crate::probe::Privileges;
 use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
 
-use super::ruleset;
+use super::{image, ruleset};
 
 /// A policy with all its files open, ready to start programs.
 pub(crate) struct Prepared {
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) ruleset: Option<OwnedFd>,
     /// The warden's ruleset.
     pub(crate) domain: Option<OwnedFd>,
+    /// The code of the init of a PID namespace.
+    pub(crate) init: Option<OwnedFd>,
     /// The working directory.
     pub(crate) cwd: Option<OwnedFd>,
     /// The report of a run in which every step succeeds.
@@ -92,6 +95,7 @@ impl Prepared {
         Ok(Self {
             ruleset: build(&compiled.ruleset)?,
             domain: build(&compiled.domain)?,
+            init: init(&compiled)?,
             cwd: cwd.map(|opened| opened.fd),
             settings: policy.process.clone(),
             policy: policy.clone(),
@@ -114,6 +118,14 @@ impl Prepared {
                 .iter()
                 .all(|(path, id)| sys::fd::identify_path(path).ok() == *id)
     }
+}
+
+fn init(compiled: &Compiled) -> Result<Option<OwnedFd>, Vec<Error>> {
+    let needed = compiled.decisions.uses(Feature::NsPid);
+    needed.then(image::make).transpose().map_err(|errno| {
+        let what = "cannot make the init of a PID namespace, a program in memory (see vm.memfd_noexec in sysctl)";
+        vec![Error::system(ErrorKind::System, Stage::Namespaces, what, errno.0)]
+    })
 }
 
 fn open_rule_path(path: &CStr, optional: bool, problems: &mut Vec<Error>) -> Option<OpenPath> {

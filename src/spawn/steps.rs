@@ -3,7 +3,8 @@
 //! The order is a security decision:
 //!
 //! 1. Signals first: until dispositions are reset, a signal would run a handler of the host.
-//! 2. Then what it is to be in its namespaces, which takes the privileges that it has there.
+//! 2. Then what it is to be in its namespaces, which takes the privileges that it has there. With a PID namespace that is for its
+//!    init to do, which then starts the program; the steps after that are the program's.
 //! 3. Then everything that needs privileges or files (session, priority, working directory).
 //! 4. Capabilities go before no_new_privs and Landlock, and Landlock before the descriptors are rearranged, which may
 //!    overwrite the ruleset's number.
@@ -40,6 +41,8 @@ struct Purpose {
 pub(super) struct Steps<'a> {
     pub(super) planned: Vec<PlannedStep<'a>>,
     pub(super) purposes: Purposes,
+    /// The first step of the program; those before are its init's.
+    pub(super) first: usize,
     prepared: &'a Prepared,
 }
 
@@ -72,6 +75,7 @@ impl<'a> Steps<'a> {
         let mut steps = Self {
             planned: Vec::new(),
             purposes: Purposes(Vec::new()),
+            first: 0,
             prepared,
         };
         let settings = &prepared.settings;
@@ -84,6 +88,9 @@ impl<'a> Steps<'a> {
         );
         // Before anything that looks at who the program is, and before its privileges there go.
         steps.add_namespaces(run.namespaces);
+        if prepared.init.is_some() {
+            steps.add_init();
+        }
         let (session, what) = match run.terminal.map(Terminal::to_hand_over) {
             Some(Some(terminal)) => (Step::Foreground { terminal }, "take the terminal"),
             Some(None) => (Step::NewGroup, "new process group"),
@@ -123,6 +130,10 @@ impl<'a> Steps<'a> {
             );
         }
         steps.add_privileges(0);
+        if prepared.init.is_some() {
+            // Before calls are trapped or refused.
+            steps.add(Step::AwaitInit, Stage::Namespaces, "wait for the init");
+        }
         if run.listen {
             steps.add_guard(run.guard);
             steps.add_listener();
@@ -150,6 +161,7 @@ impl<'a> Steps<'a> {
         let mut steps = Self {
             planned: Vec::new(),
             purposes: Purposes(Vec::new()),
+            first: 0,
             prepared,
         };
         steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
@@ -197,6 +209,20 @@ impl<'a> Steps<'a> {
                     .for_each(|last| last.required = true);
             }
         }
+    }
+
+    /// Starts the program, which goes on with the steps that are added after this.
+    fn add_init(&mut self) {
+        self.add(Step::StartProgram, Stage::Namespaces, "start the program from its init");
+        // Whatever the policy says of the program's.
+        self.add(Step::DropCapabilities, Stage::Namespaces, "give up the init's capabilities");
+        self.add(Step::NoNewPrivs, Stage::Namespaces, "no_new_privs for the init");
+        self.add(
+            Step::BecomeInit,
+            Stage::Namespaces,
+            "execute the init of the PID namespace",
+        );
+        self.first = self.planned.len();
     }
 
     fn add_privileges(&mut self, landlock_flags: u32) {

@@ -12,9 +12,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::feature::Feature;
-use crate::members;
+use crate::members::{self, Reach};
 use crate::policy::Limit;
-use crate::sys;
 
 use super::gauge::{CpuAccount, clocks_of, processors};
 use super::prepare::Prepared;
@@ -31,6 +30,7 @@ const SHARE: u32 = 4;
 pub(super) struct Throttle {
     /// Per cent of one processor; None: not limited.
     share: Option<u64>,
+    reach: Reach,
     account: CpuAccount,
     /// Processor time used when it was last looked at, and when that was.
     last: (Duration, Instant),
@@ -48,12 +48,13 @@ pub(super) struct Throttle {
 
 impl Throttle {
     /// For a sandbox whose program has just begun at `start`.
-    pub(super) fn new(prepared: &Prepared, scoped: bool, start: Instant) -> Self {
+    pub(super) fn new(prepared: &Prepared, reach: Reach, start: Instant) -> Self {
         let used = prepared.compiled.decisions.uses(Feature::Limits);
         // Without a domain those that must stop could not be told from others.
-        let share = prepared.policy.limit(Limit::CpuShare).filter(|_| used && scoped);
+        let share = prepared.policy.limit(Limit::CpuShare).filter(|_| used && reach.is_whole());
         Self {
             share,
+            reach,
             account: CpuAccount::default(),
             last: (Duration::ZERO, start),
             credit: 0,
@@ -118,7 +119,7 @@ impl Throttle {
 
     /// Counts what was used since the last look, and stops the sandbox if that is too much. Returns when to look again.
     fn look_around(&mut self, share: u64, now: Instant) -> Duration {
-        let Ok(found) = members::in_scope() else {
+        let Ok(found) = self.reach.found() else {
             return LATEST;
         };
         self.known = clocks_of(found.iter().map(|found| found.member.pid));
@@ -132,7 +133,7 @@ impl Throttle {
         }
         self.stopped = true;
         // An error means that there is nobody.
-        let _ = sys::signal::kill(-1, libc::SIGSTOP);
+        let _ = self.reach.signal(libc::SIGSTOP, -1);
         self.until_paid(share)
     }
 
@@ -155,15 +156,14 @@ impl Throttle {
 
     /// Lets go on whom the throttle has stopped. The youngest first: a parent that looks after its children sees them run.
     fn release(&mut self) {
-        let Ok(mut found) = members::in_scope() else { return };
+        let Ok(mut found) = self.reach.found() else { return };
         self.stopped = false;
         found.sort_unstable_by_key(|found| std::cmp::Reverse(found.member.pid));
         for process in found {
             // Of one that has not stopped yet, on a busy machine, the signal that waits is the throttle's own.
             let others = matches!(process.state, 'T' | 't') && members::is_told_to_stop(process.member.pid);
             if !others {
-                // An error means that it has just been killed.
-                let _ = sys::signal::kill(process.member.pid, libc::SIGCONT);
+                self.reach.signal_one(process.member.pid, libc::SIGCONT);
             }
         }
         self.known.clear();

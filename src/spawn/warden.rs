@@ -11,18 +11,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::members;
+use crate::members::{self, Reach};
 use crate::plan::ChildPlan;
 use crate::policy::{Flag, Grace, Limit};
 use crate::process::{Command, LAST_OUTPUT, LimitHit, Member, Outcome, Reason, Shared, Traffic, Usage, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
+use crate::sys::init::Report;
 use crate::sys::process::{Apart, Child, Ending, Resources};
 
 use super::attendance::{Attendance, LAST_BREATH};
 use super::domain::{Domain, enter_domain};
 use super::gauge::{Consequence, Gauge};
-use super::job::Job;
+use super::job::{Job, Pipe};
 use super::launch::{self, Arena, Launched, Memory};
 use super::namespaces::Namespaces;
 use super::prepare::Prepared;
@@ -85,7 +86,12 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     // Selectors may name nothing that this architecture has.
     let listen = job.supervision.is_some() && prepared.compiled.listening.is_some();
     let namespaces = Namespaces::of(prepared);
-    let Steps { planned, purposes, .. } = Steps::for_child(
+    let Steps {
+        planned,
+        purposes,
+        first,
+        ..
+    } = Steps::for_child(
         prepared,
         &RunSteps {
             host: job.host,
@@ -98,9 +104,12 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             cpus: job.cpus.as_ref(),
         },
     );
+    let init = job.init_of(prepared, listen);
     let mut arrays = job.launch.arrays();
     let plan = ChildPlan {
         steps: &planned,
+        first,
+        init,
         exec: arrays.exec(),
         record: job.arena.record(),
     };
@@ -119,7 +128,8 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         no_domain: domain.lack(),
     }));
     let supervision = job.supervision.take().filter(|_| listen);
-    let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared, domain == Domain::Scoped);
+    let reach = domain.reach(&launched);
+    let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared, reach);
     if job.serves_set_up {
         attendance.await_listener();
     }
@@ -127,13 +137,15 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     let outcome = Watch {
         launched: &launched,
         domain,
-        // Without a domain they could not be told from others, nor ended.
+        reach,
+        report: job.report.take(),
+        // Without a domain they could not be told from others, nor ended. An init waits for them itself.
         waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Scoped,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         grace: prepared.policy.grace,
-        gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start),
-        throttle: Throttle::new(prepared, domain == Domain::Scoped, start),
+        gauge: Gauge::new(prepared, launched.pid, reach, start),
+        throttle: Throttle::new(prepared, reach, start),
         limit: None,
         attendance,
         traffic: Traffic::new(captures, job.capture_limit),
@@ -143,6 +155,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         } else {
             0
         },
+        used: None,
     }
     .run(&job.shared);
     std::mem::forget(last_resort);
@@ -173,6 +186,9 @@ fn has_ended(launched: &Launched<'_>) -> bool {
 struct Watch<'a> {
     launched: &'a Launched<'a>,
     domain: Domain,
+    reach: Reach,
+    /// Where the init of its PID namespace says how the program ended. The init's end is open here too, until the init has its own.
+    report: Option<Pipe>,
     /// The sandbox ends with its last process, not with the program.
     waits_for_descendants: bool,
     start: Instant,
@@ -190,6 +206,8 @@ struct Watch<'a> {
     /// More output than is kept ends the sandbox.
     output_kills: bool,
     host_peak_rss: u64,
+    /// What the program had used when it was killed with its PID namespace.
+    used: Option<Resources>,
 }
 
 /// How often the warden looks for descendants that it waits for, if nobody tells it that they have ended.
@@ -206,7 +224,7 @@ impl Watch<'_> {
         loop {
             self.attendance.look();
             let program = if end.is_none() {
-                self.launched.pidfd.as_raw_fd()
+                self.launched.child().pidfd
             } else {
                 -1
             };
@@ -273,7 +291,7 @@ impl Watch<'_> {
                         if pid == self.launched.pid {
                             ended_for.get_or_insert(Reason::Limit);
                         }
-                        let _ = sys::signal::kill(pid, libc::SIGKILL);
+                        self.reach.signal_one(pid, libc::SIGKILL);
                     }
                 }
             }
@@ -292,6 +310,10 @@ impl Watch<'_> {
                 self.deadline = None;
                 self.gauge.put_away();
                 self.throttle.put_away();
+                if self.report.is_some() {
+                    // Nobody will have waited for it.
+                    self.used = members::resources(self.launched.pid);
+                }
                 self.domain.kill_all(self.launched.child());
                 if end.is_some() {
                     cut_short = true;
@@ -302,7 +324,7 @@ impl Watch<'_> {
         let (reaped, wall) = end.unwrap_or((None, self.start.elapsed()));
         if let Some(session) = self.attendance.session.clone() {
             // After reaping: older kernels count a zombie. Without a domain a daemon may live on, and is not waited for.
-            session.end(if self.domain == Domain::Scoped {
+            session.end(if self.domain.is_whole() {
                 LAST_BREATH
             } else {
                 Duration::ZERO
@@ -329,7 +351,7 @@ impl Watch<'_> {
         };
         self.deadline = Some(deadline);
         // An error means that it has just ended, which the next turn notices.
-        let _ = sys::signal::send_to(self.launched.child(), grace.signal);
+        let _ = sys::signal::send_to(self.launched.program(), grace.signal);
         true
     }
 
@@ -357,13 +379,33 @@ impl Watch<'_> {
             self.domain.kill_all(self.launched.child());
         }
         let reaped = match sys::process::reap(self.launched.child()) {
+            Ok(_) | Err(_) if self.report.is_some() => Some(self.reported()),
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),
             // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
-            _ => sys::process::ending_after_reap(self.launched.pidfd.as_raw_fd())
+            _ => sys::process::ending_after_reap(self.launched.child().pidfd)
                 .ok()
                 .map(|ending| (ending, None)),
         };
         (reaped, wall)
+    }
+
+    /// What the init says of the program, if the program has ended before it.
+    fn report(&self) -> Option<Report> {
+        let mut bytes = [0; Report::SIZE];
+        let pipe = self.report.as_ref()?;
+        let length = sys::fd::read(pipe.reader.as_raw_fd(), &mut bytes).ok()?;
+        Report::read(&bytes[..length])
+    }
+
+    /// How the program ended, with its PID namespace or before.
+    fn reported(&self) -> (Ending, Option<Resources>) {
+        match self.report() {
+            Some(report) => {
+                let (ending, resources) = report.outcome();
+                (ending, Some(resources))
+            }
+            None => (Ending::Signaled(libc::SIGKILL), self.used),
+        }
     }
 
     /// True if nobody is left in the sandbox. `listener`: what poll(2) says of it.
@@ -372,25 +414,24 @@ impl Watch<'_> {
             listener.hung_up()
         } else {
             // Without /proc there is no telling, and nobody is waited for.
-            self.domain != Domain::Scoped || members::in_scope().is_ok_and(|found| found.is_empty())
+            !self.reach.is_whole() || self.reach.found().is_ok_and(|found| found.is_empty())
         }
     }
 
     /// Does what the owner has ordered.
     fn obey(&self, command: Command) -> Result<Vec<Member>> {
         let program = self.launched.child();
-        let scoped = self.domain == Domain::Scoped;
         let signal = match command {
-            Command::List => return Ok(members::list(program.pid, scoped)),
+            Command::List => return Ok(self.reach.running()),
             Command::Pause => libc::SIGSTOP,
             Command::Resume => libc::SIGCONT,
         };
-        if !scoped && sys::process::has_ended(program).is_err() {
+        if !self.reach.is_whole() && sys::process::has_ended(program).is_err() {
             return Err(Error::new(ErrorKind::State, Stage::Wait, "the program has ended"));
         }
         // The program has not been reaped, so without a domain its number and its group's are its own.
-        let target = if scoped { -1 } else { -program.pid };
-        sys::signal::kill(target, signal)
+        self.reach
+            .signal(signal, program.pid)
             .map_err(|errno| Error::system(ErrorKind::System, Stage::Wait, "cannot signal the sandbox", errno.0))?;
         self.throttle.set_paused(command == Command::Pause);
         Ok(Vec::new())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::members::Reach;
 use crate::sys::notify::{self, Received};
 
 use super::answer::{Reply, Ticket, add};
@@ -93,6 +94,11 @@ impl Call {
         i32::try_from(self.received.thread).unwrap_or(0)
     }
 
+    /// Who is in the sandbox, for the warden and threads that it starts.
+    pub(crate) fn reach(&self) -> Reach {
+        self.session.reach()
+    }
+
     /// True while another call of the same sandbox waits for its answer.
     pub(crate) fn other_waits(&self, id: u64) -> bool {
         notify::is_waiting(self.session.listener(), id)
@@ -167,7 +173,7 @@ impl Call {
     fn ground(&self, place: Place) -> Ground {
         match place {
             Place::Worker => Ground::Free,
-            _ if !self.session.is_scoped() => Ground::Unscoped,
+            _ if !self.session.reach().is_whole() => Ground::Unscoped,
             Place::Warden => Ground::Warden,
             Place::Attendant => Ground::Apart,
         }

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::members::Reach;
 use crate::process::Shared;
 use crate::sys;
 
@@ -171,17 +172,17 @@ impl Supervision {
     }
 
     /// Starts to supervise what has the other end of `listener`: `services` look at the calls that come with them, then the
-    /// links at theirs, which are `numbers`, selector by selector. `scoped`: the warden is in a domain. `in_bootstrap` says whether the program has not been executed yet.
+    /// links at theirs, which are `numbers`, selector by selector. `reach`: who is in the sandbox. `in_bootstrap` says whether the program has not been executed yet.
     pub(crate) fn start(
         self,
         listener: OwnedFd,
         services: Services,
         numbers: &[Vec<u32>],
-        (shared, scoped): (Arc<Shared>, bool),
+        (shared, reach): (Arc<Shared>, Reach),
         in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Arc<Session> {
         let chains = self.chains(services, numbers);
-        Session::new(listener, chains, self.core, self.crew, (shared, scoped), in_bootstrap)
+        Session::new(listener, chains, self.core, self.crew, (shared, reach), in_bootstrap)
     }
 
     fn chains(&self, services: Services, numbers: &[Vec<u32>]) -> Chains {

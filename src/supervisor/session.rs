@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::members::Reach;
 use crate::process::{Reason, Shared, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
@@ -102,8 +103,8 @@ pub(crate) struct Session {
     crew: Option<Arc<Crew>>,
     holder: Mutex<Holder>,
     counters: Arc<Counters>,
-    /// The warden is in a domain that scopes signals.
-    scoped: bool,
+    /// Who is in the sandbox, for the warden and threads that it starts.
+    reach: Reach,
     /// Calls that a thread apart from the warden goes on with, and whether there is one.
     apart: Mutex<Apart>,
     apart_changed: Condvar,
@@ -124,7 +125,7 @@ impl Session {
         chains: Chains,
         core: Arc<Core>,
         crew: Option<Arc<Crew>>,
-        (shared, scoped): (Arc<Shared>, bool),
+        (shared, reach): (Arc<Shared>, Reach),
         in_bootstrap: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Arc<Self> {
         // Without it, before Linux 6.6, answers only take longer.
@@ -143,7 +144,7 @@ impl Session {
             shared,
             holder: Mutex::new(Holder::Warden),
             counters,
-            scoped,
+            reach,
             apart: Mutex::default(),
             apart_changed: Condvar::new(),
             attendants: AtomicU64::new(0),
@@ -207,9 +208,9 @@ impl Session {
         }
     }
 
-    /// True if the warden, and threads that it starts, are in a domain that scopes signals.
-    pub(super) fn is_scoped(&self) -> bool {
-        self.scoped
+    /// Who is in the sandbox, for the warden and threads that it starts.
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// Leaves a call to a confined thread apart from the warden.

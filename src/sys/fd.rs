@@ -227,6 +227,25 @@ pub fn memory_file() -> Result<i32> {
     above_stdio(fd)
 }
 
+/// Makes an empty file in memory that can be executed, close-on-exec, numbered 3 or above. EACCES: vm.memfd_noexec forbids it.
+pub fn executable_memory_file() -> Result<i32> {
+    const EXEC: libc::c_uint = 0x10; // MFD_EXEC, Linux 6.3
+    let name = c"sandlock-init".as_ptr();
+    // SAFETY: the name is NUL-terminated.
+    let fd = match check(unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC | EXEC) }) {
+        // SAFETY: as above.
+        Err(Errno(libc::EINVAL)) => check(unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC) }),
+        made => made,
+    }?;
+    above_stdio(fd)
+}
+
+/// Sets the mode of the open file `fd`.
+pub fn set_mode(fd: i32, mode: u32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::fchmod(fd, mode) }).map(drop)
+}
+
 /// Makes a file in memory unchangeable for good.
 pub fn seal(fd: i32) -> Result<()> {
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;

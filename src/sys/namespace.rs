@@ -30,6 +30,8 @@ fn write_own(path: &CStr, text: &[u8]) -> Result<()> {
     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
     // SAFETY: the path is NUL-terminated.
     let fd = super::fd::number(unsafe { syscall!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    // The table is the host's, and so are its standard streams, even if they are closed.
+    let fd = super::fd::raise(fd).unwrap_or(fd);
     // SAFETY: pointer and length describe a live buffer.
     let written = unsafe { syscall!(libc::SYS_write, fd, text.as_ptr(), text.len()) };
     close(fd);
@@ -62,6 +64,7 @@ pub fn bring_up_loopback() -> Result<()> {
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     // SAFETY: takes no pointers.
     let socket = super::fd::number(unsafe { syscall!(libc::SYS_socket, libc::AF_INET, kind, 0_i32) })?;
+    let socket = super::fd::raise(socket).unwrap_or(socket);
     // SAFETY: `request` is as large as the kernel's structure.
     let set = unsafe { syscall!(libc::SYS_ioctl, socket, SET_FLAGS, &raw mut request) };
     close(socket);
@@ -76,18 +79,34 @@ fn close(fd: i32) {
     let _ = unsafe { syscall!(libc::SYS_close, fd) };
 }
 
-/// Why a namespace cannot be had.
+/// Why a namespace cannot be had, with the errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// clone(2) fails.
     Clone(i32),
     /// The namespace is made, but its map cannot be written.
     Map(i32),
+    /// The program that is to be the init of a PID namespace cannot be made.
+    Image(i32),
+    /// A /proc cannot be mounted there.
+    Proc(i32),
 }
 
 struct Trial<'a> {
     map: IdentityMap<'a>,
+    /// Mount a /proc.
+    mounts: bool,
     errno: AtomicI32,
+    mount_errno: AtomicI32,
+}
+
+impl Refusal {
+    /// The errno.
+    pub fn errno(self) -> i32 {
+        match self {
+            Self::Clone(errno) | Self::Map(errno) | Self::Image(errno) | Self::Proc(errno) => errno,
+        }
+    }
 }
 
 /// Tries whether the calling thread can start processes with the CLONE_NEW* `flags`, CLONE_NEWUSER among them, by starting one that
@@ -99,7 +118,9 @@ pub fn try_out(flags: c_int, map: IdentityMap<'_>) -> core::result::Result<(), R
     let stack = Stack(UnsafeCell::new(MaybeUninit::uninit()));
     let trial = Trial {
         map,
+        mounts: flags & libc::CLONE_NEWNS != 0,
         errno: AtomicI32::new(0),
+        mount_errno: AtomicI32::new(0),
     };
     // No handler of the host shall run in a process that shares its memory.
     let former = set_mask(Mask::ALL).map_err(|errno| Refusal::Clone(errno.0))?;
@@ -115,10 +136,12 @@ pub fn try_out(flags: c_int, map: IdentityMap<'_>) -> core::result::Result<(), R
     }
     let restored = set_mask(former);
     debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
-    match (started, trial.errno.load(Ordering::Relaxed)) {
-        (Err(Errno(errno)), _) => Err(Refusal::Clone(errno)),
-        (Ok(_), 0) => Ok(()),
-        (Ok(_), errno) => Err(Refusal::Map(errno)),
+    let errno_of = |outcome: &AtomicI32| outcome.load(Ordering::Relaxed);
+    match (started, errno_of(&trial.errno), errno_of(&trial.mount_errno)) {
+        (Err(Errno(errno)), ..) => Err(Refusal::Clone(errno)),
+        (Ok(_), 0, 0) => Ok(()),
+        (Ok(_), 0, errno) => Err(Refusal::Proc(errno)),
+        (Ok(_), errno, _) => Err(Refusal::Map(errno)),
     }
 }
 
@@ -127,6 +150,10 @@ extern "C" fn attempt(trial: *mut c_void) -> c_int {
     let trial: &Trial<'_> = unsafe { &*trial.cast_const().cast() };
     if let Err(Errno(errno)) = map_identity(trial.map) {
         trial.errno.store(errno, Ordering::Relaxed);
+    } else if trial.mounts
+        && let Err(Errno(errno)) = super::mount::seclude().and_then(|()| super::mount::mount_proc(c"/proc"))
+    {
+        trial.mount_errno.store(errno, Ordering::Relaxed);
     }
     super::process::exit(0)
 }

@@ -71,6 +71,32 @@ pub unsafe fn start_sharing_memory(
     })
 }
 
+/// Starts `entry(argument)` on the stack below `stack_top`, in a process that shares the caller's memory; past libc, for a child that
+/// shares the host's. `share_descriptors`: its descriptor table too. Whatever namespaces the caller is in, it is in.
+///
+/// # Safety
+///
+/// As for [`start_sharing_memory`].
+pub unsafe fn start_beside(
+    entry: Entry,
+    stack_top: *mut c_void,
+    argument: *mut c_void,
+    present: &AtomicU32,
+    share_descriptors: bool,
+) -> Result<Child> {
+    let mut flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    if share_descriptors {
+        flags |= libc::CLONE_FILES;
+    }
+    let flags = usize::try_from(flags).map_err(|_| Errno(libc::EINVAL))?;
+    let mut pidfd = -1;
+    // SAFETY: as the caller promises; `pidfd` outlives the call.
+    let pid = unsafe { super::raw::clone_onto(stack_top, flags, entry, argument, &raw mut pidfd, present.as_ptr()) }?;
+    // On failure, in a full table, it stays where it is.
+    let pidfd = super::fd::raise(pidfd).unwrap_or(pidfd);
+    Ok(Child { pid, pidfd })
+}
+
 /// Starts `entry(argument)` in a copy of the calling process (fork without the host's atfork handlers), and returns when
 /// that has executed a program or ended.
 ///
@@ -182,6 +208,27 @@ pub unsafe fn execute(path: &CStr, argv: *const *const c_char, envp: *const *con
         // A handler has answered it in the kernel's place: no program runs, and no shell shall try.
         Ok(_) => Errno(libc::EIO),
     }
+}
+
+/// Likewise the program in the open file `image`, with an empty environment.
+///
+/// # Safety
+///
+/// `argv` points to a null-terminated array of NUL-terminated strings.
+pub unsafe fn execute_file(image: i32, argv: *const *const c_char) -> Errno {
+    let nothing: [*const c_char; 1] = [core::ptr::null()];
+    // SAFETY: as the caller promises; the empty array is null-terminated and outlives the call.
+    let executed = unsafe {
+        syscall!(
+            libc::SYS_execveat,
+            image,
+            c"".as_ptr(),
+            argv,
+            nothing.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    executed.err().unwrap_or(Errno(libc::EIO))
 }
 
 /// Process id of the caller, from the kernel (never cached).
@@ -336,7 +383,7 @@ pub fn own_peak_rss() -> u64 {
     resources(&unsafe { usage.assume_init() }).peak_rss
 }
 
-fn resources(usage: &libc::rusage) -> Resources {
+pub(super) fn resources(usage: &libc::rusage) -> Resources {
     let microseconds = |time: &libc::timeval| {
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let rest = u64::try_from(time.tv_usec).unwrap_or(0);
@@ -373,6 +420,12 @@ fn info(pidfd: i32, mask: u64) -> Result<Info> {
 /// True if the kernel tells about `pidfd` (PIDFD_GET_INFO, Linux 6.13).
 pub fn has_info(pidfd: i32) -> bool {
     info(pidfd, 1).is_ok()
+}
+
+/// The process id behind `pidfd`, as the caller's PID namespace numbers it (Linux 6.13).
+pub fn id_of(pidfd: i32) -> Result<i32> {
+    let [pid, ..] = info(pidfd, 1)?.ids;
+    i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
 /// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15).

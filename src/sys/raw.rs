@@ -3,7 +3,7 @@
 //! A child that shares the host's memory runs beside the thread that made it, and with that thread's thread-local storage:
 //! libc's wrappers would have the two overwrite each other's errno. So whatever the child may call goes through here.
 
-use core::ffi::{c_long, c_ulong};
+use core::ffi::{c_int, c_long, c_ulong, c_void};
 
 use super::{Errno, Result};
 
@@ -128,6 +128,83 @@ unsafe fn trap(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
         );
     }
     returned
+}
+
+/// clone(2), with a child that runs `entry(argument)` on a stack of its own. Returns its process id, in the caller's PID namespace.
+///
+/// # Safety
+///
+/// As for the system call with these `flags`, which include CLONE_VM. `entry` never returns or unwinds, and is sound in a process that
+/// shares this memory, as `argument`, and the memory below `stack`, which is 16-byte aligned, are valid for it. `pidfd` and `present`
+/// are valid for what the kernel writes there.
+pub(super) unsafe fn clone_onto(
+    stack: *mut c_void,
+    flags: usize,
+    entry: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+    pidfd: *mut c_int,
+    present: *mut u32,
+) -> Result<i32> {
+    let returned: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller goes on here with what the kernel preserves; the child, on its own stack, calls `entry`, as the caller
+    // of this function allows.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r13",
+            "call r12",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone as isize => returned,
+            in("rdi") flags, in("rsi") stack, in("rdx") pidfd, in("r10") present, in("r8") 0_usize,
+            in("r12") entry, in("r13") argument,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x21",
+            "blr x20",
+            "brk 0",
+            "2:",
+            in("x8") libc::SYS_clone,
+            inlateout("x0") flags => returned,
+            in("x1") stack, in("x2") pidfd, in("x3") 0_usize, in("x4") present,
+            in("x20") entry, in("x21") argument,
+            lateout("x30") _,
+        );
+    }
+    #[cfg(target_arch = "riscv64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "ecall",
+            "bnez a0, 2f",
+            "mv a0, s3",
+            "jalr s2",
+            "ebreak",
+            "2:",
+            in("a7") libc::SYS_clone,
+            inlateout("a0") flags => returned,
+            in("a1") stack, in("a2") pidfd, in("a3") 0_usize, in("a4") present,
+            in("s2") entry, in("s3") argument,
+            lateout("ra") _,
+        );
+    }
+    match i32::try_from(returned) {
+        Ok(errno @ -4095..=-1) => Err(Errno(errno.saturating_neg())),
+        Ok(pid) => Ok(pid),
+        Err(_) => Err(Errno(libc::EOVERFLOW)),
+    }
 }
 
 /// Ends the process with SIGILL, which no filter can forbid.

@@ -98,7 +98,7 @@ impl State {
         // Before the look at who there is: that misses what appears meanwhile, which must not have been taken for over then.
         self.starts
             .retain(|&caller, start| caller != call.thread() && !is_over(caller, start, call));
-        let members = members::in_scope().ok()?;
+        let members = call.reach().found().ok()?;
         let new = members.iter().filter(|found| !self.known.contains(&found.member.pid));
         let left = self.starts.values().filter(|start| !start.thread).count() as u64;
         // Each new process was one of them.
