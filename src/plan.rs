@@ -14,6 +14,99 @@ use crate::sys::seccomp::Instruction;
 /// Most steps a plan may have.
 pub const MAX_STEPS: usize = 48;
 
+/// What a program in a mount namespace of its own is to find there.
+#[derive(Clone, Copy, Debug)]
+pub struct MountPlan<'a> {
+    /// What is to be its root.
+    pub root: NewRoot<'a>,
+    /// What is mounted there, in this order; then /proc.
+    pub mounts: &'a [PlannedMount<'a>],
+    /// What must be made for /proc.
+    pub proc_places: &'a [Place<'a>],
+}
+
+/// The parts of [`Step::Mounts`], as its record numbers them. Of each mount there are two: the source, then the target.
+impl MountPlan<'_> {
+    /// The root.
+    pub const ROOT: usize = 1;
+    /// /proc.
+    pub const PROC: usize = 2;
+    /// Entering the root.
+    pub const ENTER: usize = 3;
+    /// The first of the mounts.
+    pub const MOUNTS: usize = 4;
+}
+
+/// What becomes the root.
+#[derive(Clone, Copy, Debug)]
+pub enum NewRoot<'a> {
+    /// It stays.
+    Unchanged,
+    /// This directory, read-only.
+    Directory(&'a CStr),
+    /// An empty file system in memory, read-only when everything is mounted.
+    Memory,
+}
+
+/// Something that is mounted.
+#[derive(Debug)]
+pub struct PlannedMount<'a> {
+    /// What.
+    pub source: MountSource<'a>,
+    /// Where.
+    pub target: &'a CStr,
+    /// It may be written to.
+    pub write: bool,
+    /// What must be made to mount it on, if the root is in memory.
+    pub places: &'a [Place<'a>],
+    /// Where the child keeps it open until it is mounted: nothing may be mounted over a source before.
+    pub parked: AtomicI32,
+}
+
+/// What is mounted.
+#[derive(Clone, Copy, Debug)]
+pub enum MountSource<'a> {
+    /// What lies at this path.
+    Path(&'a CStr),
+    /// An empty file system in memory of at most this many bytes, in decimal digits.
+    Memory(&'a CStr),
+}
+
+/// A directory, or a file, that something is mounted on.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The directory that holds it.
+    pub parent: &'a CStr,
+    /// Its name there.
+    pub name: &'a CStr,
+    /// It is a file.
+    pub file: bool,
+}
+
+/// A Landlock ruleset whose paths are the program's own.
+#[derive(Clone, Copy, Debug)]
+pub struct RulesetPlan<'a> {
+    /// What it handles.
+    pub handled: crate::sys::landlock::Handled,
+    /// What it grants.
+    pub rules: &'a [PlannedRule<'a>],
+}
+
+/// Rights beneath a path.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedRule<'a> {
+    /// The path.
+    pub path: &'a CStr,
+    /// LANDLOCK_ACCESS_FS_* if it is a directory.
+    pub directory: u64,
+    /// And if it is not.
+    pub file: u64,
+    /// It may be missing.
+    pub optional: bool,
+    /// Where the child notes which file it is.
+    pub found: Option<&'a crate::sys::fd::FileCell>,
+}
+
 /// One thing to do before exec.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
@@ -56,8 +149,12 @@ pub enum Step<'a> {
     Personality(u32),
     /// Keep transparent huge pages away. Acts on the address space: never in one shared with the host.
     NoHugePages,
+    /// Mount what the program is to find in its mount namespace.
+    Mounts(MountPlan<'a>),
     /// Enter the open directory.
     ChangeDirectory(i32),
+    /// Enter the directory at this path.
+    ChangeDirectoryTo(&'a CStr),
     /// Give up all capabilities.
     DropCapabilities,
     /// Set no_new_privs.
@@ -69,6 +166,8 @@ pub enum Step<'a> {
         /// LANDLOCK_RESTRICT_SELF_* flags.
         flags: u32,
     },
+    /// Enter the Landlock domain of a ruleset that is made for this program alone.
+    Restrict(RulesetPlan<'a>),
     /// Mark everything above the standard streams close-on-exec.
     CloseInherited,
     /// Get a descriptor table of its own, if it shares the host's until now. Nothing may touch descriptors before.
@@ -189,6 +288,8 @@ pub struct Record {
     phase: AtomicU32,
     failed: AtomicU32,
     errno: AtomicI32,
+    /// Which part of a step with several it was about when it failed.
+    part: AtomicU32,
     outcomes: [AtomicI32; MAX_STEPS],
 }
 
@@ -241,6 +342,7 @@ impl Record {
             phase: AtomicU32::new(SETUP),
             failed: AtomicU32::new(0),
             errno: AtomicI32::new(0),
+            part: AtomicU32::new(0),
             outcomes: [const { AtomicI32::new(0) }; MAX_STEPS],
         }
     }
@@ -386,6 +488,16 @@ impl Record {
         self.failed
             .store(u32::try_from(index).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.phase.store(STEP_FAILED, Ordering::Relaxed);
+    }
+
+    /// Notes which part of its step comes next, of a step that has several.
+    pub fn begin_part(&self, part: usize) {
+        self.part.store(u32::try_from(part).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// The part that was begun last.
+    pub fn part(&self) -> usize {
+        usize::try_from(self.part.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     /// Notes that exec comes next.

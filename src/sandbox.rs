@@ -23,7 +23,7 @@ use crate::policy::syscalls::{SyscallRule, Verdict};
 use crate::probe::{Capabilities, Owners, Privileges, Refusals};
 use crate::process::{Outcome, Process};
 use crate::service;
-use crate::spawn::{self, Prepared};
+use crate::spawn::{self, FilesOfRules, Prepared};
 use crate::supervisor::{Link, Look, Service, Services, Supervisor, kind};
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
@@ -232,10 +232,11 @@ thread_local! {
 }
 
 /// The library's own services for a run.
-fn services(prepared: &Prepared) -> Services {
+fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>) -> Services {
     let run = service::Run {
         policy: &prepared.policy,
         grants: &prepared.grants,
+        files_of_rules,
         restricts_files: prepared.compiled.decisions.uses(Feature::Files),
         restricts_network: prepared.compiled.decisions.uses(Feature::Network),
         owners: prepared

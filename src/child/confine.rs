@@ -1,6 +1,7 @@
 //! Confinement steps that take more than one call.
 
-use crate::plan::Record;
+use crate::plan::{Record, RulesetPlan};
+use crate::sys::landlock;
 use crate::sys::seccomp::{self, Instruction};
 use crate::sys::{self, Errno};
 
@@ -26,6 +27,28 @@ pub(super) fn listen(
     }
     record.set_listener(listener);
     Ok(())
+}
+
+/// Makes a ruleset and enters its domain. The paths are this process's.
+pub(super) fn restrict(plan: &RulesetPlan<'_>, record: &Record) -> sys::Result<()> {
+    let ruleset = landlock::create_ruleset(&plan.handled)?;
+    for (index, rule) in plan.rules.iter().enumerate() {
+        record.begin_part(index.saturating_add(1));
+        let file = match sys::fd::open_path(rule.path) {
+            Err(Errno(libc::ENOENT | libc::ENOTDIR)) if rule.optional => continue,
+            opened => opened?,
+        };
+        let id = sys::fd::identify_raw(file.number())?;
+        if let Some(cell) = rule.found {
+            cell.set(id);
+        }
+        let rights = if id.directory { rule.directory } else { rule.file };
+        if rights != 0 {
+            landlock::add_path_rule(&ruleset, &file, rights)?;
+        }
+    }
+    record.begin_part(0);
+    landlock::restrict_self(ruleset.number(), 0)
 }
 
 fn full_tree<T>(installed: sys::Result<T>) -> sys::Result<T> {

@@ -24,6 +24,7 @@
 mod confine;
 mod exec;
 mod init;
+mod mounts;
 mod setup;
 
 use core::ffi::{c_int, c_void};
@@ -116,6 +117,9 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
         Step::Affinity(set) => sys::limits::set_affinity(set),
         Step::Personality(flag) => sys::limits::add_personality(flag),
         Step::NoHugePages => sys::credentials::disable_huge_pages(),
+        Step::Mounts(plan) => mounts::mount_all(&plan, record),
+        Step::ChangeDirectoryTo(path) => sys::mount::change_directory(path),
+        Step::Restrict(plan) => confine::restrict(&plan, record),
         Step::ChangeDirectory(directory) => sys::fd::change_directory(directory),
         Step::CloseInherited => sys::fd::close_on_exec_from(3),
         Step::OwnDescriptors => sys::fd::unshare_table(),

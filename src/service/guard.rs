@@ -5,6 +5,8 @@
 //! of ours the descriptors of any process of the user: there the guard does nothing.
 
 use crate::error::ErrorKind;
+use crate::members::Reach;
+use crate::policy::Access;
 use crate::supervisor::{Call, Ground, Reply, Served, Service, kind};
 use crate::sys::Errno;
 
@@ -23,9 +25,8 @@ pub(super) struct MetadataGuard {
 
 impl MetadataGuard {
     pub(super) fn new(run: &Run<'_>) -> Self {
-        let writable = run.grants.iter().filter(|(_, access)| access.writes());
         Self {
-            grants: Grants::new(writable.map(|(id, _)| *id).collect()),
+            grants: run.grants(Access::writes),
             owners: run.owners,
             name: run.name,
         }
@@ -111,6 +112,10 @@ impl Caller for Call {
             ErrorKind::BufferTooSmall => Errno(libc::ENAMETOOLONG),
             _ => Errno(error.errno()),
         })
+    }
+
+    fn is_apart(&self) -> bool {
+        matches!(self.reach(), Reach::Namespace { .. })
     }
 
     fn is_waiting(&self) -> bool {

@@ -12,14 +12,19 @@ use std::sync::Arc;
 use crate::feature::Feature;
 use crate::policy::{Access, Policy};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
-use crate::sys::fd::FileId;
+use crate::sys::fd::{FileCell, FileId};
 use crate::sys::notify::Received;
+
+use metadata::Grants;
 
 /// What services need to know of a run.
 pub(crate) struct Run<'a> {
     pub(crate) policy: &'a Policy,
     /// The files that path rules lead to, with what they grant.
     pub(crate) grants: &'a [(FileId, Access)],
+    /// Where the child notes the files that the policy's path rules lead to, if they are for the program's own view. Then nothing is
+    /// in `grants`.
+    pub(crate) files_of_rules: Option<Arc<[FileCell]>>,
     /// Path rules decide about files.
     pub(crate) restricts_files: bool,
     /// TCP is refused.
@@ -30,6 +35,23 @@ pub(crate) struct Run<'a> {
     pub(crate) name: fn(u32) -> Option<&'static str>,
     /// What the filter would say of a call that it leaves to the library so that it is told.
     pub(crate) decide: Decide,
+}
+
+impl Run<'_> {
+    /// The files that rules lead to whose access `suits`.
+    fn grants(&self, suits: fn(Access) -> bool) -> Grants {
+        match &self.files_of_rules {
+            Some(noted) => {
+                let rules = self.policy.paths.iter().enumerate();
+                let suited = rules.filter(|(_, rule)| suits(rule.access)).map(|(index, _)| index);
+                Grants::noted(Arc::clone(noted), suited.collect())
+            }
+            None => {
+                let suited = self.grants.iter().filter(|(_, access)| suits(*access));
+                Grants::new(suited.map(|(id, _)| *id).collect())
+            }
+        }
+    }
 }
 
 /// The errno that a call is refused with; None: it is not.

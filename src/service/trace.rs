@@ -101,14 +101,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new(run: &Run<'_>) -> Self {
-        let granting = |bits, grants: fn(Access) -> bool| {
-            let files = run
-                .grants
-                .iter()
-                .filter(|(_, access)| grants(*access))
-                .map(|(id, _)| *id);
-            (Access::of(bits), Grants::new(files.collect()))
-        };
+        let granting = |bits, suits: fn(Access) -> bool| (Access::of(bits), run.grants(suits));
         Self {
             decide: run.decide.clone(),
             name: run.name,

@@ -5,13 +5,13 @@
 //! program could have used up what is left to it, and not before nine times the time that the last one took has passed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::feature::Feature;
 use crate::members::memory::{self, Files, Places};
 use crate::members::{Found, Reach};
-use crate::policy::{Flag, Limit};
+use crate::policy::{Flag, Limit, Source};
 use crate::process::LimitHit;
 use crate::sys;
 
@@ -92,7 +92,7 @@ impl<'a> Gauge<'a> {
         if gauge.memory.is_some() || gauge.cpu.is_some() {
             gauge.since = seconds_since_1970();
             // Before the program can write anything there.
-            if gauge.memory.is_some() && policy.writes_somewhere() {
+            if gauge.memory.is_some() && (policy.writes_somewhere() || !policy.mounts.is_empty()) {
                 gauge.places = Some(gauge.find_places());
             }
             gauge.pause_for(gauge.headroom(0, Duration::ZERO));
@@ -278,8 +278,17 @@ impl<'a> Gauge<'a> {
 
     fn find_places(&self) -> Places {
         let policy = &self.prepared.policy;
-        let writable = policy.paths.iter().filter(|rule| rule.access.writes());
-        Places::find(self.program, writable.map(|rule| -> &CStr { &rule.path }))
+        let rules = policy.paths.iter().filter(|rule| rule.access.writes());
+        let writable = rules.map(|rule| -> &CStr { &rule.path });
+        let (Reach::Namespace { init, .. }, true) = (self.reach, self.prepared.view.is_some()) else {
+            return Places::find(self.program, writable);
+        };
+        // As the program sees them. The init is there as long as the sandbox.
+        let in_memory = policy.mounts.iter().filter(|mount| matches!(mount.source, Source::Memory { .. }));
+        let paths = writable.chain(in_memory.map(|mount| -> &CStr { &mount.target }));
+        let seen = |path: &CStr| CString::new([format!("/proc/{init}/root").as_bytes(), path.to_bytes()].concat());
+        let seen: Vec<CString> = paths.filter_map(|path| seen(path).ok()).collect();
+        Places::find(init, seen.iter().map(CString::as_c_str))
     }
 }
 

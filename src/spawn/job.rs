@@ -18,6 +18,7 @@ use super::buffers::Launch;
 use super::launch::{Arena, Memory};
 use super::prepare::Prepared;
 use super::streams::{self, Streams};
+use super::view::FilesOfRules;
 
 /// Everything a warden needs, handed to its thread.
 pub(super) struct Job {
@@ -37,6 +38,8 @@ pub(super) struct Job {
     pub(super) memory: Memory,
     /// The pipe by which the init of a PID namespace reports.
     pub(super) report: Option<Pipe>,
+    /// Where the child notes what path rules lead to, in a view of its own.
+    pub(super) files_of_rules: Option<FilesOfRules>,
 }
 
 /// A pipe, close-on-exec.
@@ -98,6 +101,7 @@ impl Job {
             arena: Arc::new(arena),
             memory,
             report: prepared.init.is_some().then(Pipe::new).transpose()?,
+            files_of_rules: None,
         })
     }
 

@@ -20,6 +20,7 @@ mod streams;
 mod terminal;
 mod thread;
 mod throttle;
+mod view;
 mod warden;
 
 use std::ffi::{CStr, CString};
@@ -33,6 +34,7 @@ use crate::supervisor::{Services, Supervision};
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
+pub(crate) use view::{FilesOfRules, View};
 
 use steps::Purposes;
 use thread::Waiting;
@@ -103,7 +105,7 @@ pub(crate) struct Source<'a> {
     /// Gives it.
     pub(crate) prepare: &'a dyn Fn() -> Result<Arc<Prepared>>,
     /// The library's own services for a run under it.
-    pub(crate) services: &'a dyn Fn(&Prepared) -> Services,
+    pub(crate) services: &'a dyn Fn(&Prepared, Option<FilesOfRules>) -> Services,
 }
 
 /// True if children are started by a plain fork, for tools like valgrind: the library cannot serve their calls.
@@ -144,8 +146,13 @@ pub(crate) fn start(
     };
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
-    let supervision = supervision.map(|supervision| (supervision, (policy.services)(&prepared)));
-    let job = job::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
+    let files_of_rules = prepared.view.as_ref().map(View::files_of_rules);
+    let supervision = supervision.map(|supervision| {
+        let services = (policy.services)(&prepared, files_of_rules.clone());
+        (supervision, services)
+    });
+    let mut job = job::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
+    job.files_of_rules = files_of_rules;
     let arena = Arc::clone(&job.arena);
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
@@ -157,7 +164,7 @@ pub(crate) fn start(
     let (cloned, handle) = waiting.start_child(job)?;
     drop(child_ends);
     let record = arena.record();
-    if let Some(error) = failure(record, &cloned.purposes, &program) {
+    if let Some(error) = failure(record, &cloned.purposes, &prepared, &program) {
         // The child has ended or is about to. An error would be the warden's panic.
         let _ = handle.join();
         return Err(error);
@@ -171,10 +178,12 @@ pub(crate) fn start(
 }
 
 /// Why the child did not execute its program, if it did not.
-fn failure(record: &Record, purposes: &Purposes, program: &CStr) -> Option<Error> {
+fn failure(record: &Record, purposes: &Purposes, prepared: &Prepared, program: &CStr) -> Option<Error> {
     match record.progress() {
         Progress::Executing => None,
-        Progress::StepFailed(index, errno) => Some(purposes.error(index, errno)),
+        Progress::StepFailed(index, errno) => {
+            Some(purposes.error(index, errno, prepared.view.as_ref(), record.part()))
+        }
         Progress::ExecFailed(errno) => {
             let program = program.to_bytes().escape_ascii();
             Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))

@@ -16,6 +16,7 @@ use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
 
+use super::view::View;
 use super::{image, ruleset};
 
 /// A policy with all its files open, ready to start programs.
@@ -28,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) ruleset: Option<OwnedFd>,
     /// The warden's ruleset.
     pub(crate) domain: Option<OwnedFd>,
+    /// What the program sees, if that is not what the host does. Then the child makes its ruleset itself.
+    pub(crate) view: Option<View>,
     /// The code of the init of a PID namespace.
     pub(crate) init: Option<OwnedFd>,
     /// The working directory.
@@ -61,7 +64,12 @@ impl Prepared {
         let mut stamps = Vec::new();
         let mut paths = Vec::new();
         let mut grants = Vec::new();
-        for rule in &policy.paths {
+        // What paths mean in a view of the program's own is for the child to find out.
+        let has_view = compiled
+            .as_ref()
+            .is_some_and(|compiled| compiled.decisions.uses(Feature::NsMount));
+        let host_paths = if has_view { &[][..] } else { &policy.paths };
+        for rule in host_paths {
             let opened = open_rule_path(&rule.path, rule.access.is_optional(), &mut problems);
             stamps.push((rule.path.clone(), opened.as_ref().map(|opened| opened.id)));
             grants.extend(opened.as_ref().map(|opened| (opened.id, rule.access)));
@@ -71,6 +79,7 @@ impl Prepared {
             .process
             .cwd
             .as_deref()
+            .filter(|_| !has_view)
             .and_then(|path| open_cwd(path, &mut problems));
         if let (Some(path), Some(opened)) = (&policy.process.cwd, &cwd) {
             stamps.push((path.clone(), Some(opened.id)));
@@ -78,6 +87,7 @@ impl Prepared {
         let Some(compiled) = compiled.filter(|_| problems.is_empty()) else {
             return Err(problems);
         };
+        let view = View::of(policy, &compiled, &mut stamps)?;
         let root = open(c"/", libc::O_PATH).map_err(|errno| {
             vec![Error::system(
                 path_error_kind(errno.0),
@@ -93,7 +103,8 @@ impl Prepared {
                 .map_err(|error| vec![error])
         };
         Ok(Self {
-            ruleset: build(&compiled.ruleset)?,
+            ruleset: if has_view { None } else { build(&compiled.ruleset)? },
+            view,
             domain: build(&compiled.domain)?,
             init: init(&compiled)?,
             cwd: cwd.map(|opened| opened.fd),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
-use crate::plan::{FdMove, PlannedStep, Record, Step};
+use crate::plan::{FdMove, MountPlan, PlannedStep, Record, RulesetPlan, Step};
 use crate::policy::Limit;
 use crate::probe::namespace_hint;
 use crate::report::{Report, Row};
@@ -29,6 +29,7 @@ use crate::sys::seccomp::Instruction;
 use super::namespaces::Namespaces;
 use super::prepare::Prepared;
 use super::terminal::Terminal;
+use super::view::View;
 
 /// What a step is for.
 struct Purpose {
@@ -65,6 +66,10 @@ pub(super) struct RunSteps<'a> {
     pub(super) listen: bool,
     /// The namespaces that it starts in.
     pub(super) namespaces: &'a Namespaces,
+    /// What is mounted, for a program with a view of its own.
+    pub(super) mounts: Option<MountPlan<'a>>,
+    /// The ruleset that it makes itself then.
+    pub(super) ruleset: Option<RulesetPlan<'a>>,
     /// Processors, if the policy names any.
     pub(super) cpus: Option<&'a CpuSet>,
 }
@@ -88,6 +93,9 @@ impl<'a> Steps<'a> {
         );
         // Before anything that looks at who the program is, and before its privileges there go.
         steps.add_namespaces(run.namespaces);
+        if let Some(mounts) = run.mounts {
+            steps.add_mounts(mounts);
+        }
         if prepared.init.is_some() {
             steps.add_init();
         }
@@ -129,7 +137,15 @@ impl<'a> Steps<'a> {
                 "enter the directory",
             );
         }
-        steps.add_privileges(0);
+        if let Some(cwd) = prepared.view.as_ref().and_then(|view| view.cwd.as_deref()) {
+            let step = Step::ChangeDirectoryTo(cwd);
+            steps.add(step, Stage::WorkingDirectory, "enter the directory");
+        }
+        steps.add_privileges();
+        steps.add_domain(run.ruleset.map_or_else(
+            || ready_ruleset(prepared, 0),
+            |plan| Some(Step::Restrict(plan)),
+        ));
         if prepared.init.is_some() {
             // Before calls are trapped or refused.
             steps.add(Step::AwaitInit, Stage::Namespaces, "wait for the init");
@@ -166,11 +182,13 @@ impl<'a> Steps<'a> {
         };
         steps.add_for(Feature::NoHugePages, Step::NoHugePages, Stage::Process, "huge pages");
         steps.add_limits();
-        steps.add_privileges(if all_threads {
+        steps.add_privileges();
+        let flags = if all_threads {
             sys::landlock::RESTRICT_ALL_THREADS
         } else {
             0
-        });
+        };
+        steps.add_domain(ready_ruleset(prepared, flags));
         steps.add_filter(if all_threads { sys::seccomp::FLAG_ALL_THREADS } else { 0 });
         steps
     }
@@ -225,7 +243,20 @@ impl<'a> Steps<'a> {
         self.first = self.planned.len();
     }
 
-    fn add_privileges(&mut self, landlock_flags: u32) {
+    /// Whoever is in a view that is half made can do nothing that makes sense, however it is asked for.
+    fn add_mounts(&mut self, mounts: MountPlan<'a>) {
+        self.planned.push(PlannedStep {
+            step: Step::Mounts(mounts),
+            required: true,
+        });
+        self.purposes.0.push(Purpose {
+            feature: Some(Feature::NsMount),
+            stage: Stage::Namespaces,
+            what: "mount",
+        });
+    }
+
+    fn add_privileges(&mut self) {
         // Whoever is started in a user namespace has all of them there.
         if sys::credentials::has_capabilities() || self.prepared.compiled.decisions.uses(Feature::NsUser) {
             self.add_for(
@@ -236,11 +267,10 @@ impl<'a> Steps<'a> {
             );
         }
         self.add_for(Feature::NoNewPrivs, Step::NoNewPrivs, Stage::Privileges, "no_new_privs");
-        if let Some(ruleset) = &self.prepared.ruleset {
-            let step = Step::Landlock {
-                ruleset: ruleset.as_raw_fd(),
-                flags: landlock_flags,
-            };
+    }
+
+    fn add_domain(&mut self, step: Option<Step<'a>>) {
+        if let Some(step) = step {
             // The ruleset serves several features: required if any of them is.
             let required = RULESET_FEATURES.iter().any(|&feature| {
                 self.prepared.compiled.decisions.uses(feature)
@@ -318,16 +348,28 @@ impl<'a> Steps<'a> {
     }
 }
 
+/// Entering the domain of the ruleset that was made beforehand.
+fn ready_ruleset(prepared: &Prepared, flags: u32) -> Option<Step<'_>> {
+    let ruleset = prepared.ruleset.as_ref()?.as_raw_fd();
+    Some(Step::Landlock { ruleset, flags })
+}
+
 impl Purposes {
-    /// Describes the failure of step `index`.
-    pub(super) fn error(&self, index: usize, errno: i32) -> Error {
+    /// Describes the failure of step `index`; of a step of `view`, in that `part`.
+    pub(super) fn error(&self, index: usize, errno: i32, view: Option<&View>, part: usize) -> Error {
         match self.0.get(index) {
-            Some(purpose) => Error::system(
-                ErrorKind::ChildSetup,
-                purpose.stage,
-                format_args!("{}{}", purpose.what, hint(purpose, errno)),
-                errno,
-            ),
+            Some(purpose) => {
+                let about = match (view, purpose.feature, purpose.stage) {
+                    (Some(view), Some(Feature::NsMount), _) => Some(view.name_of_mount(part)),
+                    (Some(view), _, Stage::Landlock) => view.name_of_rule(part),
+                    _ => None,
+                };
+                let what = about.map_or_else(
+                    || format!("{}{}", purpose.what, hint(purpose, errno)),
+                    |about| format!("{}: {about}", purpose.what),
+                );
+                Error::system(ErrorKind::ChildSetup, purpose.stage, what, errno)
+            }
             None => Error::system(ErrorKind::Internal, Stage::Spawn, "an unknown step", errno),
         }
     }

@@ -31,6 +31,7 @@ use super::steps::{RunSteps, Steps};
 use super::terminal::Terminal;
 use super::thread::{Cloned, Mailbox};
 use super::throttle::Throttle;
+use super::view::RunView;
 
 /// Tells those who wait that the warden is gone, however it goes.
 struct Farewell<'a> {
@@ -86,6 +87,9 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     // Selectors may name nothing that this architecture has.
     let listen = job.supervision.is_some() && prepared.compiled.listening.is_some();
     let namespaces = Namespaces::of(prepared);
+    let view = RunView::of(prepared);
+    let files_of_rules = job.files_of_rules.as_deref().unwrap_or_default();
+    let (mounts, rules) = (view.mounts(), view.rules(files_of_rules));
     let Steps {
         planned,
         purposes,
@@ -101,6 +105,8 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             moves: &job.streams.moves,
             listen,
             namespaces: &namespaces,
+            mounts: view.plan(&mounts),
+            ruleset: view.ruleset(&rules),
             cpus: job.cpus.as_ref(),
         },
     );

@@ -1,6 +1,7 @@
 //! File descriptors.
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::raw::syscall;
 use super::{Errno, Result, check};
@@ -70,6 +71,13 @@ pub fn open(path: &CStr, flags: i32) -> Result<i32> {
     above_stdio(fd)
 }
 
+/// Opens `path` for nothing but being named, past libc.
+pub fn open_path(path: &CStr) -> Result<Descriptor> {
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    Descriptor::of(unsafe { syscall!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })
+}
+
 /// Moves an owned descriptor that landed on 0, 1 or 2 (in a host that closed them) out of the way, so that it is never
 /// taken for the host's standard streams.
 pub fn above_stdio(fd: i32) -> Result<i32> {
@@ -132,6 +140,95 @@ pub struct FileId {
     pub inode: u64,
     /// True for a directory.
     pub directory: bool,
+}
+
+/// A descriptor of a child's, which is closed, past libc, when it is dropped. Numbered 3 or above unless the table is full.
+#[derive(Debug)]
+pub struct Descriptor(i32);
+
+impl Descriptor {
+    /// One that a call has just made.
+    pub(super) fn of(returned: Result<usize>) -> Result<Self> {
+        number(returned).map(Self::take_over)
+    }
+
+    /// Takes over what was [left](Self::leave), or just made.
+    pub fn take_over(number: i32) -> Self {
+        Self(raise(number).unwrap_or(number))
+    }
+
+    /// Its number.
+    pub fn number(&self) -> i32 {
+        self.0
+    }
+
+    /// Its number, which is not closed.
+    pub fn leave(self) -> i32 {
+        core::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: takes no pointers; the descriptor is this value's own.
+        let _ = unsafe { syscall!(libc::SYS_close, self.0) };
+    }
+}
+
+/// Room for a [`FileId`] that one process writes and another reads.
+#[derive(Debug, Default)]
+pub struct FileCell {
+    device: AtomicU64,
+    inode: AtomicU64,
+    kind: AtomicU32,
+}
+
+const NO_FILE: u32 = 0;
+const DIRECTORY: u32 = 1;
+const NO_DIRECTORY: u32 = 2;
+
+impl FileCell {
+    /// Writes it, once.
+    pub fn set(&self, id: FileId) {
+        self.device.store(id.device, Ordering::Relaxed);
+        self.inode.store(id.inode, Ordering::Relaxed);
+        let kind = if id.directory { DIRECTORY } else { NO_DIRECTORY };
+        self.kind.store(kind, Ordering::Release);
+    }
+
+    /// What was written.
+    pub fn get(&self) -> Option<FileId> {
+        let kind = self.kind.load(Ordering::Acquire);
+        (kind != NO_FILE).then(|| FileId {
+            device: self.device.load(Ordering::Relaxed),
+            inode: self.inode.load(Ordering::Relaxed),
+            directory: kind == DIRECTORY,
+        })
+    }
+}
+
+/// Identity of the open file `fd`, past libc.
+pub fn identify_raw(fd: i32) -> Result<FileId> {
+    let mut found = core::mem::MaybeUninit::<libc::statx>::zeroed();
+    let wanted = libc::STATX_TYPE | libc::STATX_INO;
+    // SAFETY: the path is NUL-terminated and `found` has room for the structure.
+    unsafe {
+        syscall!(
+            libc::SYS_statx,
+            fd,
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            wanted,
+            found.as_mut_ptr(),
+        )
+    }?;
+    // SAFETY: all-zero is a valid statx, and the call succeeded in filling it.
+    let found = unsafe { found.assume_init() };
+    Ok(FileId {
+        device: libc::makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        directory: u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFDIR,
+    })
 }
 
 /// Identity of the open file `fd`.

@@ -1,6 +1,7 @@
 //! The part of Landlock that the child calls itself, and the question which version runs.
 
 use super::raw::syscall;
+use super::fd::Descriptor;
 use super::{Result, check_long};
 
 /// landlock_create_ruleset(2): return the ABI version.
@@ -26,4 +27,55 @@ pub fn abi() -> Result<u32> {
 pub fn restrict_self(ruleset: i32, flags: u32) -> Result<()> {
     // SAFETY: takes no pointers.
     unsafe { syscall!(libc::SYS_landlock_restrict_self, ruleset, flags) }.map(drop)
+}
+
+/// What a ruleset handles: `struct landlock_ruleset_attr`, LANDLOCK_ACCESS_FS_*, LANDLOCK_ACCESS_NET_*, LANDLOCK_SCOPE_*.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// Files.
+    pub files: u64,
+    /// Network: ABI 4.
+    pub network: u64,
+    /// Scopes: ABI 6.
+    pub scopes: u64,
+}
+
+/// Makes a ruleset. Kernels that do not know the end of the structure take it if that is zero, and are given less of it.
+pub fn create_ruleset(handled: &Handled) -> Result<Descriptor> {
+    let size = match handled {
+        Handled {
+            network: 0, scopes: 0, ..
+        } => 8_usize,
+        Handled { scopes: 0, .. } => 16,
+        _ => size_of::<Handled>(),
+    };
+    // SAFETY: the structure outlives the call, and is at least as large as said.
+    Descriptor::of(unsafe { syscall!(libc::SYS_landlock_create_ruleset, core::ptr::from_ref(handled), size, 0_u32) })
+}
+
+/// Grants `rights`, LANDLOCK_ACCESS_FS_*, on the file or directory that `target` is open to, and beneath.
+pub fn add_path_rule(ruleset: &Descriptor, target: &Descriptor, rights: u64) -> Result<()> {
+    /// struct landlock_path_beneath_attr
+    #[repr(C, packed)]
+    struct PathBeneath {
+        rights: u64,
+        target: i32,
+    }
+    const PATH_BENEATH: u32 = 1;
+    let rule = PathBeneath {
+        rights,
+        target: target.number(),
+    };
+    // SAFETY: the structure outlives the call.
+    unsafe {
+        syscall!(
+            libc::SYS_landlock_add_rule,
+            ruleset.number(),
+            PATH_BENEATH,
+            &raw const rule,
+            0_u32,
+        )
+    }
+    .map(drop)
 }

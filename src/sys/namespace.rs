@@ -151,7 +151,7 @@ extern "C" fn attempt(trial: *mut c_void) -> c_int {
     if let Err(Errno(errno)) = map_identity(trial.map) {
         trial.errno.store(errno, Ordering::Relaxed);
     } else if trial.mounts
-        && let Err(Errno(errno)) = super::mount::seclude().and_then(|()| super::mount::mount_proc(c"/proc"))
+        && let Err(Errno(errno)) = super::mount::seclude().and_then(|()| super::mount::new_proc().map(drop))
     {
         trial.mount_errno.store(errno, Ordering::Relaxed);
     }

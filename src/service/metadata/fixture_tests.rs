@@ -104,6 +104,10 @@ impl Caller for TestCaller {
         Err(Errno(libc::ENAMETOOLONG))
     }
 
+    fn is_apart(&self) -> bool {
+        false
+    }
+
     fn is_waiting(&self) -> bool {
         let patience = self.patience.load(Ordering::Relaxed);
         self.patience.store(patience.saturating_sub(1), Ordering::Relaxed);

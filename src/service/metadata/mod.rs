@@ -72,6 +72,9 @@ pub(crate) trait Caller {
     /// Reads a string that a NUL ends, and returns its length without that. ENAMETOOLONG: string and NUL do not fit `buffer`.
     fn read_string(&self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
 
+    /// True if its sandbox has a PID namespace of its own, and perhaps a mount namespace; then our thread is in no domain.
+    fn is_apart(&self) -> bool;
+
     /// False: the call is over, and `thread` may by now be another thread's number.
     fn is_waiting(&self) -> bool;
 }
@@ -87,14 +90,14 @@ pub(crate) fn carry_out(name: &str, arguments: [u64; 6], caller: &dyn Caller, gr
     without_privileges(|| {
         let process = process::Process::of(caller)?;
         let found = resolve::find(&process, &request.target)?;
-        grants.check(&found)?;
+        grants.check(&process, &found)?;
         perform::perform(&request.change, &found, caller)
     })??;
     Ok(0)
 }
 
 /// Goes to the file that `path` names for `caller`, from its descriptor `from` or its working directory (AT_FDCWD).
-pub(super) fn locate(caller: &dyn Caller, from: i32, path: &[u8], follow: bool) -> Result<Found, Errno> {
+pub(super) fn locate(caller: &dyn Caller, from: i32, path: &[u8], follow: bool) -> Result<Located, Errno> {
     if path.is_empty() {
         return Err(Errno(libc::EINVAL));
     }
@@ -105,20 +108,27 @@ pub(super) fn locate(caller: &dyn Caller, from: i32, path: &[u8], follow: bool) 
             path: path.to_vec(),
             follow,
         };
-        resolve::find(&process, &target)
+        let found = resolve::find(&process, &target)?;
+        Ok(Located { process, found })
     })?
 }
 
-impl Found {
+/// A file, and who means it.
+pub(super) struct Located {
+    process: process::Process,
+    found: Found,
+}
+
+impl Located {
     /// True if a rule of `grants` is for it, or for a directory above it.
     pub(super) fn is_granted(&self, grants: &Grants) -> Result<bool, Errno> {
-        grants.cover(self)
+        grants.cover(&self.process, &self.found)
     }
 
     /// Where it is.
     pub(super) fn path(&self) -> Option<std::ffi::CString> {
         let mut text = vec![0; 4096];
-        let length = sys::metadata::read_link(libc::AT_FDCWD, &path_to(self.file.as_fd()).ok()?, &mut text).ok()?;
+        let length = sys::metadata::read_link(libc::AT_FDCWD, &path_to(self.found.file.as_fd()).ok()?, &mut text).ok()?;
         text.truncate(length);
         std::ffi::CString::new(text).ok()
     }

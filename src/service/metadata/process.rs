@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::sys::fd::FileId;
 use crate::sys::{Errno, fd, metadata};
 
 use super::{Caller, open_at};
@@ -83,6 +84,8 @@ pub(super) struct Process {
     directory: OwnedFd,
     root: OwnedFd,
     thread: i32,
+    /// Its PID namespace, if that is its sandbox's own.
+    namespace: Option<CString>,
 }
 
 impl Process {
@@ -102,15 +105,35 @@ impl Process {
             return Err(Errno(libc::EACCES));
         }
         let root = open_at(directory.as_fd(), c"root", libc::O_PATH | libc::O_DIRECTORY)?;
-        // A sandbox cannot change its root. For one that could, `..` would have to stop elsewhere than it does for us.
-        if fd::identify(root.as_raw_fd())? != fd::identify_path(c"/")? {
-            return Err(Errno(libc::EACCES));
-        }
+        let namespace = if caller.is_apart() {
+            Some(namespace_of(directory.as_fd(), c"ns/pid")?)
+        } else {
+            // A sandbox without a mount namespace cannot change its root.
+            if fd::identify(root.as_raw_fd())? != fd::identify_path(c"/")? {
+                return Err(Errno(libc::EACCES));
+            }
+            None
+        };
         Ok(Self {
             directory,
             root,
             thread,
+            namespace,
         })
+    }
+
+    /// True if `directory`, with this identity, is its root: nothing is above that.
+    pub(super) fn is_root(&self, directory: BorrowedFd<'_>, id: FileId) -> Result<bool, Errno> {
+        if id != fd::identify(self.root.as_raw_fd())? {
+            return Ok(false);
+        }
+        // The same directory can be mounted elsewhere.
+        Ok(mount_of(directory)? == mount_of(self.root.as_fd())?)
+    }
+
+    /// A descriptor to resolve absolute paths from, that do not lead out of its root.
+    pub(super) fn root_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 
     pub(super) fn root(&self) -> Result<OwnedFd, Errno> {
@@ -149,19 +172,29 @@ impl Process {
         Ok(opened)
     }
 
-    /// What /proc/self, or /proc/thread-self, reads for the caller.
-    pub(super) fn own_name(&self, thread: bool) -> Result<String, Errno> {
-        let group = process_of(self.directory.as_fd(), c"status")?;
+    /// What /proc/self, or /proc/thread-self, reads for the caller in the procfs whose uppermost directory has this identity.
+    pub(super) fn own_name(&self, thread: bool, procfs: FileId) -> Result<String, Errno> {
+        let (group, thread_id) = if self.namespace.is_some() && fd::identify_path(c"/proc")?.device != procfs.device {
+            // Its own /proc numbers processes as its namespace does.
+            let inner = |key| number_in(self.directory.as_fd(), c"status", key, true);
+            (inner("NStgid:")?, inner("NSpid:")?)
+        } else {
+            (process_of(self.directory.as_fd(), c"status")?, self.thread.cast_unsigned())
+        };
         Ok(if thread {
-            format!("{group}/task/{}", self.thread)
+            format!("{group}/task/{thread_id}")
         } else {
             group.to_string()
         })
     }
 
-    /// True if a link in `directory`, of procfs, belongs to the host's own process. The kernel shows us everything of that,
-    /// and would not show it to the sandbox.
+    /// True if a link in `directory`, of procfs, belongs to the host's own process, or to any that is not in the sandbox if we are in
+    /// no domain. The kernel shows us everything of those, and would not show it to the sandbox.
     pub(super) fn is_out_of_sight(&self, directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+        if let Some(own) = &self.namespace {
+            let owners = namespace_of(directory, c"ns/pid").or_else(|_| namespace_of(directory, c"../ns/pid"));
+            return Ok(owners.as_ref() != Ok(own));
+        }
         // /proc/PID/cwd, or /proc/PID/fd/N
         let owner = process_of(directory, c"status").or_else(|_| process_of(directory, c"../status"))?;
         Ok(owner == std::process::id() && owner != process_of(self.directory.as_fd(), c"status")?)
@@ -170,13 +203,34 @@ impl Process {
 
 /// The process id in a file `status` of procfs.
 fn process_of(directory: BorrowedFd<'_>, path: &CStr) -> Result<u32, Errno> {
-    let mut text = [0; 1024];
+    number_in(directory, path, "Tgid:", false)
+}
+
+/// The number after `key` in a file `status` of procfs: the first, or the last, which is that of the innermost namespace.
+fn number_in(directory: BorrowedFd<'_>, path: &CStr, key: &str, last: bool) -> Result<u32, Errno> {
+    let mut text = [0; 2048];
     let file = open_at(directory, path, libc::O_RDONLY)?;
     let length = fd::read(file.as_raw_fd(), &mut text)?;
-    String::from_utf8_lossy(&text[..length])
-        .lines()
-        .find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
-        .ok_or(Errno(libc::EACCES))
+    let text = String::from_utf8_lossy(&text[..length]).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let mut numbers = line.unwrap_or_default().split_ascii_whitespace();
+    let number = if last { numbers.next_back() } else { numbers.next() };
+    number.and_then(|text| text.parse().ok()).ok_or(Errno(libc::EACCES))
+}
+
+/// What stands for a PID namespace: the text of this link of procfs.
+fn namespace_of(directory: BorrowedFd<'_>, link: &CStr) -> Result<CString, Errno> {
+    let mut text = vec![0; 64];
+    let length = metadata::read_link(directory.as_raw_fd(), link, &mut text)?;
+    text.truncate(length);
+    CString::new(text).map_err(|_| Errno(libc::EINVAL))
+}
+
+/// The mount that a file of ours lies on.
+fn mount_of(file: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let path = CString::new(format!("/proc/thread-self/fdinfo/{}", file.as_raw_fd()));
+    let path = path.map_err(|_| Errno(libc::EINVAL))?;
+    Ok(Description::read(file, &path)?.mount)
 }
 
 /// The directory that holds `directory`, which is itself for the root.

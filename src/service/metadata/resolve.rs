@@ -105,6 +105,10 @@ impl Walk<'_> {
                 self.follow = true;
                 self.directory = true;
             }
+            if name == c".." && self.process.is_root(self.here.file.as_fd(), self.here.status.id)? {
+                self.rest = after;
+                continue;
+            }
             // Also `.` and `..`: the kernel checks that this is a directory that may be searched, and that the root is not left.
             let file = open_at(self.here.file.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW)?;
             let next = Found::new(file)?;
@@ -162,7 +166,7 @@ impl Walk<'_> {
     fn follow_on_proc(&mut self, name: &CStr, link: &Found) -> Result<Option<Vec<u8>>, Errno> {
         let here = self.here.file.as_fd();
         if self.here.status.id.inode == PROC_ROOT && (name == c"self" || name == c"thread-self") {
-            return Ok(Some(self.process.own_name(name == c"thread-self")?.into_bytes()));
+            return Ok(Some(self.process.own_name(name == c"thread-self", self.here.status.id)?.into_bytes()));
         }
         if !is_magic(here, name) {
             return text_of(link).map(Some);
