@@ -51,6 +51,10 @@ pub struct Refusals {
     pub uts: Option<Refusal>,
     /// Network.
     pub net: Option<Refusal>,
+    /// Process ids.
+    pub pid: Option<Refusal>,
+    /// Mounts.
+    pub mount: Option<Refusal>,
 }
 
 impl Refusals {
@@ -60,7 +64,7 @@ impl Refusals {
             let (Refusal::Clone(errno) | Refusal::Map(errno)) = *refusal;
             matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS)
         };
-        let all = [self.user, self.ipc, self.uts, self.net];
+        let all = [self.user, self.ipc, self.uts, self.net, self.pid, self.mount];
         all.iter().flatten().any(passing)
     }
 
@@ -95,6 +99,8 @@ impl Refusals {
             ipc: ask(libc::CLONE_NEWIPC),
             uts: ask(libc::CLONE_NEWUTS),
             net: ask(libc::CLONE_NEWNET),
+            pid: ask(libc::CLONE_NEWPID),
+            mount: ask(libc::CLONE_NEWNS),
         }
     }
 }

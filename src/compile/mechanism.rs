@@ -3,11 +3,10 @@
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
 use crate::policy::{Flag, Limit, Policy};
-use crate::probe::{Capabilities, namespace_hint};
+use crate::probe::Capabilities;
 use crate::report::Row;
-use crate::sys::namespace::Refusal;
 
-use super::{Request, Serving};
+use super::{Request, Serving, namespaces};
 
 /// The features that will be enforced, with a row for every feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +15,11 @@ pub struct Decisions {
 }
 
 /// Why a feature cannot be had, or not whole.
-struct Lack {
-    why: String,
-    errno: i32,
+pub(super) struct Lack {
+    pub(super) why: String,
+    pub(super) errno: i32,
     /// A lesser mechanism that is used instead, under BEST_EFFORT.
-    instead: Option<&'static str>,
+    pub(super) instead: Option<&'static str>,
 }
 
 impl Decisions {
@@ -117,7 +116,9 @@ fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
         Feature::FilesMetadata => Feature::Syscalls,
         Feature::Processes if by_default && policy.process.has(Flag::NoSupervisor) => return true,
         Feature::Processes if by_default => Feature::KillAll,
-        Feature::NsIpc | Feature::NsUts | Feature::NsNet => Feature::NsUser,
+        Feature::NsMount if rests_on_disabled(Feature::NsPid, policy) => return true,
+        Feature::NsMount => Feature::NsPid,
+        Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid => Feature::NsUser,
         _ => return false,
     };
     policy.strictness(whole) == Strictness::Disable
@@ -170,7 +171,9 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             libc::EOPNOTSUPP,
         )),
         Feature::Processes => processes_lack(policy, request, kernel),
-        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => namespace_lack(feature, request, kernel),
+        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid | Feature::NsMount => {
+            namespaces::lack(feature, policy, request, kernel)
+        }
         Feature::Memory => watch_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
@@ -226,44 +229,6 @@ pub fn makes_namespaces(request: &Request) -> bool {
     matches!(request.serving, Serving::Possible | Serving::HostIsSupervised)
 }
 
-fn namespace_lack(feature: Feature, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    match request.serving {
-        Serving::NoNewProcess => return Some(unavailable("it takes a new process".to_owned(), libc::EOPNOTSUPP)),
-        Serving::PlainFork => return Some(unavailable("SANDLOCK_SPAWN=fork".to_owned(), libc::EOPNOTSUPP)),
-        Serving::Possible | Serving::HostIsSupervised => {}
-    }
-    let refused = kernel.refused_namespaces;
-    let own = match feature {
-        Feature::NsIpc => refused.ipc,
-        Feature::NsUts => refused.uts,
-        Feature::NsNet => refused.net,
-        _ => refused.user,
-    };
-    let rests = feature != Feature::NsUser && refused.user.is_some();
-    let (what, errno) = match refused.user.or(own)? {
-        Refusal::Clone(errno) | Refusal::Map(errno) if rests => {
-            return Some(unavailable("it takes a user namespace".to_owned(), errno));
-        }
-        Refusal::Clone(errno) => ("cannot be made", errno),
-        Refusal::Map(errno) => ("can be made, but its user cannot be mapped", errno),
-    };
-    let why = format!(
-        "{} {what}{}",
-        namespace_name(feature),
-        namespace_hint(refused.user.or(own)?)
-    );
-    Some(unavailable(why, errno))
-}
-
-fn namespace_name(feature: Feature) -> &'static str {
-    match feature {
-        Feature::NsIpc => "an IPC namespace",
-        Feature::NsUts => "a UTS namespace",
-        Feature::NsNet => "a network namespace",
-        _ => "a user namespace",
-    }
-}
-
 /// True if the policy limits what the warden keeps by its own clock.
 fn watches_time(policy: &Policy) -> bool {
     policy
@@ -294,7 +259,7 @@ fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Opti
     })
 }
 
-fn unavailable(why: String, errno: i32) -> Lack {
+pub(super) fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
         errno,
@@ -324,7 +289,7 @@ fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option
 
 /// True if the program starts in a user namespace, where it has every capability at first.
 fn has_user_namespace(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
-    policy.namespace_flags() != 0 && namespace_lack(Feature::NsUser, request, kernel).is_none()
+    policy.namespace_flags() != 0 && namespaces::lack(Feature::NsUser, policy, request, kernel).is_none()
 }
 
 /// True if the child will be exempt from RLIMIT_NPROC.
@@ -362,6 +327,8 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::NsIpc => "IPC namespace",
         Feature::NsUts => "UTS namespace",
         Feature::NsNet => "network namespace",
+        Feature::NsPid => "PID namespace, its init",
+        Feature::NsMount => "mount namespace",
     }
     .to_owned()
 }
@@ -413,6 +380,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
         },
         Feature::NsUts => "host name \"sandbox\"".to_owned(),
         Feature::NsNet => "loopback only".to_owned(),
+        Feature::NsMount => namespaces::mounts(policy),
         Feature::Memory => {
             let kills = if policy.process.has(Flag::MemoryKillsLargest) {
                 "the largest process"
@@ -436,7 +404,9 @@ fn stage(feature: Feature) -> Stage {
         Feature::Processes | Feature::Memory => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
-        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet => Stage::Namespaces,
+        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid | Feature::NsMount => {
+            Stage::Namespaces
+        }
         _ => Stage::Landlock,
     }
 }

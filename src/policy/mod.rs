@@ -6,6 +6,7 @@
 pub mod check;
 pub mod fs;
 pub mod limits;
+pub mod mounts;
 pub mod namespaces;
 pub mod process;
 pub mod syscalls;
@@ -17,6 +18,7 @@ use crate::feature::{Feature, Strictness};
 
 pub use fs::{Access, PathRule};
 pub use limits::{Grace, Limit, UNLIMITED};
+pub use mounts::{Mount, Root, Source};
 pub use namespaces::Namespace;
 pub use process::{Environment, Flag, ProcessSettings};
 pub use syscalls::{SyscallMode, SyscallRules, Verdict};
@@ -36,6 +38,10 @@ pub struct Policy {
     pub process: ProcessSettings,
     /// Namespaces that the program has for itself.
     pub namespaces: BTreeSet<Namespace>,
+    /// What the program has for "/".
+    pub root: Root,
+    /// What is mounted there, in this order; [`Policy::add_mount`] adds to it.
+    pub mounts: Vec<Mount>,
     strictness: StrictnessTable,
 }
 
@@ -84,7 +90,11 @@ impl Policy {
             Feature::NoCoredump => self.process.has(Flag::NoCoredump),
             Feature::NoAslr => self.process.has(Flag::NoAslr),
             Feature::NoHugePages => self.process.has(Flag::NoHugePages),
-            Feature::NsUser => self.process.user.is_some() || !self.namespaces.is_empty(),
+            Feature::NsUser => {
+                self.process.user.is_some() || !self.namespaces.is_empty() || self.asks_for(Feature::NsMount)
+            }
+            Feature::NsPid => self.namespaces.contains(&Namespace::Pid) || self.asks_for(Feature::NsMount),
+            Feature::NsMount => self.namespaces.contains(&Namespace::Mount) || self.mounts_something(),
             Feature::NsIpc | Feature::NsUts | Feature::NsNet => {
                 self.namespaces.iter().any(|namespace| namespace.feature() == feature)
             }
