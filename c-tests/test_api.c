@@ -99,6 +99,12 @@ static void null_where_a_pointer_is_needed_is_invalid(void)
     CHECK_STATUS(INVALID, sandlock_probe(NULL, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_path(NULL, "/", SANDLOCK_ACCESS_READ, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_path(policy, NULL, SANDLOCK_ACCESS_READ, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_set_root(NULL, "/", NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(NULL, "/usr", "/usr", 0, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, NULL, "/usr", 0, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", NULL, 0, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(NULL, "/tmp", 4096, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(policy, NULL, 4096, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_syscall_default(NULL, SANDLOCK_SYSCALLS_ALLOWLIST, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_syscall(NULL, "read", NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_syscall(policy, NULL, NULL));
@@ -181,6 +187,50 @@ static void unknown_numbers_are_refused(void)
     CHECK_STATUS(INVALID, sandlock_policy_allow_syscall(policy, "", NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_syscall(policy, "\xff\xfe", NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_check(policy, NULL));
+    sandlock_policy_free(policy);
+}
+
+/* What is refused leaves no trace, so that the policy still passes where mounts cannot be had. */
+static void mounts_that_make_no_sense_are_refused(void)
+{
+    static const char *const unfit[] = {"", "usr", ".", "/usr/..", "/./usr", "/proc", "//proc//self/root", "/"};
+    sandlock_policy *policy = sandlock_policy_new();
+    sandlock_error *error = NULL;
+    char target[16];
+    size_t i;
+
+    for (i = 0; i < sizeof unfit / sizeof *unfit; i++) {
+        CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, unfit[i], "/mnt", 0, NULL));
+        CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", unfit[i], 0, NULL));
+        CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(policy, unfit[i], 4096, NULL));
+        /* As a root "" is one in memory, and "/" the host's, read-only. */
+        CHECK_STATUS(!strcmp(unfit[i], "") || !strcmp(unfit[i], "/") ? SANDLOCK_OK : INVALID,
+                     sandlock_policy_set_root(policy, unfit[i], NULL));
+    }
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_root(policy, NULL, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", "/usr", 2, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", "/usr", SANDLOCK_MOUNT_WRITE | 1ull << 63, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(policy, "/tmp", 0, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(policy, "/tmp", UINT64_MAX, NULL));
+    sandlock_policy_set_flag(policy, SANDLOCK_FLAG_NO_HUGE_PAGES, true, NULL);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_check(policy, NULL));
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, "/usr", "/mnt/", SANDLOCK_MOUNT_WRITE, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(policy, "//mnt", 4096, &error));
+    CHECK_CONTAINS(sandlock_error_message(error), "target \"/mnt\" is a mount already");
+    sandlock_error_free(error);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_memory_mount(policy, "/mnt/a/b", INT64_MAX, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", "/mnt/a", 0, NULL));
+    for (i = 2; i < 64; i++) {
+        snprintf(target, sizeof target, "/%zu", i);
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, "/usr", target, 0, NULL));
+    }
+    CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", "/one-more", 0, NULL));
+    /* The init of a PID namespace, which mounts take, cannot be had with a copy of the host's memory. */
+    CHECK_STATUS(SANDLOCK_ERROR_UNSUPPORTED, sandlock_policy_check(policy, &error));
+    if (expected("userns"))
+        CHECK_CONTAINS(sandlock_error_message(error), "ns-pid: NO_HUGE_PAGES takes a copy of the host's memory");
+    sandlock_error_free(error);
     sandlock_policy_free(policy);
 }
 
@@ -394,7 +444,7 @@ static void handles_from_before_a_fork_give_state(void)
 TESTS(T(header_and_library_agree_on_the_version), T(status_names_are_the_constants),
       T(init_macros_equal_init_functions), T(layouts_are_those_of_the_first_release),
       T(null_handles_are_answered_not_followed), T(null_where_a_pointer_is_needed_is_invalid),
-      T(unknown_numbers_are_refused), T(spawn_options_that_make_no_sense_are_refused),
+      T(unknown_numbers_are_refused), T(mounts_that_make_no_sense_are_refused), T(spawn_options_that_make_no_sense_are_refused),
       T(structures_of_the_future_are_accepted_if_they_ask_for_nothing_new),
       T(probe_says_what_the_machine_was_declared_to_offer), T(check_names_every_problem_at_once),
       T(missing_path_is_not_found), T(handles_can_be_freed_in_any_order), T(handles_from_before_a_fork_give_state))

@@ -116,7 +116,8 @@ static void errors_name_line_column_and_key(void)
 static void garbage_is_refused_or_means_something(void)
 {
     static const char *const pieces[] = {"[filesystem]", "\n", "read", " = ", "[\"/usr\"]", "[[", "]]", "\"", "{", "}", "'",
-                                         "[limits]", "cpu", "1", "\"1MiB\"", ".", ",", "#", "\\u0000ff", "process", "cwd"};
+                                         "[limits]", "cpu", "1", "\"1MiB\"", ".", ",", "#", "\\u0000ff", "process", "cwd",
+                                         "root", "mounts", "source", "target", "memory"};
     struct footprint before = footprint();
     uint64_t random = 88172645463325252;
     int round, length, accepted = 0;
@@ -169,6 +170,9 @@ static void policy_made_by_calls_comes_back_from_its_text(void)
     allow(policy, "/usr", SANDLOCK_ACCESS_READ_EXECUTE);
     allow(policy, "/a \"b\"\n\xff", SANDLOCK_ACCESS_ALL | SANDLOCK_ACCESS_OPTIONAL);
     allow(policy, "/bin", SANDLOCK_ACCESS_READ_EXECUTE);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_root(policy, "/srv/root", NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, "/home/\xff", "/work/", SANDLOCK_MOUNT_WRITE, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_memory_mount(policy, "/tmp", 64 << 20, NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_syscall_default(policy, SANDLOCK_SYSCALLS_ALLOWLIST, NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_syscall(policy, "@basic-io", NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_deny_syscall(policy, "getppid", ENOSYS, NULL));
@@ -192,6 +196,9 @@ static void policy_made_by_calls_comes_back_from_its_text(void)
 
     once = text_of(policy);
     CHECK_CONTAINS(once, "all = [{ path = \"/a \\\"b\\\"\\n\\u0000ff\", optional = true }]\n");
+    CHECK_CONTAINS(once, "root = \"/srv/root\"\nmounts = [\n");
+    CHECK_CONTAINS(once, "    { source = \"/home/\\u0000ff\", target = \"/work\", write = true },\n");
+    CHECK_CONTAINS(once, "    { target = \"/tmp\", memory = \"64MiB\" },\n");
     CHECK_CONTAINS(once, "deny = [{ name = \"getppid\", errno = \"ENOSYS\" }, { name = \"kill\", errno = 4095 }]\n");
     CHECK_CONTAINS(once, "threads = \"unlimited\"\n");
     CHECK_CONTAINS(once, "umask = 0o027\n");

@@ -312,7 +312,8 @@
 /// No core dumps: neither files nor those that the host's core handler would collect.
 #define SANDLOCK_FLAG_NO_COREDUMP 2
 
-/// No transparent huge pages. Starting then copies the host's page tables, so that it takes longer in a large host.
+/// No transparent huge pages. Starting then copies the host's page tables, so that it takes longer in a large host. Not to be had
+/// together with PID and mount namespaces, whose features then are unavailable.
 #define SANDLOCK_FLAG_NO_HUGE_PAGES 3
 
 /// For sandlock_confine_self() alone: reach every thread of the process, or fail.
@@ -349,6 +350,23 @@
 /// The network: no interface but a loopback one of its own, no port, no abstract Unix socket of others (SANDLOCK_FEATURE_NS_NET).
 /// SANDLOCK_FEATURE_NETWORK still refuses TCP; disable it, and allow "socket" and "listen", for a program that talks to itself.
 #define SANDLOCK_NAMESPACE_NET 3
+
+/// Process ids: those of the program and what it starts are their own, and no process outside has one there, so that none can be
+/// signalled or traced. Their first process is a small init of the library's; when it ends, they all do. The host knows them by other ids,
+/// which are those that the library tells it. /proc shows the host's processes as long as SANDLOCK_NAMESPACE_MOUNT does not give the
+/// program another. Linux 3.8 (SANDLOCK_FEATURE_NS_PID).
+#define SANDLOCK_NAMESPACE_PID 4
+
+/// The tree of files: a /proc that shows the sandbox's processes only, and what sandlock_policy_set_root(), sandlock_policy_add_mount() and
+/// sandlock_policy_add_memory_mount() say, each of which asks for it too. Takes a PID namespace. Linux 5.12 (SANDLOCK_FEATURE_NS_MOUNT).
+#define SANDLOCK_NAMESPACE_MOUNT 5
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Mounts: how something is mounted for the program (sandlock_policy_add_mount)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The mount does not keep the program from writing. Path rules must grant it, and the host's user be permitted to.
+#define SANDLOCK_MOUNT_WRITE 1
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -443,7 +461,7 @@
 
 /// A user namespace: what sandlock_policy_set_user() and every other namespace take. Not to be had where the host forbids it:
 /// inside most containers, under kernel.apparmor_restrict_unprivileged_userns (Ubuntu), with user.max_user_namespaces at 0. Disabling it
-/// disables the three that follow.
+/// disables all other namespaces.
 #define SANDLOCK_FEATURE_NS_USER 22
 
 /// SANDLOCK_NAMESPACE_IPC.
@@ -458,6 +476,13 @@
 /// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
 /// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
 #define SANDLOCK_FEATURE_MEMORY 26
+
+/// SANDLOCK_NAMESPACE_PID. Asked for by everything that asks for SANDLOCK_FEATURE_NS_MOUNT too, and disabling it disables that.
+#define SANDLOCK_FEATURE_NS_PID 27
+
+/// SANDLOCK_NAMESPACE_MOUNT, and what sandlock_policy_set_root() and mounts ask for. Where it is disabled or, under BEST_EFFORT, cannot be
+/// had, the program sees the host's tree, and path rules name what lies there.
+#define SANDLOCK_FEATURE_NS_MOUNT 28
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -959,7 +984,8 @@ void sandlock_policy_free(sandlock_policy *policy);
 /// The path is a string of bytes, absolute or relative to the host's working directory. It is resolved, symbolic links
 /// followed, when the policy is next checked or used, and again only if it has come to lead to another file: the rule is
 /// about that file or directory, not about the name. A path that is missing is NOT_FOUND then, unless SANDLOCK_ACCESS_OPTIONAL
-/// is given. Paths into /proc/self are refused then, for they lead to the host.
+/// is given. Paths into /proc/self are refused then, for they lead to the host. In a mount namespace it is the program's path
+/// instead: see sandlock_policy_set_root().
 ///
 /// Rests on Landlock (SANDLOCK_FEATURE_FILES). Not governed by it: stat(2), chdir(2), access(2), and watching with
 /// inotify(7), so the names and sizes of files can be learned where the user may see them. Changing modes, owners, times and
@@ -1038,7 +1064,8 @@ sandlock_status sandlock_policy_clear_env(sandlock_policy *policy,
                                           sandlock_error **error);
 
 /// Sets the working directory; without it the program starts in the host's. It is opened when the policy is next checked or
-/// used (NOT_FOUND if missing), and needs no path rule to be entered.
+/// used (NOT_FOUND if missing), and needs no path rule to be entered. In a mount namespace it is the program's path instead: see
+/// sandlock_policy_set_root().
 ///
 /// INVALID_ARGUMENT: NULL, an empty path. The thread rule of policies.
 sandlock_status sandlock_policy_set_cwd(sandlock_policy *policy,
@@ -1080,8 +1107,8 @@ sandlock_status sandlock_policy_set_user(sandlock_policy *policy,
                                          sandlock_error **error);
 
 /// Gives the program a namespace of its own, SANDLOCK_NAMESPACE_*, or with `on` false does not. Each takes a user namespace, in which
-/// the program goes by the host's user and group unless sandlock_policy_set_user() says otherwise; see there. What happens where
-/// one cannot be had is for sandlock_policy_set_strictness() to say, of the feature that is named with it.
+/// the program goes by the host's user and group unless sandlock_policy_set_user() says otherwise; see there. That of mounts takes
+/// one of process ids besides. What happens where one cannot be had is for sandlock_policy_set_strictness() to say, of the feature that is named with it.
 ///
 /// INVALID_ARGUMENT: NULL, an unknown namespace. The thread rule of policies.
 sandlock_status sandlock_policy_set_namespace(sandlock_policy *policy,
@@ -1113,6 +1140,59 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
                                       sandlock_error **error);
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Functions: the files that a program sees
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Says what the program has for "/": the directory `path` of the host, with what is mounted beneath it; or if `path` is "", a
+/// file system in memory of its own, which is empty; or if `path` is NULL, the host's root, as in a new policy. A root that is set
+/// is read-only, but for mounts that say otherwise.
+///
+/// A directory must have the directories and files onto which something is mounted, /proc among them if the program is to have one:
+/// what is missing there is not made. In a root in memory the directories that mounts need, and /proc, are made.
+///
+/// This, and each of the two functions that follow, asks for a mount namespace (SANDLOCK_FEATURE_NS_MOUNT), which takes a PID
+/// namespace (SANDLOCK_FEATURE_NS_PID) and a user namespace. There paths are the program's: the path rules of
+/// sandlock_policy_allow_path(), the working directory and the program itself name what the program sees, and are resolved there after
+/// everything is mounted. Rules are needed as ever: mounts show files, rules grant access to them. A rule whose path is missing
+/// there fails the spawn, unless it has SANDLOCK_ACCESS_OPTIONAL. Rules and a working directory that are relative are refused
+/// (INVALID_ARGUMENT) when the policy is checked or used.
+///
+/// `path`, like those of mounts, is a string of bytes: absolute, without "." and ".." in it, not in /proc. It is the host's to say
+/// what lies there; nothing of it is copied. Linux 5.12 (mount_setattr(2)).
+///
+/// INVALID_ARGUMENT: NULL for the policy, another path than that. The thread rule of policies.
+sandlock_status sandlock_policy_set_root(sandlock_policy *policy,
+                                         const char *path,
+                                         sandlock_error **error);
+
+/// Mounts `source` of the host, a directory or file with everything that is mounted beneath it, at `target` of what the program
+/// sees: read-only, or if `flags` has SANDLOCK_MOUNT_WRITE, as writable as it is in the host. Set-user-ID bits never take effect there.
+/// The host sees nothing of it.
+///
+/// Mounts are made in the order in which they were added: one may lie in a former one, but not hide it. Without a root that is set
+/// they are made over the host's tree. For the rest see sandlock_policy_set_root().
+///
+/// INVALID_ARGUMENT: NULL, a path that is not absolute or has "." or ".." in it, a `source` that is "/" or in /proc, which would bring
+/// the host's processes along, a `target` that is "/" or in /proc, or has a mount already, or would hide one, unknown flags, more than 64
+/// mounts. The thread rule of policies.
+sandlock_status sandlock_policy_add_mount(sandlock_policy *policy,
+                                          const char *source,
+                                          const char *target,
+                                          uint64_t flags,
+                                          sandlock_error **error);
+
+/// Mounts an empty, writable file system in memory (tmpfs(5)) of at most `size` bytes, rounded up to pages, at `target`: a /tmp of
+/// the program's own. It ends with the sandbox, and nobody outside sees it. What it holds counts towards SANDLOCK_LIMIT_MEMORY. Like all
+/// files it takes a path rule to be used. Otherwise as sandlock_policy_add_mount().
+///
+/// INVALID_ARGUMENT: NULL, a `size` of 0 or above INT64_MAX, a `target` that sandlock_policy_add_mount() would refuse, more than 64
+/// mounts. The thread rule of policies.
+sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
+                                                 const char *target,
+                                                 uint64_t size,
+                                                 sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// Functions: policy as text
 /// -------------------------------------------------------------------------------------------------------------------
 ///
@@ -1131,6 +1211,12 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
 ///     read-write = ["/dev/null"]
 ///     write-execute = []
 ///     all = ["/tmp/work"]
+///     root = "/srv/root"                  # sandlock_policy_set_root(); "memory" for one in memory, or "host"
+///     mounts = [                          # sandlock_policy_add_mount(), sandlock_policy_add_memory_mount()
+///         { source = "/usr", target = "/usr" },
+///         { source = "/home/u/work", target = "/work", write = true },
+///         { target = "/tmp", memory = "64MiB" },
+///     ]
 ///
 ///     [network]
 ///     tcp = "deny"                        # the only value so far: no rules allow any of it yet
@@ -1153,7 +1239,8 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
 ///     cpus = [0, 1]
 ///     grace = [15, 500]                   # sandlock_policy_set_grace(): signal, milliseconds
 ///     user = [1000, 1000]                 # sandlock_policy_set_user()
-///     namespaces = ["ipc", "uts", "net"]  # sandlock_policy_set_namespace()
+///     namespaces = ["ipc", "uts", "net", "pid", "mount"]
+///                                         # sandlock_policy_set_namespace()
 ///     flags = ["no-coredump", "no-aslr"]  # those that are on
 ///
 ///     [process.variables]                 # sandlock_policy_set_env(), on top of that environment
@@ -1169,8 +1256,8 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
 /// nofile, SANDLOCK_FLAG_NO_ASLR is no-aslr, SANDLOCK_FEATURE_FILES_REFER is files-refer.
 ///
 /// Paths and variables are bytes, TOML is Unicode: a byte that is not part of UTF-8 is written as \u0000 and two hexadecimal
-/// digits, "/tmp/\u0000ff". Rules come in the order of the text; where a key would have to come twice for it, [[filesystem]] or
-/// [[syscalls]], written several times, goes on.
+/// digits, "/tmp/\u0000ff". Rules and mounts come in the order of the text; where a key would have to come twice for it,
+/// [[filesystem]] or [[syscalls]], written several times, goes on. Only one of them says the root, or the mode.
 ///
 /// INVALID_ARGUMENT: NULL, a text that is not UTF-8 or not TOML, an unknown key, a value of another type or out of range, an unknown
 /// name. The message names every problem, up to 16, each with line and column (of characters, both from 1): policy: line 3,
@@ -1622,7 +1709,8 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// Starts a program under `policy` and returns when it has been executed, fully confined, or has failed to be.
 ///
 /// `argv` is a NULL-terminated array. argv[0] is looked up in the PATH that the program will have, as execvp(3) does; the
-/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` may be NULL: then
+/// lookup happens inside the sandbox, among the files that the program sees (sandlock_policy_set_root()), so the policy must grant
+/// EXECUTE on the program. `supervisor` may be NULL: then
 /// nobody looks at the program's calls. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
 ///
 /// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and

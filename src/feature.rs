@@ -89,9 +89,11 @@ numbered! {
         NsNet = 25, "ns-net";
         /// No more memory in the sandbox as a whole than the policy says (RLIMIT_DATA, and the warden's reading of /proc).
         Memory = 26, "memory";
-        /// A PID namespace of its own.
+        /// A PID namespace of its own: the program sees, signals and traces no process outside, and ending its first process,
+        /// a small init of the library's, ends them all.
         NsPid = 27, "ns-pid";
-        /// A mount namespace of its own.
+        /// A mount namespace of its own, with a /proc that shows the sandbox's processes only, and the root and mounts that
+        /// the policy names.
         NsMount = 28, "ns-mount";
     }
 }
@@ -138,9 +140,9 @@ impl Feature {
                 | Self::NsIpc
                 | Self::NsUts
                 | Self::NsNet
+                | Self::Memory
                 | Self::NsPid
                 | Self::NsMount
-                | Self::Memory
         )
     }
 }

@@ -22,7 +22,7 @@ pub struct MountPlan<'a> {
     /// What is mounted there, in this order; then /proc.
     pub mounts: &'a [PlannedMount<'a>],
     /// What must be made for /proc.
-    pub proc_places: &'a [Place<'a>],
+    pub places_of_proc: Places<'a>,
 }
 
 /// The parts of [`Step::Mounts`], as its record numbers them. Of each mount there are two: the source, then the target.
@@ -57,8 +57,8 @@ pub struct PlannedMount<'a> {
     pub target: &'a CStr,
     /// It may be written to.
     pub write: bool,
-    /// What must be made to mount it on, if the root is in memory.
-    pub places: &'a [Place<'a>],
+    /// What must be made to mount it on.
+    pub places: Places<'a>,
     /// Where the child keeps it open until it is mounted: nothing may be mounted over a source before.
     pub parked: AtomicI32,
 }
@@ -72,10 +72,19 @@ pub enum MountSource<'a> {
     Memory(&'a CStr),
 }
 
+/// What is made in a file system in memory, from the top, so that something can be mounted there.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The directory where that file system is mounted.
+    pub base: &'a CStr,
+    /// What to make there.
+    pub places: &'a [Place<'a>],
+}
+
 /// A directory, or a file, that something is mounted on.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The directory that holds it.
+    /// The directory that holds it, from the base.
     pub parent: &'a CStr,
     /// Its name there.
     pub name: &'a CStr,

@@ -51,9 +51,9 @@ pub struct Refusals {
     pub uts: Option<Refusal>,
     /// Network.
     pub net: Option<Refusal>,
-    /// Processes.
+    /// Process ids.
     pub pid: Option<Refusal>,
-    /// Mounts, together with that of processes.
+    /// Mounts.
     pub mount: Option<Refusal>,
 }
 
@@ -86,9 +86,8 @@ impl Refusals {
             let asked = flags & flag != 0;
             // A /proc can be mounted by who has a PID namespace.
             let with = if flag == libc::CLONE_NEWNS { libc::CLONE_NEWPID } else { 0 };
-            asked
-                .then(|| try_out(libc::CLONE_NEWUSER | flag | with, map).err())
-                .flatten()
+            let tried = || try_out(libc::CLONE_NEWUSER | flag | with, map).err();
+            asked.then(tried).flatten()
         };
         let user = ask(libc::CLONE_NEWUSER);
         if user.is_some() {
@@ -136,7 +135,7 @@ pub fn namespace_hint(refusal: Refusal) -> &'static str {
         Refusal::Map(libc::ENOENT) => " (/proc is not mounted)",
         Refusal::Image(libc::EACCES) => " (see vm.memfd_noexec in sysctl)",
         Refusal::Proc(libc::EPERM) => {
-            " (the host's /proc is partly hidden, as in a container, or the host is in a Landlock domain itself, which forbids to mount)"
+            " (the host's /proc is partly hidden, as in a container, or the host is in a Landlock domain itself, which forbids mounts)"
         }
         _ => "",
     }

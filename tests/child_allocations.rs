@@ -95,8 +95,9 @@ fn everything() -> Policy {
     policy.set_strictness(Feature::Limits, Strictness::BestEffort);
     policy.process.set_user(0, 0).unwrap();
     policy.namespaces.extend(Namespace::ALL);
-    for feature in [Feature::NsUser, Feature::NsIpc, Feature::NsUts, Feature::NsNet] {
-        policy.set_strictness(feature, Strictness::BestEffort);
+    policy.set_strictness(Feature::NsUser, Strictness::BestEffort);
+    for namespace in Namespace::ALL {
+        policy.set_strictness(namespace.feature(), Strictness::BestEffort);
     }
     policy
 }

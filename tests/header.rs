@@ -13,6 +13,7 @@ fn generate() -> String {
         "error",
         "probe",
         "policy",
+        "mounts",
         "toml",
         "supervisor",
         "notification",

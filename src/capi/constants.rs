@@ -179,7 +179,8 @@ pub const SANDLOCK_UNLIMITED: u64 = u64::MAX;
 pub const SANDLOCK_FLAG_NO_ASLR: u32 = 1;
 /// No core dumps: neither files nor those that the host's core handler would collect.
 pub const SANDLOCK_FLAG_NO_COREDUMP: u32 = 2;
-/// No transparent huge pages. Starting then copies the host's page tables, so that it takes longer in a large host.
+/// No transparent huge pages. Starting then copies the host's page tables, so that it takes longer in a large host. Not to be had
+/// together with PID and mount namespaces, whose features then are unavailable.
 pub const SANDLOCK_FLAG_NO_HUGE_PAGES: u32 = 3;
 /// For sandlock_confine_self() alone: reach every thread of the process, or fail.
 pub const SANDLOCK_FLAG_ALL_THREADS: u32 = 4;
@@ -209,6 +210,21 @@ pub const SANDLOCK_NAMESPACE_UTS: u32 = 2;
 /// The network: no interface but a loopback one of its own, no port, no abstract Unix socket of others (SANDLOCK_FEATURE_NS_NET).
 /// SANDLOCK_FEATURE_NETWORK still refuses TCP; disable it, and allow "socket" and "listen", for a program that talks to itself.
 pub const SANDLOCK_NAMESPACE_NET: u32 = 3;
+/// Process ids: those of the program and what it starts are their own, and no process outside has one there, so that none can be
+/// signalled or traced. Their first process is a small init of the library's; when it ends, they all do. The host knows them by other ids,
+/// which are those that the library tells it. /proc shows the host's processes as long as SANDLOCK_NAMESPACE_MOUNT does not give the
+/// program another. Linux 3.8 (SANDLOCK_FEATURE_NS_PID).
+pub const SANDLOCK_NAMESPACE_PID: u32 = 4;
+/// The tree of files: a /proc that shows the sandbox's processes only, and what sandlock_policy_set_root(), sandlock_policy_add_mount() and
+/// sandlock_policy_add_memory_mount() say, each of which asks for it too. Takes a PID namespace. Linux 5.12 (SANDLOCK_FEATURE_NS_MOUNT).
+pub const SANDLOCK_NAMESPACE_MOUNT: u32 = 5;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Mounts: how something is mounted for the program (sandlock_policy_add_mount)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// The mount does not keep the program from writing. Path rules must grant it, and the host's user be permitted to.
+pub const SANDLOCK_MOUNT_WRITE: u64 = 1;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Strictness: what happens where a feature cannot be enforced (sandlock_policy_set_strictness)
@@ -279,7 +295,7 @@ pub const SANDLOCK_FEATURE_SUPERVISOR: u32 = 20;
 pub const SANDLOCK_FEATURE_PROCESSES: u32 = 21;
 /// A user namespace: what sandlock_policy_set_user() and every other namespace take. Not to be had where the host forbids it:
 /// inside most containers, under kernel.apparmor_restrict_unprivileged_userns (Ubuntu), with user.max_user_namespaces at 0. Disabling it
-/// disables the three that follow.
+/// disables all other namespaces.
 pub const SANDLOCK_FEATURE_NS_USER: u32 = 22;
 /// SANDLOCK_NAMESPACE_IPC.
 pub const SANDLOCK_FEATURE_NS_IPC: u32 = 23;
@@ -290,6 +306,11 @@ pub const SANDLOCK_FEATURE_NS_NET: u32 = 25;
 /// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
 /// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
 pub const SANDLOCK_FEATURE_MEMORY: u32 = 26;
+/// SANDLOCK_NAMESPACE_PID. Asked for by everything that asks for SANDLOCK_FEATURE_NS_MOUNT too, and disabling it disables that.
+pub const SANDLOCK_FEATURE_NS_PID: u32 = 27;
+/// SANDLOCK_NAMESPACE_MOUNT, and what sandlock_policy_set_root() and mounts ask for. Where it is disabled or, under BEST_EFFORT, cannot be
+/// had, the program sees the host's tree, and path rules name what lies there.
+pub const SANDLOCK_FEATURE_NS_MOUNT: u32 = 28;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -474,8 +495,10 @@ mod tests {
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
             SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES,
             SANDLOCK_FEATURE_NS_USER, SANDLOCK_FEATURE_NS_IPC, SANDLOCK_FEATURE_NS_UTS, SANDLOCK_FEATURE_NS_NET,
-            SANDLOCK_FEATURE_MEMORY);
-        assert_numbers!(Namespace: SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET);
+            SANDLOCK_FEATURE_MEMORY, SANDLOCK_FEATURE_NS_PID, SANDLOCK_FEATURE_NS_MOUNT);
+        assert_numbers!(Namespace:
+            SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET, SANDLOCK_NAMESPACE_PID,
+            SANDLOCK_NAMESPACE_MOUNT);
         assert_numbers!(State:
             SANDLOCK_STATE_ENFORCED, SANDLOCK_STATE_DEGRADED, SANDLOCK_STATE_WAIVED, SANDLOCK_STATE_UNAVAILABLE,
             SANDLOCK_STATE_NOT_REQUESTED);

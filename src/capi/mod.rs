@@ -18,6 +18,7 @@ mod error;
 mod event;
 mod interaction;
 mod members;
+mod mounts;
 mod notification;
 mod pending;
 mod policy;

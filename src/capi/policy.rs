@@ -60,7 +60,7 @@ pub(super) fn process_id() -> i32 {
     i32::try_from(std::process::id()).unwrap_or(i32::MAX)
 }
 
-fn change(
+pub(super) fn change(
     policy: *mut sandlock_policy,
     error: *mut *mut sandlock_error,
     body: impl FnOnce(&mut Policy) -> Result<()>,
@@ -113,7 +113,8 @@ pub unsafe extern "C" fn sandlock_policy_free(policy: *mut sandlock_policy) {
 /// The path is a string of bytes, absolute or relative to the host's working directory. It is resolved, symbolic links
 /// followed, when the policy is next checked or used, and again only if it has come to lead to another file: the rule is
 /// about that file or directory, not about the name. A path that is missing is NOT_FOUND then, unless SANDLOCK_ACCESS_OPTIONAL
-/// is given. Paths into /proc/self are refused then, for they lead to the host.
+/// is given. Paths into /proc/self are refused then, for they lead to the host. In a mount namespace it is the program's path
+/// instead: see sandlock_policy_set_root().
 ///
 /// Rests on Landlock (SANDLOCK_FEATURE_FILES). Not governed by it: stat(2), chdir(2), access(2), and watching with
 /// inotify(7), so the names and sizes of files can be learned where the user may see them. Changing modes, owners, times and
@@ -268,7 +269,8 @@ pub extern "C" fn sandlock_policy_clear_env(
 }
 
 /// Sets the working directory; without it the program starts in the host's. It is opened when the policy is next checked or
-/// used (NOT_FOUND if missing), and needs no path rule to be entered.
+/// used (NOT_FOUND if missing), and needs no path rule to be entered. In a mount namespace it is the program's path instead: see
+/// sandlock_policy_set_root().
 ///
 /// INVALID_ARGUMENT: NULL, an empty path. The thread rule of policies.
 #[unsafe(no_mangle)]
@@ -343,8 +345,8 @@ pub extern "C" fn sandlock_policy_set_user(
 }
 
 /// Gives the program a namespace of its own, SANDLOCK_NAMESPACE_*, or with `on` false does not. Each takes a user namespace, in which
-/// the program goes by the host's user and group unless sandlock_policy_set_user() says otherwise; see there. What happens where
-/// one cannot be had is for sandlock_policy_set_strictness() to say, of the feature that is named with it.
+/// the program goes by the host's user and group unless sandlock_policy_set_user() says otherwise; see there. That of mounts takes
+/// one of process ids besides. What happens where one cannot be had is for sandlock_policy_set_strictness() to say, of the feature that is named with it.
 ///
 /// INVALID_ARGUMENT: NULL, an unknown namespace. The thread rule of policies.
 #[unsafe(no_mangle)]

@@ -158,7 +158,8 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// Starts a program under `policy` and returns when it has been executed, fully confined, or has failed to be.
 ///
 /// `argv` is a NULL-terminated array. argv[0] is looked up in the PATH that the program will have, as execvp(3) does; the
-/// lookup happens inside the sandbox, so the policy must grant EXECUTE on the program. `supervisor` may be NULL: then
+/// lookup happens inside the sandbox, among the files that the program sees (sandlock_policy_set_root()), so the policy must grant
+/// EXECUTE on the program. `supervisor` may be NULL: then
 /// nobody looks at the program's calls. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
 ///
 /// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and

@@ -34,6 +34,12 @@ pub struct sandlock_text {
 ///     read-write = ["/dev/null"]
 ///     write-execute = []
 ///     all = ["/tmp/work"]
+///     root = "/srv/root"                  # sandlock_policy_set_root(); "memory" for one in memory, or "host"
+///     mounts = [                          # sandlock_policy_add_mount(), sandlock_policy_add_memory_mount()
+///         { source = "/usr", target = "/usr" },
+///         { source = "/home/u/work", target = "/work", write = true },
+///         { target = "/tmp", memory = "64MiB" },
+///     ]
 ///
 ///     [network]
 ///     tcp = "deny"                        # the only value so far: no rules allow any of it yet
@@ -56,7 +62,8 @@ pub struct sandlock_text {
 ///     cpus = [0, 1]
 ///     grace = [15, 500]                   # sandlock_policy_set_grace(): signal, milliseconds
 ///     user = [1000, 1000]                 # sandlock_policy_set_user()
-///     namespaces = ["ipc", "uts", "net"]  # sandlock_policy_set_namespace()
+///     namespaces = ["ipc", "uts", "net", "pid", "mount"]
+///                                         # sandlock_policy_set_namespace()
 ///     flags = ["no-coredump", "no-aslr"]  # those that are on
 ///
 ///     [process.variables]                 # sandlock_policy_set_env(), on top of that environment
@@ -72,8 +79,8 @@ pub struct sandlock_text {
 /// nofile, SANDLOCK_FLAG_NO_ASLR is no-aslr, SANDLOCK_FEATURE_FILES_REFER is files-refer.
 ///
 /// Paths and variables are bytes, TOML is Unicode: a byte that is not part of UTF-8 is written as \u0000 and two hexadecimal
-/// digits, "/tmp/\u0000ff". Rules come in the order of the text; where a key would have to come twice for it, [[filesystem]] or
-/// [[syscalls]], written several times, goes on.
+/// digits, "/tmp/\u0000ff". Rules and mounts come in the order of the text; where a key would have to come twice for it,
+/// [[filesystem]] or [[syscalls]], written several times, goes on. Only one of them says the root, or the mode.
 ///
 /// INVALID_ARGUMENT: NULL, a text that is not UTF-8 or not TOML, an unknown key, a value of another type or out of range, an unknown
 /// name. The message names every problem, up to 16, each with line and column (of characters, both from 1): policy: line 3,
@@ -169,6 +176,8 @@ mod tests {
         let sandbox = Sandbox::from_toml(&schema()).unwrap();
         let policy = sandbox.policy();
         assert_eq!(policy.paths.len(), 7);
+        assert_eq!((policy.mounts.len(), policy.namespaces.len()), (3, 5));
+        assert_ne!(policy.root, crate::policy::Root::Host);
         assert_eq!(policy.syscalls.rules.len(), 5);
         assert_eq!(policy.limits.len(), 3);
         assert_eq!(policy.process.variables.len(), 2);

@@ -8,7 +8,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
 
-use crate::plan::{MountPlan, MountSource, NewRoot, Place, PlannedMount, Record};
+use crate::plan::{MountPlan, MountSource, NewRoot, Places, PlannedMount, Record};
 use crate::sys::fd::Descriptor;
 use crate::sys::mount::{self, NO_DEVICES, NO_SUID, READ_ONLY};
 use crate::sys::{self, Errno};
@@ -29,11 +29,11 @@ pub(super) fn mount_all(plan: &MountPlan<'_>, record: &Record) -> sys::Result<()
     for (index, planned) in plan.mounts.iter().enumerate() {
         record.begin_part(part_of(index).saturating_add(1));
         let source = Descriptor::take_over(planned.parked.load(Ordering::Relaxed));
-        make(plan.root, &root, planned.places);
+        make(&root, &planned.places);
         mount::attach(&source, &mount::open_in(&root, planned.target)?)?;
     }
     record.begin_part(MountPlan::PROC);
-    make(plan.root, &root, plan.proc_places);
+    make(&root, &plan.places_of_proc);
     match mount::open_in(&root, c"proc") {
         Ok(place) => mount::attach(&mount::new_proc()?, &place)?,
         // A root without one.
@@ -85,11 +85,15 @@ fn lay_root(root: NewRoot<'_>) -> sys::Result<Descriptor> {
     Ok(new)
 }
 
-/// Makes what something is mounted on, in a root in memory. What cannot be made is missed when it is mounted on.
-fn make(kind: NewRoot<'_>, root: &Descriptor, places: &[Place<'_>]) {
-    if matches!(kind, NewRoot::Memory) {
-        for place in places {
-            let _ = mount::make_in(root, place.parent, place.name, place.file);
-        }
+/// Makes what something is mounted on. What cannot be made is missed when it is mounted on.
+fn make(root: &Descriptor, places: &Places<'_>) {
+    if places.places.is_empty() {
+        return;
+    }
+    let Ok(base) = mount::open_in(root, places.base) else {
+        return;
+    };
+    for place in places.places {
+        let _ = mount::make_in(&base, place.parent, place.name, place.file);
     }
 }

@@ -3,10 +3,10 @@
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
 use crate::policy::{Flag, Limit, Policy};
-use crate::probe::{Capabilities, namespace_hint};
+use crate::probe::Capabilities;
 use crate::report::Row;
-use crate::sys::namespace::Refusal;
 
+use super::namespaces::{self, stand_in};
 use super::{Request, Serving};
 
 /// The features that will be enforced, with a row for every feature.
@@ -16,11 +16,11 @@ pub struct Decisions {
 }
 
 /// Why a feature cannot be had, or not whole.
-struct Lack {
-    why: String,
-    errno: i32,
+pub(super) struct Lack {
+    pub(super) why: String,
+    pub(super) errno: i32,
     /// A lesser mechanism that is used instead, under BEST_EFFORT.
-    instead: Option<&'static str>,
+    pub(super) instead: Option<&'static str>,
 }
 
 impl Decisions {
@@ -117,9 +117,9 @@ fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
         Feature::FilesMetadata => Feature::Syscalls,
         Feature::Processes if by_default && policy.process.has(Flag::NoSupervisor) => return true,
         Feature::Processes if by_default => Feature::KillAll,
-        Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid => Feature::NsUser,
-        Feature::NsMount if policy.strictness(Feature::NsUser) == Strictness::Disable => return true,
+        Feature::NsMount if rests_on_disabled(Feature::NsPid, policy) => return true,
         Feature::NsMount => Feature::NsPid,
+        Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid => Feature::NsUser,
         _ => return false,
     };
     policy.strictness(whole) == Strictness::Disable
@@ -150,35 +150,8 @@ pub fn guards_metadata(policy: &Policy, request: &Request, kernel: &Capabilities
     // Outside a domain the kernel would show the library what it does not show the program.
     let in_domain = policy.strictness(Feature::KillAll) != Strictness::Disable
         && needed_abi(Feature::KillAll).is_some_and(|needed| kernel.landlock_abi >= needed);
-    let in_domain = in_domain || has_pid_namespace(policy, request, kernel);
-    is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges && in_domain
-}
-
-/// True if the sandbox has a PID namespace of its own: by that it is told who is in it, and it ends with it.
-pub fn has_pid_namespace(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
-    policy.namespace_flags() & libc::CLONE_NEWPID != 0 && namespace_lack(Feature::NsPid, policy, request, kernel).is_none()
-}
-
-/// The namespace that stands in for Landlock where that lacks `feature`.
-fn stand_in(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<&'static str> {
-    let lacks = needed_abi(feature).is_some_and(|needed| kernel.landlock_abi < needed);
-    let flags = policy.namespace_flags();
-    match feature {
-        // The warden is in no domain then.
-        Feature::KillAll if has_pid_namespace(policy, request, kernel) => Some("PID namespace"),
-        Feature::Processes if has_pid_namespace(policy, request, kernel) => {
-            Some("seccomp user notification, PID namespace")
-        }
-        Feature::SignalScope if lacks && has_pid_namespace(policy, request, kernel) => Some("PID namespace"),
-        Feature::AbstractUnixScope
-            if lacks
-                && flags & libc::CLONE_NEWNET != 0
-                && namespace_lack(Feature::NsNet, policy, request, kernel).is_none() =>
-        {
-            Some("network namespace")
-        }
-        _ => None,
-    }
+    let knows_members = in_domain || namespaces::has_pid(policy, request, kernel);
+    is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges && knows_members
 }
 
 fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
@@ -200,12 +173,9 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             libc::EOPNOTSUPP,
         )),
         Feature::Processes => processes_lack(policy, request, kernel),
-        Feature::NsUser
-        | Feature::NsIpc
-        | Feature::NsUts
-        | Feature::NsNet
-        | Feature::NsPid
-        | Feature::NsMount => namespace_lack(feature, policy, request, kernel),
+        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid | Feature::NsMount => {
+            namespaces::lack(feature, policy, request, kernel)
+        }
         Feature::Memory => watch_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
@@ -246,7 +216,8 @@ fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> 
         Serving::NoNewProcess => ("it takes a new process", libc::EOPNOTSUPP),
         Serving::Possible
             if policy.strictness(Feature::KillAll) == Strictness::Disable
-                && !has_pid_namespace(policy, request, kernel) => (
+                && !namespaces::has_pid(policy, request, kernel) =>
+        (
             "processes are counted by the feature kill-all, which the policy disables",
             libc::EOPNOTSUPP,
         ),
@@ -261,61 +232,6 @@ fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> 
 /// True if there will be a new process, and not made by a tool that may not know namespaces.
 pub fn makes_namespaces(request: &Request) -> bool {
     matches!(request.serving, Serving::Possible | Serving::HostIsSupervised)
-}
-
-fn namespace_lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    match request.serving {
-        Serving::NoNewProcess => return Some(unavailable("it takes a new process".to_owned(), libc::EOPNOTSUPP)),
-        Serving::PlainFork => return Some(unavailable("SANDLOCK_SPAWN=fork".to_owned(), libc::EOPNOTSUPP)),
-        Serving::Possible | Serving::HostIsSupervised => {}
-    }
-    if matches!(feature, Feature::NsPid | Feature::NsMount) {
-        // The init shares the host's memory at first.
-        if policy.process.has(Flag::NoHugePages) && policy.strictness(Feature::NoHugePages) != Strictness::Disable {
-            let why = "NO_HUGE_PAGES has the program start from a copy of the host's memory";
-            return Some(unavailable(why.to_owned(), libc::EOPNOTSUPP));
-        }
-        if !kernel.close_range {
-            let why = "close_range(2) needs Linux 5.11".to_owned();
-            return Some(unavailable(why, libc::ENOSYS));
-        }
-    }
-    let refused = kernel.refused_namespaces;
-    let own = match feature {
-        Feature::NsIpc => refused.ipc,
-        Feature::NsUts => refused.uts,
-        Feature::NsNet => refused.net,
-        Feature::NsPid => refused.pid,
-        Feature::NsMount => refused.pid.or(refused.mount),
-        _ => refused.user,
-    };
-    let rests = feature != Feature::NsUser && refused.user.is_some();
-    let (what, errno) = match refused.user.or(own)? {
-        Refusal::Clone(errno) | Refusal::Map(errno) if rests => {
-            return Some(unavailable("it takes a user namespace".to_owned(), errno));
-        }
-        Refusal::Clone(errno) => ("cannot be made", errno),
-        Refusal::Map(errno) => ("can be made, but its user cannot be mapped", errno),
-        Refusal::Image(errno) => ("can be made, but not the program that is to be its init", errno),
-        Refusal::Proc(errno) => ("can be made, but no /proc mounted in it", errno),
-    };
-    let why = format!(
-        "{} {what}{}",
-        namespace_name(feature),
-        namespace_hint(refused.user.or(own)?)
-    );
-    Some(unavailable(why, errno))
-}
-
-fn namespace_name(feature: Feature) -> &'static str {
-    match feature {
-        Feature::NsIpc => "an IPC namespace",
-        Feature::NsUts => "a UTS namespace",
-        Feature::NsNet => "a network namespace",
-        Feature::NsPid => "a PID namespace",
-        Feature::NsMount => "a mount namespace",
-        _ => "a user namespace",
-    }
 }
 
 /// True if the policy limits what the warden keeps by its own clock.
@@ -335,7 +251,7 @@ fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Opti
         return Some(unavailable(why.to_owned(), libc::EACCES));
     }
     let why = match needed_abi(Feature::KillAll).and_then(|needed| landlock_lack(Feature::KillAll, needed, kernel)) {
-        _ if has_pid_namespace(policy, request, kernel) => return None,
+        _ if namespaces::has_pid(policy, request, kernel) => return None,
         Some(lack) => lack.why,
         None if policy.strictness(Feature::KillAll) == Strictness::Disable => {
             "who is in the sandbox is told by the feature kill-all, which the policy disables".to_owned()
@@ -349,7 +265,7 @@ fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Opti
     })
 }
 
-fn unavailable(why: String, errno: i32) -> Lack {
+pub(super) fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
         errno,
@@ -379,7 +295,7 @@ fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option
 
 /// True if the program starts in a user namespace, where it has every capability at first.
 fn has_user_namespace(policy: &Policy, request: &Request, kernel: &Capabilities) -> bool {
-    policy.namespace_flags() != 0 && namespace_lack(Feature::NsUser, policy, request, kernel).is_none()
+    policy.namespace_flags() != 0 && namespaces::lack(Feature::NsUser, policy, request, kernel).is_none()
 }
 
 /// True if the child will be exempt from RLIMIT_NPROC.
@@ -473,6 +389,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
         },
         Feature::NsUts => "host name \"sandbox\"".to_owned(),
         Feature::NsNet => "loopback only".to_owned(),
+        Feature::NsMount => namespaces::mounts(policy),
         Feature::Memory => {
             let kills = if policy.process.has(Flag::MemoryKillsLargest) {
                 "the largest process"
@@ -497,12 +414,9 @@ fn stage(feature: Feature) -> Stage {
         Feature::Processes | Feature::Memory => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
-        Feature::NsUser
-        | Feature::NsIpc
-        | Feature::NsUts
-        | Feature::NsNet
-        | Feature::NsPid
-        | Feature::NsMount => Stage::Namespaces,
+        Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid | Feature::NsMount => {
+            Stage::Namespaces
+        }
         _ => Stage::Landlock,
     }
 }

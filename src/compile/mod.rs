@@ -9,6 +9,7 @@ pub mod filter;
 mod golden_tests;
 pub mod landlock;
 pub mod mechanism;
+mod namespaces;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod syscalls;
@@ -106,6 +107,9 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
         problems.push(Error::policy(
             "WAIT_FOR_DESCENDANTS takes the feature kill-all: without it descendants cannot be told from others",
         ));
+    }
+    if uses(Feature::NsMount) {
+        problems.extend(namespaces::relative_paths(policy));
     }
     let parts = Parts {
         files: uses(Feature::Files),

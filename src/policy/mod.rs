@@ -40,7 +40,7 @@ pub struct Policy {
     pub namespaces: BTreeSet<Namespace>,
     /// What the program has for "/".
     pub root: Root,
-    /// What is mounted for it, in this order.
+    /// What is mounted there, in this order; [`Policy::add_mount`] adds to it.
     pub mounts: Vec<Mount>,
     strictness: StrictnessTable,
 }
@@ -93,12 +93,10 @@ impl Policy {
             Feature::NsUser => {
                 self.process.user.is_some() || !self.namespaces.is_empty() || self.asks_for(Feature::NsMount)
             }
+            Feature::NsPid => self.namespaces.contains(&Namespace::Pid) || self.asks_for(Feature::NsMount),
+            Feature::NsMount => self.namespaces.contains(&Namespace::Mount) || self.mounts_something(),
             Feature::NsIpc | Feature::NsUts | Feature::NsNet => {
                 self.namespaces.iter().any(|namespace| namespace.feature() == feature)
-            }
-            Feature::NsPid => self.namespaces.contains(&Namespace::Pid) || self.asks_for(Feature::NsMount),
-            Feature::NsMount => {
-                self.namespaces.contains(&Namespace::Mount) || self.root != Root::Host || !self.mounts.is_empty()
             }
             // A supervisor asks for it.
             Feature::Supervisor => false,

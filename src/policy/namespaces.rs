@@ -13,9 +13,9 @@ numbered! {
         Uts = 2, "uts";
         /// Network interfaces, addresses, ports, abstract Unix sockets.
         Net = 3, "net";
-        /// Processes.
+        /// Process ids.
         Pid = 4, "pid";
-        /// Mounts.
+        /// The tree of files, and a /proc in it.
         Mount = 5, "mount";
     }
 }
@@ -51,7 +51,11 @@ impl Policy {
         if !wanted(Feature::NsUser) {
             return 0;
         }
-        let others = Namespace::ALL.iter().filter(|namespace| wanted(namespace.feature()));
+        let others = Namespace::ALL.iter().filter(|namespace| match namespace {
+            // Its /proc shows the processes of a PID namespace.
+            Namespace::Mount => wanted(Feature::NsMount) && wanted(Feature::NsPid),
+            other => wanted(other.feature()),
+        });
         others.fold(libc::CLONE_NEWUSER, |flags, namespace| flags | namespace.clone_flag())
     }
 }
@@ -59,6 +63,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Mount, Root};
 
     #[test]
     fn namespaces_rest_on_that_of_users() {
@@ -71,5 +76,26 @@ mod tests {
         assert_eq!(policy.namespace_flags(), libc::CLONE_NEWUSER | libc::CLONE_NEWNET);
         policy.set_strictness(Feature::NsUser, Strictness::Disable);
         assert_eq!(policy.namespace_flags(), 0);
+    }
+
+    #[test]
+    fn mounts_ask_for_the_namespaces_that_they_take() {
+        let (users, ids) = (libc::CLONE_NEWUSER, libc::CLONE_NEWPID);
+        let mut policies = [Policy::new(), Policy::new(), Policy::new()];
+        policies[0].namespaces.insert(Namespace::Mount);
+        policies[1].root = Root::Memory;
+        policies[2].add_mount(Mount::memory(c"/tmp", 1).unwrap()).unwrap();
+        for mut policy in policies {
+            assert_eq!(policy.namespace_flags(), users | ids | libc::CLONE_NEWNS);
+            policy.set_strictness(Feature::NsMount, Strictness::Disable);
+            assert_eq!(policy.namespace_flags(), users | ids);
+            policy.set_strictness(Feature::NsMount, Strictness::Require);
+            policy.set_strictness(Feature::NsPid, Strictness::Disable);
+            assert_eq!(policy.namespace_flags(), users);
+        }
+        let mut policy = Policy::new();
+        policy.namespaces.insert(Namespace::Pid);
+        assert_eq!(policy.namespace_flags(), users | ids);
+        assert!(!policy.asks_for(Feature::NsMount));
     }
 }

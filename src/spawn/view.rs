@@ -3,7 +3,7 @@
 //! There, paths mean what they mean to the program. So path rules and the working directory are not opened here, beforehand and for many
 //! runs, but by the child, when everything is mounted.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::compile::Compiled;
 use crate::compile::landlock::RulesetSpec;
 use crate::error::{Error, Stage, path_error_kind};
 use crate::feature::Feature;
-use crate::plan::{MountPlan, MountSource, NewRoot, Place, PlannedMount, PlannedRule, RulesetPlan};
-use crate::policy::{Policy, Root, Source};
+use crate::plan::{MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedRule, RulesetPlan};
+use crate::policy::{Mount, Policy, Root, Source};
 use crate::sys;
 use crate::sys::fd::{FileCell, FileId};
 use crate::sys::landlock::Handled;
@@ -26,7 +26,7 @@ use super::prepare::Prepared;
 pub(crate) struct View {
     root: Root,
     mounts: Vec<Entry>,
-    proc_places: Vec<Made>,
+    made_for_proc: AllMade,
     /// The working directory.
     pub(super) cwd: Option<CString>,
     ruleset: Option<RulesetSpec>,
@@ -39,13 +39,19 @@ struct Entry {
     source: MountedFrom,
     target: CString,
     write: bool,
-    places: Vec<Made>,
+    made: AllMade,
 }
 
 enum MountedFrom {
     Path(CString),
     /// The size in decimal digits.
     Memory(CString),
+}
+
+/// What is made in a file system in memory that is mounted at `base`.
+struct AllMade {
+    base: CString,
+    all: Vec<Made>,
 }
 
 /// A directory or file that is made to mount something on.
@@ -81,26 +87,26 @@ impl View {
         if let Root::Directory(path) = &policy.root {
             look_at(path);
         }
-        let entry = |mount: &crate::policy::Mount| {
+        let entry = |(index, mount): (usize, &Mount)| {
             let (source, directory) = match &mount.source {
                 Source::Path(path) => (MountedFrom::Path(path.clone()), look_at(path)),
                 Source::Memory { size } => (MountedFrom::Memory(decimal(*size)), true),
             };
             Entry {
                 source,
-                places: places_for(&mount.target, !directory),
+                made: AllMade::for_target(policy, &policy.mounts[..index], &mount.target, !directory),
                 target: mount.target.clone(),
                 write: mount.write,
             }
         };
-        let mounts = policy.mounts.iter().map(entry).collect();
+        let mounts = policy.mounts.iter().enumerate().map(entry).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
         Ok(Some(Self {
             root: policy.root.clone(),
             mounts,
-            proc_places: places_for(c"/proc", false),
+            made_for_proc: AllMade::for_target(policy, &policy.mounts, c"/proc", false),
             cwd: policy.process.cwd.clone(),
             ruleset: compiled.ruleset.clone(),
             paths: policy
@@ -158,18 +164,18 @@ pub(super) struct RunView<'a> {
     view: Option<&'a View>,
     /// Where mounts are mounted on.
     places: Vec<Vec<Place<'a>>>,
-    proc_places: Vec<Place<'a>>,
+    places_of_proc: Vec<Place<'a>>,
 }
 
 impl<'a> RunView<'a> {
     /// For a run of `prepared`; of no consequence if its programs have no view of their own.
     pub(super) fn of(prepared: &'a Prepared) -> Self {
         let view = prepared.view.as_ref();
-        let places = |view: &'a View| view.mounts.iter().map(|entry| planned(&entry.places)).collect();
+        let places = |view: &'a View| view.mounts.iter().map(|entry| planned(&entry.made.all)).collect();
         Self {
             view,
             places: view.map_or_else(Vec::new, places),
-            proc_places: view.map_or_else(Vec::new, |view| planned(&view.proc_places)),
+            places_of_proc: view.map_or_else(Vec::new, |view| planned(&view.made_for_proc.all)),
         }
     }
 
@@ -183,7 +189,10 @@ impl<'a> RunView<'a> {
             },
             target: &entry.target,
             write: entry.write,
-            places,
+            places: Places {
+                base: &entry.made.base,
+                places,
+            },
             parked: (-1).into(),
         };
         let places = self.places.iter().map(Vec::as_slice);
@@ -192,14 +201,18 @@ impl<'a> RunView<'a> {
 
     /// All of it.
     pub(super) fn plan<'b>(&'b self, mounts: &'b [PlannedMount<'b>]) -> Option<MountPlan<'b>> {
+        let view = self.view?;
         Some(MountPlan {
-            root: match &self.view?.root {
+            root: match &view.root {
                 Root::Host => NewRoot::Unchanged,
                 Root::Directory(path) => NewRoot::Directory(path),
                 Root::Memory => NewRoot::Memory,
             },
             mounts,
-            proc_places: &self.proc_places,
+            places_of_proc: Places {
+                base: &view.made_for_proc.base,
+                places: &self.places_of_proc,
+            },
         })
     }
 
@@ -254,24 +267,54 @@ fn planned(made: &[Made]) -> Vec<Place<'_>> {
         .collect()
 }
 
-/// What must be made for `target`, from the top: its directories, and it.
-fn places_for(target: &CStr, file: bool) -> Vec<Made> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(target.to_bytes()));
-    let mut all: Vec<Made> = path
-        .ancestors()
-        .filter_map(|path| {
-            Some(Made {
-                parent: CString::new(path.parent()?.as_os_str().as_bytes()).ok()?,
-                name: CString::new(path.file_name()?.as_bytes()).ok()?,
-                file: false,
-            })
-        })
-        .collect();
-    if let Some(first) = all.first_mut() {
-        first.file = file;
+impl AllMade {
+    /// What must be made for `target`, which is mounted after `former` mounts, and is a `file` or directory: in the innermost file system
+    /// that it lies in, if that is in memory and the program's own.
+    fn for_target(policy: &Policy, former: &[Mount], target: &CStr, file: bool) -> Self {
+        let target = path_of(target);
+        let around = former.iter().filter(|mount| target.starts_with(path_of(&mount.target)));
+        let innermost = around.max_by_key(|mount| mount.target.as_bytes().len());
+        let base = match innermost {
+            Some(mount) if matches!(mount.source, Source::Memory { .. }) => &mount.target,
+            None if policy.root == Root::Memory => c"/",
+            _ => return Self::nothing(),
+        };
+        let Ok(inside) = target.strip_prefix(path_of(base)) else {
+            return Self::nothing();
+        };
+        let mut all: Vec<Made> = inside.ancestors().filter_map(Made::directory).collect();
+        if let Some(first) = all.first_mut() {
+            first.file = file;
+        }
+        all.reverse();
+        Self {
+            base: base.to_owned(),
+            all,
+        }
     }
-    all.reverse();
-    all
+
+    fn nothing() -> Self {
+        Self {
+            base: c"/".to_owned(),
+            all: Vec::new(),
+        }
+    }
+}
+
+impl Made {
+    /// The directory with this path from its base; None for the base.
+    fn directory(path: &Path) -> Option<Self> {
+        let parent = Path::new(".").join(path.parent()?);
+        Some(Self {
+            parent: CString::new(parent.as_os_str().as_bytes()).ok()?,
+            name: CString::new(path.file_name()?.as_bytes()).ok()?,
+            file: false,
+        })
+    }
+}
+
+fn path_of(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
 }
 
 fn decimal(number: u64) -> CString {
@@ -282,13 +325,36 @@ fn decimal(number: u64) -> CString {
 mod tests {
     use super::*;
 
+    fn made(policy: &Policy, target: &CStr) -> (String, Vec<(String, String, bool)>) {
+        let found = AllMade::for_target(policy, &policy.mounts, target, true);
+        let text = |text: &CString| text.to_str().unwrap().to_owned();
+        let all = found.all.iter().map(|made| (text(&made.parent), text(&made.name), made.file));
+        (text(&found.base), all.collect())
+    }
+
+    fn place(parent: &str, name: &str, file: bool) -> (String, String, bool) {
+        (parent.to_owned(), name.to_owned(), file)
+    }
+
     #[test]
-    fn directories_are_made_from_the_top() {
-        let made = places_for(c"/etc/ssl/certs", true);
-        let said: Vec<_> = made
-            .iter()
-            .map(|made| (made.parent.to_str().unwrap(), made.name.to_str().unwrap(), made.file))
-            .collect();
-        assert_eq!(said, [("/", "etc", false), ("/etc", "ssl", false), ("/etc/ssl", "certs", true)]);
+    fn places_are_made_from_the_top_and_in_memory_only() {
+        let mut policy = Policy::new();
+        assert_eq!(made(&policy, c"/etc/ssl/certs").1, []);
+        policy.root = Root::Memory;
+        let all = [
+            place("./", "etc", false),
+            place("./etc", "ssl", false),
+            place("./etc/ssl", "certs", true),
+        ];
+        assert_eq!(made(&policy, c"/etc/ssl/certs"), ("/".to_owned(), all.to_vec()));
+        policy.add_mount(Mount::bind(c"/usr", c"/usr", true).unwrap()).unwrap();
+        // That is the host's.
+        assert_eq!(made(&policy, c"/usr/lib/x").1, []);
+        assert_eq!(made(&policy, c"/usrx").1, [place("./", "usrx", true)]);
+        policy.add_mount(Mount::memory(c"/usr/tmp", 1).unwrap()).unwrap();
+        assert_eq!(
+            made(&policy, c"/usr/tmp/a"),
+            ("/usr/tmp".to_owned(), vec![place("./", "a", true)])
+        );
     }
 }

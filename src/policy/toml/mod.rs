@@ -3,6 +3,7 @@
 //! Everything that a policy can say can be written and is read back equal, byte strings that are not UTF-8 and the order of
 //! rules included. Reading refuses what it does not know: a misspelt key must not be a protection less.
 
+mod mounts;
 mod read;
 mod values;
 mod write;

@@ -10,7 +10,7 @@ use super::super::{
     Access, Environment, Flag, Grace, Limit, Namespace, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check,
 };
 use super::values::{Entry, Reader, Value, entries, quoted, reason, words};
-use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name};
+use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name, mounts};
 
 /// The policy of `text`, or what is wrong with it.
 pub(super) fn read(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Result<Policy> {
@@ -27,7 +27,7 @@ pub(super) fn read(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Re
 }
 
 /// A number of bytes, or of anything: digits and a unit.
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let (digits, shift) = UNITS
         .iter()
         .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
@@ -72,9 +72,20 @@ impl Reader<'_> {
 
     fn filesystem(&mut self, table: &DeTable<'_>) {
         for entry in entries("filesystem", table) {
-            let Some(&(_, rights)) = ACCESS_KEYS.iter().find(|(key, _)| *key == entry.key) else {
-                let known: Vec<_> = ACCESS_KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
-                self.unknown_key(&entry, &known);
+            let rights = match entry.key {
+                "root" => {
+                    self.root(&entry);
+                    continue;
+                }
+                "mounts" => {
+                    self.mounts(&entry);
+                    continue;
+                }
+                _ => ACCESS_KEYS.iter().find(|(key, _)| *key == entry.key),
+            };
+            let Some(&(_, rights)) = rights else {
+                let known = ACCESS_KEYS.iter().map(|(key, _)| *key).chain(mounts::KEYS);
+                self.unknown_key(&entry, &known.map(str::to_owned).collect::<Vec<_>>());
                 continue;
             };
             for item in self.array(&entry.path, entry.value, "an array of paths") {

@@ -8,6 +8,7 @@ use crate::feature::{Feature, Strictness};
 
 use super::super::syscalls::SyscallRule;
 use super::super::{Environment, Flag, Grace, Limit, Namespace, PathRule, SyscallMode, UNLIMITED, Verdict};
+use super::mounts::tests::{mount, root};
 use super::*;
 
 fn message(text: &str) -> String {
@@ -33,7 +34,7 @@ fn every_problem_has_line_column_key_and_what_is_expected() {
         ),
         (
             "[filesystem]\nraed = []",
-            "line 2, column 1: unknown key \"filesystem.raed\"; known are read, execute, write, read-execute, read-write, write-execute, all",
+            "line 2, column 1: unknown key \"filesystem.raed\"; known are read, execute, write, read-execute, read-write, write-execute, all, root, mounts",
         ),
         (
             "filesystem.read = 3",
@@ -431,8 +432,15 @@ fn policy() -> impl Strategy<Value = Policy> {
         btree_set(proptest::sample::select(Namespace::ALL), 0..3),
         option::of((1..=64, any::<u64>()).prop_map(|(signal, after)| Grace::new(signal, after).unwrap())),
     );
-    (rules, process, apart, all, vec(strictness, 0..5)).prop_map(|(rules, process, apart, all, strictness)| {
+    let files = (root(), vec(mount(), 0..5));
+    let settings = (rules, files, process, apart, all, vec(strictness, 0..5));
+    settings.prop_map(|(rules, files, process, apart, all, strictness)| {
         let mut policy = Policy::new();
+        policy.root = files.0;
+        for mount in files.1 {
+            // One that would hide another is no part of any policy.
+            let _ = policy.add_mount(mount);
+        }
         policy.paths = rules.0;
         policy.syscalls.mode = rules.1;
         policy.syscalls.rules = rules.2;

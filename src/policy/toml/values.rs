@@ -88,6 +88,8 @@ pub(super) struct Reader<'t> {
     pub(super) policy: Policy,
     /// The mode of the system calls was said.
     pub(super) has_mode: bool,
+    /// The root was said.
+    pub(super) has_root: bool,
     problems: Vec<Error>,
     /// Problems beyond the most that are told.
     untold: usize,
@@ -100,6 +102,7 @@ impl<'t> Reader<'t> {
             check_syscall,
             policy: Policy::new(),
             has_mode: false,
+            has_root: false,
             problems: Vec::new(),
             untold: 0,
         }

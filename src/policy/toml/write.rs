@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::feature::{Feature, Strictness};
 
 use super::super::{Environment, Flag, Limit, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check};
-use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_name, to_unicode, word};
+use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_name, mounts, to_unicode, word};
 
 /// A line that would be longer is broken.
 const WIDTH: usize = 100;
@@ -14,8 +14,9 @@ const WIDTH: usize = 100;
 /// The text of `policy`.
 pub(super) fn write(policy: &Policy) -> String {
     let mut out = String::new();
-    let rules = policy.paths.iter().map(path_rule);
-    put_tables(&mut out, "filesystem", &gather(rules));
+    let mut files = gather(policy.paths.iter().map(path_rule));
+    put_first(&mut files, mounts::lines(policy));
+    put_tables(&mut out, "filesystem", &files);
     syscalls(policy, &mut out);
     let limits = policy.limits.iter().map(|(&limit, &value)| {
         let value = limit_value(limit, value);
@@ -68,10 +69,7 @@ fn syscalls(policy: &Policy, out: &mut String) {
     let mut tables: Vec<Vec<(String, String)>> = gather(rules);
     if policy.syscalls.mode != SyscallMode::Denylist {
         let mode = ("mode".to_owned(), string(policy.syscalls.mode.name()));
-        match tables.first_mut() {
-            Some(first) => first.insert(0, mode),
-            None => tables.push(vec![mode]),
-        }
+        put_first(&mut tables, vec![mode]);
     }
     put_tables(out, "syscalls", &tables);
 }
@@ -84,12 +82,21 @@ fn limit_value(limit: Limit, value: u64) -> String {
         limit,
         Limit::Fsize | Limit::Core | Limit::Data | Limit::As | Limit::Stack | Limit::Memlock | Limit::Memory
     );
-    if let Some((unit, shift)) = UNITS
+    if counts_bytes { size(value) } else { number(value) }
+}
+
+/// A number of bytes: with a unit, if it is a multiple of one.
+pub(super) fn size(value: u64) -> String {
+    let unit = UNITS
         .iter()
-        .find(|(_, shift)| counts_bytes && value != 0 && value.trailing_zeros() >= *shift)
-    {
-        return string(&format!("{}{unit}", value >> shift));
-    }
+        .find(|(_, shift)| value != 0 && value.trailing_zeros() >= *shift);
+    unit.map_or_else(
+        || number(value),
+        |(unit, shift)| string(&format!("{}{unit}", value >> shift)),
+    )
+}
+
+fn number(value: u64) -> String {
     // Others who read TOML may have 64 bits and a sign.
     i64::try_from(value).map_or_else(|_| string(&value.to_string()), |value| value.to_string())
 }
@@ -178,6 +185,14 @@ fn gather(items: impl Iterator<Item = (&'static str, String)>) -> Vec<Vec<(Strin
     tables.into_iter().map(lines).collect()
 }
 
+/// Puts lines before all others, in the first table if there is one.
+fn put_first(tables: &mut Vec<Vec<(String, String)>>, lines: Vec<(String, String)>) {
+    match tables.first_mut() {
+        Some(first) => drop(first.splice(0..0, lines)),
+        None => tables.push(lines),
+    }
+}
+
 /// A table for each, by the same name.
 fn put_tables(out: &mut String, name: &str, tables: &[Vec<(String, String)>]) {
     let header = if tables.len() > 1 {
@@ -205,7 +220,7 @@ fn put_table(out: &mut String, header: &str, lines: impl IntoIterator<Item = (St
 }
 
 /// An array: on the line of `key`, or broken.
-fn list(key: &str, items: &[String]) -> String {
+pub(super) fn list(key: &str, items: &[String]) -> String {
     let length: usize = items.iter().map(|item| item.len() + 2).sum();
     if key.len() + length + 3 <= WIDTH {
         format!("[{}]", items.join(", "))
@@ -214,7 +229,7 @@ fn list(key: &str, items: &[String]) -> String {
     }
 }
 
-fn bytes(bytes: &CStr) -> String {
+pub(super) fn bytes(bytes: &CStr) -> String {
     string(&to_unicode(bytes))
 }
 
@@ -229,7 +244,7 @@ fn key(text: &str) -> String {
 }
 
 /// A basic string.
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
         match character {
