@@ -4,7 +4,7 @@
 //! the only type that parent and child share. A step is one thing that can fail; the list of steps is the order in
 //! which they happen, and the order is the parent's decision (`spawn/steps.rs`).
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use crate::sys::limits::CpuSet;
@@ -164,6 +164,16 @@ pub enum Step<'a> {
     ChangeDirectory(i32),
     /// Enter the directory at this path.
     ChangeDirectoryTo(&'a CStr),
+    /// Enter the directory at this path, or the root if there is none that may be entered. Nothing of the host's remains open by that.
+    StartIn(&'a CStr),
+    /// Get these namespaces, CLONE_NEW*, of its own.
+    OwnNamespaces(c_int),
+    /// Note that everything is as the program is to find it.
+    Ready,
+    /// Wait until the init has said so.
+    AwaitReady,
+    /// Enter these namespaces of the init, CLONE_NEW*.
+    JoinInit(c_int),
     /// Give up all capabilities.
     DropCapabilities,
     /// Set no_new_privs.
@@ -292,6 +302,8 @@ pub struct Record {
     init_present: AtomicU32,
     /// The program that the init has started: [`NOT_YET`], [`NONE_COMES`], its pidfd's number plus [`STARTED`], or [`TAKEN`].
     program: AtomicU32,
+    /// 1 when the init has made everything ready.
+    ready: AtomicU32,
     /// How far the listener is: [`NOT_YET`], [`BEING_MADE`], or [`LISTENING`] plus its number.
     listener: AtomicU32,
     phase: AtomicU32,
@@ -347,6 +359,7 @@ impl Record {
             present: AtomicU32::new(1),
             init_present: AtomicU32::new(0),
             program: AtomicU32::new(NOT_YET),
+            ready: AtomicU32::new(0),
             listener: AtomicU32::new(NOT_YET),
             phase: AtomicU32::new(SETUP),
             failed: AtomicU32::new(0),
@@ -387,6 +400,19 @@ impl Record {
                 TAKEN => return,
                 word => crate::sys::event::wait_for_change(&self.program, word, None),
             }
+        }
+    }
+
+    /// Notes that everything is ready for the program, and tells it.
+    pub fn note_ready(&self) {
+        self.ready.store(1, Ordering::Release);
+        crate::sys::event::wake_all(&self.ready);
+    }
+
+    /// Waits until [`Record::note_ready`]. If that never comes, the init ends, and whoever waits with it.
+    pub fn wait_until_ready(&self) {
+        while self.ready.load(Ordering::Acquire) == 0 {
+            crate::sys::event::wait_for_change(&self.ready, 0, None);
         }
     }
 

@@ -39,6 +39,15 @@ pub(super) fn start_program(plan: &ChildPlan<'_>) -> sys::Result<()> {
     Ok(())
 }
 
+/// Enters these of the init's namespaces, with its root and working directory for one of mounts. Both processes have the same privileges
+/// still, and the init the same memory.
+pub(super) fn join(flags: c_int) -> sys::Result<()> {
+    /// The init, in its own PID namespace.
+    const INIT: i32 = 1;
+    let init = sys::process::open_pidfd_raw(INIT)?;
+    sys::namespace::join(&init, flags)
+}
+
 /// The first code of the program's process.
 #[allow(unsafe_code)]
 extern "C" fn program(plan: *mut c_void) -> c_int {

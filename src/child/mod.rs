@@ -119,6 +119,17 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
         Step::NoHugePages => sys::credentials::disable_huge_pages(),
         Step::Mounts(plan) => mounts::mount_all(&plan, record),
         Step::ChangeDirectoryTo(path) => sys::mount::change_directory(path),
+        Step::StartIn(path) => sys::mount::change_directory(path).or_else(|_| sys::mount::change_directory(c"/")),
+        Step::OwnNamespaces(flags) => sys::namespace::unshare(flags),
+        Step::Ready => {
+            record.note_ready();
+            Ok(())
+        }
+        Step::AwaitReady => {
+            record.wait_until_ready();
+            Ok(())
+        }
+        Step::JoinInit(flags) => init::join(flags),
         Step::Restrict(plan) => confine::restrict(&plan, record),
         Step::ChangeDirectory(directory) => sys::fd::change_directory(directory),
         Step::CloseInherited => sys::fd::close_on_exec_from(3),

@@ -17,6 +17,9 @@ const HOST_NAME: &[u8] = b"sandbox";
 /// The namespaces of one run.
 pub(super) struct Namespaces {
     clone_flags: c_int,
+    /// Those that the program of an init makes, and those that the init makes meanwhile.
+    made_by_program: c_int,
+    made_by_init: c_int,
     users: Vec<u8>,
     groups: Vec<u8>,
 }
@@ -34,9 +37,20 @@ impl Namespaces {
                 clone_flags |= namespace.clone_flag();
             }
         }
+        // The kernel takes longer for a network than for all else. The program of an init makes that while the init makes the rest, which
+        // the program then enters.
+        let has_init = clone_flags & libc::CLONE_NEWPID != 0;
+        let (mut made_by_program, mut made_by_init) = (0, 0);
+        if has_init && clone_flags & libc::CLONE_NEWNET != 0 {
+            made_by_program = libc::CLONE_NEWNET;
+            made_by_init = clone_flags & !(made_by_program | libc::CLONE_NEWUSER | libc::CLONE_NEWPID);
+            clone_flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID;
+        }
         let owners = Owners::of(prepared.settings.user);
         Self {
             clone_flags,
+            made_by_program,
+            made_by_init,
             users: owners.map_of_users(),
             groups: owners.map_of_groups(),
         }
@@ -47,17 +61,40 @@ impl Namespaces {
         self.clone_flags
     }
 
-    /// What the child does in each of them. The user namespace comes first: without its map the rest may not be done.
-    pub(super) fn steps(&self) -> [(Feature, Step<'_>, &'static str); 3] {
+    /// What the first process does in each of them. The user namespace comes first: without its map the rest may not be done.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (Feature, Step<'_>, &'static str)> {
         let map = IdentityMap {
             users: &self.users,
             groups: &self.groups,
         };
-        [
+        let make = (
+            Feature::NsUser,
+            Step::OwnNamespaces(self.made_by_init),
+            "make namespaces",
+        );
+        let made = (self.made_by_init != 0).then_some(make);
+        let rest = [
             (Feature::NsUser, Step::MapIdentity(map), "map the user"),
             (Feature::NsUts, Step::HostName(HOST_NAME), "set the host name"),
-            (Feature::NsNet, Step::Loopback, "bring up the loopback interface"),
-        ]
+        ];
+        made.into_iter().chain(rest)
+    }
+
+    /// What the program does about its network.
+    pub(super) fn steps_for_network(&self) -> impl Iterator<Item = (Feature, Step<'_>, &'static str)> {
+        let make = (
+            Feature::NsNet,
+            Step::OwnNamespaces(self.made_by_program),
+            "make the network namespace",
+        );
+        let bring_up = (Feature::NsNet, Step::Loopback, "bring up the loopback interface");
+        let made = (self.made_by_program != 0).then_some(make);
+        made.into_iter().chain([bring_up])
+    }
+
+    /// The namespaces of its init that the program enters.
+    pub(super) fn to_join(&self) -> Option<c_int> {
+        (self.made_by_init != 0).then_some(self.made_by_init)
     }
 
     /// Why there is no process.

@@ -68,6 +68,8 @@ pub(super) struct RunSteps<'a> {
     pub(super) namespaces: &'a Namespaces,
     /// What is mounted, for a program with a view of its own.
     pub(super) mounts: Option<MountPlan<'a>>,
+    /// Entering the directory that it starts in then.
+    pub(super) directory: Option<Step<'a>>,
     /// The ruleset that it makes itself then.
     pub(super) ruleset: Option<RulesetPlan<'a>>,
     /// Processors, if the policy names any.
@@ -92,12 +94,11 @@ impl<'a> Steps<'a> {
             "die with the host",
         );
         // Before anything that looks at who the program is, and before its privileges there go.
-        steps.add_namespaces(run.namespaces);
-        if let Some(mounts) = run.mounts {
-            steps.add_mounts(mounts);
-        }
         if prepared.init.is_some() {
-            steps.add_init();
+            steps.add_init(run);
+        } else {
+            steps.add_namespaces(run.namespaces);
+            steps.add_network(run.namespaces);
         }
         let (session, what) = match run.terminal.map(Terminal::to_hand_over) {
             Some(Some(terminal)) => (Step::Foreground { terminal }, "take the terminal"),
@@ -137,9 +138,8 @@ impl<'a> Steps<'a> {
                 "enter the directory",
             );
         }
-        if let Some(cwd) = prepared.view.as_ref().and_then(|view| view.cwd.as_deref()) {
-            let step = Step::ChangeDirectoryTo(cwd);
-            steps.add(step, Stage::WorkingDirectory, "enter the directory");
+        if let Some(directory) = run.directory {
+            steps.add(directory, Stage::WorkingDirectory, "enter the directory");
         }
         steps.add_privileges();
         steps.add_domain(run.ruleset.map_or_else(
@@ -229,18 +229,30 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Starts the program, which goes on with the steps that are added after this.
-    fn add_init(&mut self) {
+    fn add_network(&mut self, namespaces: &'a Namespaces) {
+        for (feature, step, what) in namespaces.steps_for_network() {
+            self.add_for(feature, step, Stage::Namespaces, what);
+        }
+    }
+
+    /// Starts the program, whose steps come after those of the init, and takes them meanwhile.
+    fn add_init(&mut self, run: &RunSteps<'a>) {
         self.add(Step::StartProgram, Stage::Namespaces, "start the program from its init");
+        self.add_namespaces(run.namespaces);
+        if let Some(mounts) = run.mounts {
+            self.add_mounts(mounts);
+        }
+        self.add(Step::Ready, Stage::Namespaces, "let the program go on");
         // Whatever the policy says of the program's.
         self.add(Step::DropCapabilities, Stage::Namespaces, "give up the init's capabilities");
         self.add(Step::NoNewPrivs, Stage::Namespaces, "no_new_privs for the init");
-        self.add(
-            Step::BecomeInit,
-            Stage::Namespaces,
-            "execute the init of the PID namespace",
-        );
+        self.add(Step::BecomeInit, Stage::Namespaces, "execute the init of the PID namespace");
         self.first = self.planned.len();
+        self.add_network(run.namespaces);
+        self.add(Step::AwaitReady, Stage::Namespaces, "wait for the init's work");
+        if let Some(flags) = run.namespaces.to_join() {
+            self.add(Step::JoinInit(flags), Stage::Namespaces, "enter the init's namespaces");
+        }
     }
 
     /// Whoever is in a view that is half made can do nothing that makes sense, however it is asked for.

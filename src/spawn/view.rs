@@ -14,7 +14,7 @@ use crate::compile::Compiled;
 use crate::compile::landlock::RulesetSpec;
 use crate::error::{Error, Stage, path_error_kind};
 use crate::feature::Feature;
-use crate::plan::{MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedRule, RulesetPlan};
+use crate::plan::{MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedRule, RulesetPlan, Step};
 use crate::policy::{Mount, Policy, Root, Source};
 use crate::sys;
 use crate::sys::fd::{FileCell, FileId};
@@ -117,6 +117,13 @@ impl View {
         }))
     }
 
+    /// Where a program starts if the policy does not say: where the host is, by its path, or at the root of another tree.
+    fn start(&self) -> CString {
+        let here = std::env::current_dir().ok().filter(|_| self.root == Root::Host);
+        let path = here.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
+        path.unwrap_or_else(|| c"/".to_owned())
+    }
+
     /// Room for the files of one run.
     pub(super) fn files_of_rules(&self) -> FilesOfRules {
         self.paths.iter().map(|_| FileCell::default()).collect()
@@ -165,6 +172,8 @@ pub(super) struct RunView<'a> {
     /// Where mounts are mounted on.
     places: Vec<Vec<Place<'a>>>,
     places_of_proc: Vec<Place<'a>>,
+    /// Where the program starts, unless the policy says where.
+    start: CString,
 }
 
 impl<'a> RunView<'a> {
@@ -176,6 +185,7 @@ impl<'a> RunView<'a> {
             view,
             places: view.map_or_else(Vec::new, places),
             places_of_proc: view.map_or_else(Vec::new, |view| planned(&view.made_for_proc.all)),
+            start: view.map_or_else(CString::default, View::start),
         }
     }
 
@@ -213,6 +223,14 @@ impl<'a> RunView<'a> {
                 base: &view.made_for_proc.base,
                 places: &self.places_of_proc,
             },
+        })
+    }
+
+    /// Entering the directory where the program starts. It inherits the host's, which may be hidden from it by now.
+    pub(super) fn directory(&self) -> Option<Step<'_>> {
+        Some(match &self.view?.cwd {
+            Some(path) => Step::ChangeDirectoryTo(path),
+            None => Step::StartIn(&self.start),
         })
     }
 

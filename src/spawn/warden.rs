@@ -24,7 +24,7 @@ use super::attendance::{Attendance, LAST_BREATH};
 use super::domain::{Domain, enter_domain};
 use super::gauge::{Consequence, Gauge};
 use super::job::{Job, Pipe};
-use super::launch::{self, Arena, Launched, Memory};
+use super::launch::{self, Arena, Launched, Memory, Remains};
 use super::namespaces::Namespaces;
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
@@ -67,7 +67,8 @@ pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox) {
     let Some(mut job) = mailbox.take() else { return };
     let shared = Arc::clone(&job.shared);
     farewell.job = Some((Arc::clone(&job.arena), Arc::clone(&shared)));
-    let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox));
+    let mut remains = None;
+    let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox, &mut remains));
     // Release what the sandbox held before anyone learns that it ended.
     drop(job);
     match outcome {
@@ -76,8 +77,14 @@ pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox) {
     }
 }
 
-/// Starts the program and sees it to its end. An error: there is no child.
-fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mailbox) -> Result<Outcome> {
+/// Starts the program and sees it to its end. An error: there is no child. What `remains` of the sandbox holds nobody up.
+fn look_after(
+    prepared: &Prepared,
+    domain: Domain,
+    job: &mut Job,
+    mailbox: &Mailbox,
+    remains: &mut Option<Remains>,
+) -> Result<Outcome> {
     let mut terminal = job.streams.terminal.take();
     if let Some(terminal) = &mut terminal {
         // From here on it is taken back whenever it is dropped.
@@ -106,6 +113,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             listen,
             namespaces: &namespaces,
             mounts: view.plan(&mounts),
+            directory: view.directory(),
             ruleset: view.ruleset(&rules),
             cpus: job.cpus.as_ref(),
         },
@@ -127,6 +135,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     let launched =
         launch::launch(&plan, &job.arena, job.memory, apart).map_err(|errno| namespaces.cannot_start(errno.0))?;
     let last_resort = LastResort(domain, launched.child());
+    *remains = prepared.view.is_some().then(|| launched.keep_mounts()).flatten();
     mailbox.answer(Ok(Cloned {
         pid: launched.pid,
         pidfd: Arc::clone(&launched.pidfd),

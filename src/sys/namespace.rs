@@ -5,6 +5,7 @@ use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicI32, Ordering};
 
+use super::fd::Descriptor;
 use super::raw::syscall;
 use super::signal::{Mask, set_mask};
 use super::{Errno, Result, check};
@@ -43,6 +44,18 @@ fn write_own(path: &CStr, text: &[u8]) -> Result<()> {
 pub fn set_host_name(name: &[u8]) -> Result<()> {
     // SAFETY: pointer and length describe a live buffer.
     unsafe { syscall!(libc::SYS_sethostname, name.as_ptr(), name.len()) }.map(drop)
+}
+
+/// Gives the calling process namespaces of its own, CLONE_NEW*.
+pub fn unshare(flags: c_int) -> Result<()> {
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(libc::SYS_unshare, flags) }.map(drop)
+}
+
+/// Enters the namespaces of the process behind `pidfd`, CLONE_NEW*. Linux 5.8.
+pub fn join(pidfd: &Descriptor, flags: c_int) -> Result<()> {
+    // SAFETY: takes no pointers.
+    unsafe { syscall!(libc::SYS_setns, pidfd.number(), flags) }.map(drop)
 }
 
 /// Brings up the loopback interface of the network namespace that the calling process is in.

@@ -4,6 +4,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
 
+use super::fd::Descriptor;
 use super::raw::syscall;
 use super::{Errno, Result, check, check_long};
 
@@ -164,6 +165,12 @@ pub fn open_pidfd(pid: i32) -> Result<i32> {
     // SAFETY: takes no pointers.
     let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
+}
+
+/// The same past libc, for a child.
+pub fn open_pidfd_raw(pid: i32) -> Result<Descriptor> {
+    // SAFETY: takes no pointers.
+    Descriptor::of(unsafe { syscall!(libc::SYS_pidfd_open, pid, 0_i32) })
 }
 
 /// Calls `visit` with every variable of the host's environment, as "NAME=VALUE". Like every reader of `environ` in C, it
