@@ -93,7 +93,9 @@ impl Reach {
                 let _ = sys::signal::kill(pid, signal);
             }
             Self::Namespace { inode, .. } => {
-                let Ok(pidfd) = sys::process::open_pidfd(pid) else { return };
+                let Ok(pidfd) = sys::process::open_pidfd(pid) else {
+                    return;
+                };
                 // The number is not given again while its process is in the namespace.
                 if namespace_of(pid) == Some(inode) {
                     let _ = sys::signal::send_to(Child { pid, pidfd }, signal);

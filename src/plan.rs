@@ -441,7 +441,11 @@ impl Record {
     /// Notes that it will not start one, unless it has.
     pub fn miss_program(&self) {
         let (order, failed) = (Ordering::Release, Ordering::Relaxed);
-        if self.program.compare_exchange(NOT_YET, NONE_COMES, order, failed).is_ok() {
+        if self
+            .program
+            .compare_exchange(NOT_YET, NONE_COMES, order, failed)
+            .is_ok()
+        {
             crate::sys::event::wake_all(&self.program);
         }
     }
@@ -527,7 +531,8 @@ impl Record {
 
     /// Notes which part of its step comes next, of a step that has several.
     pub fn begin_part(&self, part: usize) {
-        self.part.store(u32::try_from(part).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.part
+            .store(u32::try_from(part).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// The part that was begun last.

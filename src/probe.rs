@@ -61,7 +61,10 @@ impl Refusals {
     /// True if a refusal may be gone the next time: for want of memory, processes or namespaces.
     pub fn may_pass(&self) -> bool {
         let passing = |refusal: &Refusal| {
-            matches!(refusal.errno(), libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS)
+            matches!(
+                refusal.errno(),
+                libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS
+            )
         };
         let all = [self.user, self.ipc, self.uts, self.net, self.pid, self.mount];
         all.iter().flatten().any(passing)
@@ -85,7 +88,11 @@ impl Refusals {
         let ask = |flag| {
             let asked = flags & flag != 0;
             // A /proc can be mounted by who has a PID namespace.
-            let with = if flag == libc::CLONE_NEWNS { libc::CLONE_NEWPID } else { 0 };
+            let with = if flag == libc::CLONE_NEWNS {
+                libc::CLONE_NEWPID
+            } else {
+                0
+            };
             let tried = || try_out(libc::CLONE_NEWUSER | flag | with, map).err();
             asked.then(tried).flatten()
         };

@@ -151,7 +151,11 @@ pub fn guards_metadata(policy: &Policy, request: &Request, kernel: &Capabilities
     let in_domain = policy.strictness(Feature::KillAll) != Strictness::Disable
         && needed_abi(Feature::KillAll).is_some_and(|needed| kernel.landlock_abi >= needed);
     let knows_members = in_domain || namespaces::has_pid(policy, request, kernel);
-    is_served(policy, request) && policy.writes_somewhere() && kernel.seccomp_notify && without_privileges && knows_members
+    is_served(policy, request)
+        && policy.writes_somewhere()
+        && kernel.seccomp_notify
+        && without_privileges
+        && knows_members
 }
 
 fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
@@ -217,10 +221,12 @@ fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> 
         Serving::Possible
             if policy.strictness(Feature::KillAll) == Strictness::Disable
                 && !namespaces::has_pid(policy, request, kernel) =>
-        (
-            "processes are counted by the feature kill-all, which the policy disables",
-            libc::EOPNOTSUPP,
-        ),
+        {
+            (
+                "processes are counted by the feature kill-all, which the policy disables",
+                libc::EOPNOTSUPP,
+            )
+        }
         Serving::Possible => match kernel.proc_blindness {
             Some(why) => (why, libc::EACCES),
             None => return None,

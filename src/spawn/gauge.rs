@@ -284,7 +284,10 @@ impl<'a> Gauge<'a> {
             return Places::find(self.program, writable);
         };
         // As the program sees them. The init is there as long as the sandbox.
-        let in_memory = policy.mounts.iter().filter(|mount| matches!(mount.source, Source::Memory { .. }));
+        let in_memory = policy
+            .mounts
+            .iter()
+            .filter(|mount| matches!(mount.source, Source::Memory { .. }));
         let paths = writable.chain(in_memory.map(|mount| -> &CStr { &mount.target }));
         let seen = |path: &CStr| CString::new([format!("/proc/{init}/root").as_bytes(), path.to_bytes()].concat());
         let seen: Vec<CString> = paths.filter_map(|path| seen(path).ok()).collect();

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
@@ -131,15 +131,6 @@ impl<'a> Launched<'a> {
         }
     }
 
-    /// Keeps its mount namespace until the value is dropped. To take one down takes the kernel longer than all else at the end of a
-    /// sandbox, and the last process to leave it would have to wait for that.
-    pub(super) fn keep_mounts(&self) -> Option<Remains> {
-        let path = CString::new(format!("/proc/{}/ns/mnt", self.child().pid)).ok()?;
-        let number = sys::fd::open(&path, libc::O_RDONLY).ok()?;
-        // SAFETY: the descriptor was just made and nobody else has it.
-        Some(Remains(unsafe { OwnedFd::from_raw_fd(number) }))
-    }
-
     /// True once it has executed its program or ended.
     pub(super) fn has_left(&self) -> bool {
         self.record.has_left()
@@ -155,10 +146,6 @@ impl Drop for Launched<'_> {
         }
     }
 }
-
-/// What is left of a sandbox when everybody in it has ended.
-#[expect(dead_code, reason = "is there to be dropped")]
-pub(super) struct Remains(OwnedFd);
 
 /// What memory a child starts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -181,9 +181,7 @@ pub(crate) fn start(
 fn failure(record: &Record, purposes: &Purposes, prepared: &Prepared, program: &CStr) -> Option<Error> {
     match record.progress() {
         Progress::Executing => None,
-        Progress::StepFailed(index, errno) => {
-            Some(purposes.error(index, errno, prepared.view.as_ref(), record.part()))
-        }
+        Progress::StepFailed(index, errno) => Some(purposes.error(index, errno, prepared.view.as_ref(), record.part())),
         Progress::ExecFailed(errno) => {
             let program = program.to_bytes().escape_ascii();
             Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))

@@ -1,5 +1,8 @@
 //! The namespaces that a program starts in: flags of clone(2), and what the child then does there.
 
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+
 use libc::c_int;
 
 use crate::error::{Error, ErrorKind, Stage};
@@ -10,6 +13,30 @@ use crate::probe::{Owners, namespace_hint};
 use crate::sys::namespace::{IdentityMap, Refusal};
 
 use super::prepare::Prepared;
+
+/// Namespaces that are kept until the end of a sandbox is known. To take one of mounts or networks down takes the kernel longer than all else
+/// at the end, and who waits for that would wait for those as well.
+#[derive(Default)]
+pub(super) struct Remains(Vec<OwnedFd>);
+
+impl Remains {
+    /// Keeps those among `flags`, CLONE_NEW*, that `program` is in.
+    pub(super) fn keep(&mut self, program: i32, flags: c_int) {
+        for (flag, name) in [(libc::CLONE_NEWNS, "mnt"), (libc::CLONE_NEWNET, "net")] {
+            // An error means that it has ended, or that the host has no descriptor left: then waiting takes longer.
+            let open = || {
+                let file = OwnedFd::from(File::open(format!("/proc/{program}/ns/{name}")).ok()?);
+                // Not one of the host's standard streams, even if they are closed.
+                if file.as_raw_fd() > 2 {
+                    Some(file)
+                } else {
+                    file.try_clone().ok()
+                }
+            };
+            self.0.extend((flags & flag != 0).then(open).flatten());
+        }
+    }
+}
 
 /// What a program in a UTS namespace takes the host's name for.
 const HOST_NAME: &[u8] = b"sandbox";
@@ -59,6 +86,11 @@ impl Namespaces {
     /// CLONE_NEW*.
     pub(super) fn clone_flags(&self) -> c_int {
         self.clone_flags
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> c_int {
+        self.clone_flags | self.made_by_program | self.made_by_init
     }
 
     /// What the first process does in each of them. The user namespace comes first: without its map the rest may not be done.

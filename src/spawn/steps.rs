@@ -142,10 +142,10 @@ impl<'a> Steps<'a> {
             steps.add(directory, Stage::WorkingDirectory, "enter the directory");
         }
         steps.add_privileges();
-        steps.add_domain(run.ruleset.map_or_else(
-            || ready_ruleset(prepared, 0),
-            |plan| Some(Step::Restrict(plan)),
-        ));
+        steps.add_domain(
+            run.ruleset
+                .map_or_else(|| ready_ruleset(prepared, 0), |plan| Some(Step::Restrict(plan))),
+        );
         if prepared.init.is_some() {
             // Before calls are trapped or refused.
             steps.add(Step::AwaitInit, Stage::Namespaces, "wait for the init");
@@ -244,9 +244,17 @@ impl<'a> Steps<'a> {
         }
         self.add(Step::Ready, Stage::Namespaces, "let the program go on");
         // Whatever the policy says of the program's.
-        self.add(Step::DropCapabilities, Stage::Namespaces, "give up the init's capabilities");
+        self.add(
+            Step::DropCapabilities,
+            Stage::Namespaces,
+            "give up the init's capabilities",
+        );
         self.add(Step::NoNewPrivs, Stage::Namespaces, "no_new_privs for the init");
-        self.add(Step::BecomeInit, Stage::Namespaces, "execute the init of the PID namespace");
+        self.add(
+            Step::BecomeInit,
+            Stage::Namespaces,
+            "execute the init of the PID namespace",
+        );
         self.first = self.planned.len();
         self.add_network(run.namespaces);
         self.add(Step::AwaitReady, Stage::Namespaces, "wait for the init's work");

@@ -51,7 +51,10 @@ impl Throttle {
     pub(super) fn new(prepared: &Prepared, reach: Reach, start: Instant) -> Self {
         let used = prepared.compiled.decisions.uses(Feature::Limits);
         // Without a domain those that must stop could not be told from others.
-        let share = prepared.policy.limit(Limit::CpuShare).filter(|_| used && reach.is_whole());
+        let share = prepared
+            .policy
+            .limit(Limit::CpuShare)
+            .filter(|_| used && reach.is_whole());
         Self {
             share,
             reach,

@@ -346,7 +346,10 @@ mod tests {
     fn made(policy: &Policy, target: &CStr) -> (String, Vec<(String, String, bool)>) {
         let found = AllMade::for_target(policy, &policy.mounts, target, true);
         let text = |text: &CString| text.to_str().unwrap().to_owned();
-        let all = found.all.iter().map(|made| (text(&made.parent), text(&made.name), made.file));
+        let all = found
+            .all
+            .iter()
+            .map(|made| (text(&made.parent), text(&made.name), made.file));
         (text(&found.base), all.collect())
     }
 

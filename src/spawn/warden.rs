@@ -24,8 +24,8 @@ use super::attendance::{Attendance, LAST_BREATH};
 use super::domain::{Domain, enter_domain};
 use super::gauge::{Consequence, Gauge};
 use super::job::{Job, Pipe};
-use super::launch::{self, Arena, Launched, Memory, Remains};
-use super::namespaces::Namespaces;
+use super::launch::{self, Arena, Launched, Memory};
+use super::namespaces::{Namespaces, Remains};
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
 use super::terminal::Terminal;
@@ -67,7 +67,7 @@ pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox) {
     let Some(mut job) = mailbox.take() else { return };
     let shared = Arc::clone(&job.shared);
     farewell.job = Some((Arc::clone(&job.arena), Arc::clone(&shared)));
-    let mut remains = None;
+    let mut remains = Remains::default();
     let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox, &mut remains));
     // Release what the sandbox held before anyone learns that it ended.
     drop(job);
@@ -83,7 +83,7 @@ fn look_after(
     domain: Domain,
     job: &mut Job,
     mailbox: &Mailbox,
-    remains: &mut Option<Remains>,
+    remains: &mut Remains,
 ) -> Result<Outcome> {
     let mut terminal = job.streams.terminal.take();
     if let Some(terminal) = &mut terminal {
@@ -135,7 +135,6 @@ fn look_after(
     let launched =
         launch::launch(&plan, &job.arena, job.memory, apart).map_err(|errno| namespaces.cannot_start(errno.0))?;
     let last_resort = LastResort(domain, launched.child());
-    *remains = prepared.view.is_some().then(|| launched.keep_mounts()).flatten();
     mailbox.answer(Ok(Cloned {
         pid: launched.pid,
         pidfd: Arc::clone(&launched.pidfd),
@@ -170,6 +169,9 @@ fn look_after(
         } else {
             0
         },
+        remains,
+        namespaces: namespaces.all(),
+        kept: false,
         used: None,
     }
     .run(&job.shared);
@@ -221,6 +223,10 @@ struct Watch<'a> {
     /// More output than is kept ends the sandbox.
     output_kills: bool,
     host_peak_rss: u64,
+    /// What is left when everybody has ended; CLONE_NEW*; kept already.
+    remains: &'a mut Remains,
+    namespaces: i32,
+    kept: bool,
     /// What the program had used when it was killed with its PID namespace.
     used: Option<Resources>,
 }
@@ -238,11 +244,11 @@ impl Watch<'_> {
         let mut killed = false;
         loop {
             self.attendance.look();
-            let program = if end.is_none() {
-                self.launched.child().pidfd
-            } else {
-                -1
-            };
+            if !self.kept && self.has_begun() {
+                self.kept = true;
+                self.remains.keep(self.launched.pid, self.namespaces);
+            }
+            let program = if end.is_none() { self.launched.child().pidfd } else { -1 };
             let [input, output, error] = self.traffic.waits();
             let mut waits = [
                 Wait::readable(program),

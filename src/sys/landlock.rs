@@ -1,7 +1,7 @@
 //! The part of Landlock that the child calls itself, and the question which version runs.
 
-use super::raw::syscall;
 use super::fd::Descriptor;
+use super::raw::syscall;
 use super::{Result, check_long};
 
 /// landlock_create_ruleset(2): return the ABI version.
@@ -51,7 +51,14 @@ pub fn create_ruleset(handled: &Handled) -> Result<Descriptor> {
         _ => size_of::<Handled>(),
     };
     // SAFETY: the structure outlives the call, and is at least as large as said.
-    Descriptor::of(unsafe { syscall!(libc::SYS_landlock_create_ruleset, core::ptr::from_ref(handled), size, 0_u32) })
+    Descriptor::of(unsafe {
+        syscall!(
+            libc::SYS_landlock_create_ruleset,
+            core::ptr::from_ref(handled),
+            size,
+            0_u32
+        )
+    })
 }
 
 /// Grants `rights`, LANDLOCK_ACCESS_FS_*, on the file or directory that `target` is open to, and beneath.

@@ -128,7 +128,8 @@ impl Located {
     /// Where it is.
     pub(super) fn path(&self) -> Option<std::ffi::CString> {
         let mut text = vec![0; 4096];
-        let length = sys::metadata::read_link(libc::AT_FDCWD, &path_to(self.found.file.as_fd()).ok()?, &mut text).ok()?;
+        let length =
+            sys::metadata::read_link(libc::AT_FDCWD, &path_to(self.found.file.as_fd()).ok()?, &mut text).ok()?;
         text.truncate(length);
         std::ffi::CString::new(text).ok()
     }

@@ -179,7 +179,10 @@ impl Process {
             let inner = |key| number_in(self.directory.as_fd(), c"status", key, true);
             (inner("NStgid:")?, inner("NSpid:")?)
         } else {
-            (process_of(self.directory.as_fd(), c"status")?, self.thread.cast_unsigned())
+            (
+                process_of(self.directory.as_fd(), c"status")?,
+                self.thread.cast_unsigned(),
+            )
         };
         Ok(if thread {
             format!("{group}/task/{thread_id}")

@@ -166,7 +166,11 @@ impl Walk<'_> {
     fn follow_on_proc(&mut self, name: &CStr, link: &Found) -> Result<Option<Vec<u8>>, Errno> {
         let here = self.here.file.as_fd();
         if self.here.status.id.inode == PROC_ROOT && (name == c"self" || name == c"thread-self") {
-            return Ok(Some(self.process.own_name(name == c"thread-self", self.here.status.id)?.into_bytes()));
+            return Ok(Some(
+                self.process
+                    .own_name(name == c"thread-self", self.here.status.id)?
+                    .into_bytes(),
+            ));
         }
         if !is_magic(here, name) {
             return text_of(link).map(Some);
