@@ -89,6 +89,8 @@ numbered! {
         NsNet = 25, "ns-net";
         /// No more memory in the sandbox as a whole than the policy says (RLIMIT_DATA, and the warden's reading of /proc).
         Memory = 26, "memory";
+        /// No more bytes beneath path rules that grant WRITE than the policy says (RLIMIT_FSIZE, and readings of those trees).
+        Disk = 27, "disk";
     }
 }
 
@@ -135,6 +137,7 @@ impl Feature {
                 | Self::NsUts
                 | Self::NsNet
                 | Self::Memory
+                | Self::Disk
         )
     }
 }

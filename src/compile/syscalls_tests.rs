@@ -8,6 +8,7 @@ use super::*;
 const ALL_GAPS: Gaps = Gaps {
     metadata: Metadata::Refused(1),
     network: true,
+    reservations: false,
 };
 
 fn rules(mode: SyscallMode, rules: &[(&str, Verdict)]) -> SyscallRules {
@@ -55,6 +56,7 @@ fn default_programs_agree_with_their_rules_on_every_architecture() {
             Gaps {
                 metadata: Metadata::Open,
                 network: false,
+                reservations: false,
             },
         ] {
             for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {
@@ -115,6 +117,7 @@ fn what_starting_and_ending_a_program_takes_cannot_be_denied() {
         let gaps = Gaps {
             metadata: Metadata::Refused(1),
             network: true,
+            reservations: false,
         };
         let problems = filter(&rules, gaps, Arch::X86_64).unwrap_err();
         assert!(problems[0].message().contains(name), "{problems:?}");

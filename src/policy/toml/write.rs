@@ -82,7 +82,14 @@ fn limit_value(limit: Limit, value: u64) -> String {
     }
     let counts_bytes = matches!(
         limit,
-        Limit::Fsize | Limit::Core | Limit::Data | Limit::As | Limit::Stack | Limit::Memlock | Limit::Memory
+        Limit::Fsize
+            | Limit::Core
+            | Limit::Data
+            | Limit::As
+            | Limit::Stack
+            | Limit::Memlock
+            | Limit::Memory
+            | Limit::Disk
     );
     if let Some((unit, shift)) = UNITS
         .iter()
