@@ -38,7 +38,7 @@ const MOST_SYSTEMS: usize = 32;
 pub(crate) struct Reading {
     /// Bytes that were added.
     pub(crate) bytes: u64,
-    /// Nothing that counts was out of sight. Otherwise `bytes` is what the file systems as a whole have grown by, if that is more.
+    /// Nothing that counts was out of sight. Otherwise `bytes` is what the file systems as a whole have risen by, if that is more.
     pub(crate) whole: bool,
 }
 
@@ -69,8 +69,11 @@ struct Former {
 struct System {
     device: Device,
     fd: OwnedFd,
-    taken_before: u64,
-    taken_at_look: u64,
+    /// Bytes, when it was last asked.
+    taken: u64,
+    /// What it has risen by each time it was asked. So what somebody frees does not hide what is written later.
+    risen: u64,
+    risen_before_look: u64,
 }
 
 /// A directory that waits to be read.
@@ -134,20 +137,24 @@ impl Trees {
         self.roots.is_empty()
     }
 
-    /// How much fuller the file systems are than at the last look, whoever filled them.
-    pub(crate) fn growth(&self) -> u64 {
-        self.systems.iter().map(|system| system.growth(system.taken_at_look)).sum()
+    /// How much fuller the file systems have become since the last look, whoever filled them. To be asked often.
+    pub(crate) fn growth(&mut self) -> u64 {
+        self.systems.iter_mut().for_each(System::ask);
+        let risen = |system: &System| system.risen.saturating_sub(system.risen_before_look);
+        self.systems.iter().map(risen).sum()
     }
 
-    /// How much fuller they are than when the sandbox began.
-    pub(crate) fn growth_in_all(&self) -> u64 {
-        self.systems.iter().map(|system| system.growth(system.taken_before)).sum()
+    /// How much fuller they have become since the sandbox began.
+    pub(crate) fn growth_in_all(&mut self) -> u64 {
+        self.systems.iter_mut().for_each(System::ask);
+        self.systems.iter().map(|system| system.risen).sum()
     }
 
     /// Looks at everything, but stops once `most` is exceeded. None if `goes_on` said that it should not.
     pub(crate) fn look(&mut self, processes: &[Found], most: u64, goes_on: &mut dyn FnMut() -> bool) -> Option<Reading> {
         for system in &mut self.systems {
-            system.taken_at_look = system.taken().unwrap_or(system.taken_at_look);
+            system.ask();
+            system.risen_before_look = system.risen;
         }
         let mut reading = self.walk(processes, most, goes_on, false)?;
         if !reading.whole {
@@ -187,12 +194,11 @@ impl Trees {
 }
 
 impl System {
-    fn taken(&self) -> Option<u64> {
-        directory::taken(self.fd.as_raw_fd()).ok().flatten()
-    }
-
-    fn growth(&self, since: u64) -> u64 {
-        self.taken().map_or(0, |taken| taken.saturating_sub(since))
+    fn ask(&mut self) {
+        if let Ok(Some(taken)) = directory::taken(self.fd.as_raw_fd()) {
+            self.risen += taken.saturating_sub(self.taken);
+            self.taken = taken;
+        }
     }
 }
 
@@ -375,8 +381,9 @@ impl Walk<'_> {
             self.trees.systems.push(System {
                 device,
                 fd: copy,
-                taken_before: taken,
-                taken_at_look: taken,
+                taken,
+                risen: 0,
+                risen_before_look: 0,
             });
         }
         true
