@@ -244,7 +244,9 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
     if let Some(value) = policy.limit(Limit::Disk).filter(|_| decisions.uses(Feature::Disk)) {
         // No file alone can be larger than all of them may be.
         let own = limits.iter().position(|limit| limit.resource == libc::RLIMIT_FSIZE);
-        let stricter = own.and_then(|index| limits.get(index)).is_some_and(|own| own.hard <= value);
+        let stricter = own
+            .and_then(|index| limits.get(index))
+            .is_some_and(|own| own.hard <= value);
         if !stricter {
             limits.retain(|limit| limit.resource != libc::RLIMIT_FSIZE);
             limits.push(ResourceLimit {

@@ -151,7 +151,12 @@ impl Trees {
     }
 
     /// Looks at everything, but stops once `most` is exceeded. None if `goes_on` said that it should not.
-    pub(crate) fn look(&mut self, processes: &[Found], most: u64, goes_on: &mut dyn FnMut() -> bool) -> Option<Reading> {
+    pub(crate) fn look(
+        &mut self,
+        processes: &[Found],
+        most: u64,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Option<Reading> {
         for system in &mut self.systems {
             system.ask();
             system.risen_before_look = system.risen;
@@ -187,7 +192,9 @@ impl Trees {
         for root in roots {
             walk.add_tree(root)?;
         }
-        let Walk { counted, bytes, whole, .. } = walk;
+        let Walk {
+            counted, bytes, whole, ..
+        } = walk;
         self.counted = counted;
         Some(Reading { bytes, whole })
     }
@@ -336,9 +343,9 @@ impl Walk<'_> {
     /// Adds a file that counts whole if it is not known and has changed since.
     fn add(&mut self, file: &Occupant, since: Moment) {
         let key = (file.device, file.inode);
-        let born = file.born.map(|(seconds, nanoseconds)| {
-            seconds.wrapping_mul(1_000_000_000).wrapping_add(i64::from(nanoseconds))
-        });
+        let born = file
+            .born
+            .map(|(seconds, nanoseconds)| seconds.wrapping_mul(1_000_000_000).wrapping_add(i64::from(nanoseconds)));
         let former = self.trees.before.get(&key).filter(|former| former.born == born);
         match former {
             Some(former) => {
@@ -349,7 +356,10 @@ impl Walk<'_> {
             }
             None if self.before_start || file.changed < since => {
                 if self.trees.before.len() < MOST_REMEMBERED {
-                    let former = Former { bytes: file.bytes, born };
+                    let former = Former {
+                        bytes: file.bytes,
+                        born,
+                    };
                     self.trees.before.insert(key, former);
                 } else {
                     self.whole &= !self.before_start;

@@ -76,7 +76,10 @@ fn names_of_one_file_count_once_and_holes_and_links_elsewhere_not_at_all() {
     for index in 0..10 {
         fs::hard_link(&file, directory.0.join(format!("link{index}"))).unwrap();
     }
-    File::create(directory.0.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+    File::create(directory.0.join("sparse"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     elsewhere.fill("outside", 5);
     symlink(&elsewhere.0, directory.0.join("symlink")).unwrap();
     assert_eq!(mebibytes(&mut trees), 2);
@@ -112,7 +115,12 @@ fn large_trees_are_remembered_as_far_as_they_have_not_changed() {
     let mut trees = directory.trees();
     assert!(!trees.all_known);
     assert_eq!(mebibytes(&mut trees), 0);
-    File::options().write(true).open(&old).unwrap().write_all_at(&[1; 4096], 2 * MIB).unwrap();
+    File::options()
+        .write(true)
+        .open(&old)
+        .unwrap()
+        .write_all_at(&[1; 4096], 2 * MIB)
+        .unwrap();
     let grown = trees.look(&[], u64::MAX, &mut || true).unwrap().bytes;
     assert!((4096..MIB).contains(&grown), "{grown}");
     directory.fill("new", 1);
@@ -131,7 +139,7 @@ fn files_without_a_name_count_while_somebody_has_them() {
     let directory = Directory::new("nameless");
     let own = [members::look(sys::process::id()).unwrap().unwrap()];
     let mut trees = directory.trees();
-    let mut look = |trees: &mut Trees| trees.look(&own, u64::MAX, &mut || true).unwrap().bytes / MIB;
+    let look = |trees: &mut Trees| trees.look(&own, u64::MAX, &mut || true).unwrap().bytes / MIB;
     // Of other tests in this process.
     let before = look(&mut trees);
     let path = directory.fill("gone", 64);

@@ -77,7 +77,11 @@ impl Survey {
     /// Starts the thread, with what is there before the program runs; None if the policy does not ask for it.
     pub(super) fn start(prepared: &Prepared, scoped: bool, shared: &Arc<Shared>) -> Result<Option<Self>> {
         let decisions = &prepared.compiled.decisions;
-        let Some(limit) = prepared.policy.limit(Limit::Disk).filter(|_| decisions.uses(Feature::Disk)) else {
+        let Some(limit) = prepared
+            .policy
+            .limit(Limit::Disk)
+            .filter(|_| decisions.uses(Feature::Disk))
+        else {
             return Ok(None);
         };
         let writable = prepared.policy.paths.iter().filter(|rule| rule.access.writes());
@@ -230,14 +234,10 @@ impl Surveyor {
             let since = self.last.elapsed();
             // As long again as the last walk took, if the file systems say that it may be time; otherwise much longer.
             let due = since >= self.rest || (since >= self.rest / REST * 2 && self.trees.growth() >= self.left());
-            if due {
-                if self.look(Some(program)) {
-                    // The warden kills. It may take a moment to say so.
-                    pause = LATEST_IDLE;
-                    self.settled = true;
-                    self.known.clear();
-                    continue;
-                }
+            if due && self.look(Some(program)) {
+                // The warden kills: there is nothing to look at any more.
+                self.settled = true;
+                self.known.clear();
             }
             pause = self.headroom();
         }

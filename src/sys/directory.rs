@@ -68,14 +68,17 @@ pub fn read_entries(directory: i32, buffer: &mut [u8], mut visit: impl FnMut(&CS
     const LENGTH: core::ops::Range<usize> = 16..18;
     const NAME: usize = 19;
     // SAFETY: the buffer has room for as many bytes as are said.
-    let count = check_long(unsafe { libc::syscall(libc::SYS_getdents64, directory, buffer.as_mut_ptr(), buffer.len()) })?;
+    let count =
+        check_long(unsafe { libc::syscall(libc::SYS_getdents64, directory, buffer.as_mut_ptr(), buffer.len()) })?;
     let mut rest = usize::try_from(count)
         .ok()
         .and_then(|count| buffer.get(..count))
         .unwrap_or_default();
     while let Some(length) = rest.get(LENGTH).and_then(|bytes| <[u8; 2]>::try_from(bytes).ok()) {
         let length = usize::from(u16::from_ne_bytes(length));
-        let name = rest.get(NAME..length).and_then(|name| CStr::from_bytes_until_nul(name).ok());
+        let name = rest
+            .get(NAME..length)
+            .and_then(|name| CStr::from_bytes_until_nul(name).ok());
         if let Some(name) = name.filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
             visit(name);
         }
@@ -139,7 +142,7 @@ pub fn taken(fd: i32) -> Result<Option<u64>> {
     let block = u64::try_from(stat.f_bsize).unwrap_or(0);
     let taken = stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(block);
     // Without a size: nothing of the kind, or memory without bounds.
-    let keeps_files = stat.f_blocks > 0 || IN_MEMORY.contains(&i64::from(stat.f_type));
+    let keeps_files = stat.f_blocks > 0 || IN_MEMORY.contains(&stat.f_type);
     Ok(keeps_files.then_some(taken))
 }
 
