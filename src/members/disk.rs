@@ -137,6 +137,11 @@ impl Trees {
         self.roots.is_empty()
     }
 
+    /// True if next to no time was enough to look at all of them.
+    pub(crate) fn are_small(&self) -> bool {
+        self.all_known
+    }
+
     /// How much fuller the file systems have become since the last look, whoever filled them. To be asked often.
     pub(crate) fn growth(&mut self) -> u64 {
         self.systems.iter_mut().for_each(System::ask);
@@ -157,11 +162,12 @@ impl Trees {
         most: u64,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Option<Reading> {
-        for system in &mut self.systems {
-            system.ask();
-            system.risen_before_look = system.risen;
-        }
+        self.systems.iter_mut().for_each(System::ask);
+        let risen: Vec<u64> = self.systems.iter().map(|system| system.risen).collect();
         let mut reading = self.walk(processes, most, goes_on, false)?;
+        for (system, risen) in self.systems.iter_mut().zip(risen) {
+            system.risen_before_look = risen;
+        }
         if !reading.whole {
             reading.bytes = reading.bytes.max(self.growth_in_all());
         }

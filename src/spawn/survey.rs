@@ -33,6 +33,8 @@ const LATEST: Duration = Duration::from_millis(100);
 const LATEST_IDLE: Duration = Duration::from_millis(500);
 /// How many times the length of a walk passes at least until the next.
 const REST: u32 = 49;
+/// A walk that is made rather than ask whether it is needed.
+const SHORT: Duration = Duration::from_millis(5);
 /// How long the end of a sandbox waits for a last walk.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -103,6 +105,7 @@ impl Survey {
             abandoned: AtomicBool::new(false),
         });
         let surveyor = Surveyor {
+            is_short: trees.are_small(),
             desk: Arc::clone(&desk),
             shared: Arc::clone(shared),
             trees,
@@ -149,6 +152,8 @@ impl Survey {
         let until = Instant::now() + LAST_LOOK;
         let mut state = self.desk.state.lock();
         state.phase = Phase::Ending;
+        // A walk that has begun may not have to be finished.
+        self.desk.abandoned.store(true, Ordering::Relaxed);
         self.desk.changed.notify_all();
         while !state.done && !self.desk.changed.wait_until(&mut state, until).timed_out() {}
         let (verdict, reading) = (state.verdict, state.reading);
@@ -159,9 +164,9 @@ impl Survey {
 
     /// The thread ends, unless it is stuck in a file system that does not answer. Then nobody waits.
     fn put_away(&mut self) {
-        self.desk.abandoned.store(true, Ordering::Relaxed);
         let mut state = self.desk.state.lock();
         state.phase = Phase::Over;
+        self.desk.abandoned.store(true, Ordering::Relaxed);
         self.desk.changed.notify_all();
         let until = Instant::now() + LAST_LOOK;
         while !state.done && !self.desk.changed.wait_until(&mut state, until).timed_out() {}
@@ -179,6 +184,18 @@ impl Drop for Survey {
         if self.thread.is_some() {
             self.put_away();
         }
+    }
+}
+
+impl Desk {
+    /// True if somebody still waits for a last look, which then goes on.
+    fn wants_last_look(&self) -> bool {
+        let state = self.state.lock();
+        let wanted = state.phase == Phase::Ending;
+        if wanted {
+            self.abandoned.store(false, Ordering::Relaxed);
+        }
+        wanted
     }
 }
 
@@ -204,6 +221,8 @@ struct Surveyor {
     /// When that began, and how long another can wait after it at least.
     last: Instant,
     rest: Duration,
+    /// A walk takes next to no time.
+    is_short: bool,
     /// Who was there at the last look, and the processor time of each before it.
     known: BTreeMap<i32, Duration>,
     /// Nothing ran during the last look.
@@ -219,7 +238,7 @@ impl Surveyor {
             match phase {
                 Phase::Over => return,
                 Phase::Ending => {
-                    if self.may_be_exceeded() {
+                    if self.may_be_exceeded() && self.desk.wants_last_look() {
                         self.look(None);
                     }
                     return;
@@ -265,11 +284,10 @@ impl Surveyor {
     /// Whether as much may have been written since the last look as was left then. The file systems may be late in saying so, which a
     /// short walk is not.
     fn may_be_exceeded(&mut self) -> bool {
-        const SHORT: Duration = Duration::from_millis(5);
         let fastest = FASTEST.saturating_mul(processors().into());
         let time = self.last.elapsed().as_millis();
         let possible = u128::from(fastest / 1000) * (time + 1) > u128::from(self.left());
-        (possible && self.rest / REST < SHORT) || self.trees.growth() >= self.left()
+        (possible && self.is_short) || self.trees.growth() >= self.left()
     }
 
     /// Walks through the trees, and tells if there is too much. `program`: who leads the sandbox, if anybody lives in it.
@@ -281,9 +299,11 @@ impl Surveyor {
             // What was moved or replaced meanwhile may have counted twice, and nothing says that it did not.
             bytes = self.walk(&processes);
         }
-        self.last = began;
-        self.rest = began.elapsed() * (REST + 1);
+        let took = began.elapsed();
+        self.is_short = took < SHORT;
         let Some(bytes) = bytes else { return false };
+        self.last = began;
+        self.rest = took * (REST + 1);
         self.reading = bytes;
         let exceeded = bytes > self.limit;
         let mut state = self.desk.state.lock();
