@@ -50,6 +50,7 @@ struct attack_case {
 #define FORKS(title, ...) ATTACK("forks", title, __VA_ARGS__)
 #define NAMESPACES(title, ...) ATTACK("namespaces", title, __VA_ARGS__), .needs = "userns"
 #define MEMORY(title, ...) ATTACK("memory", title, __VA_ARGS__)
+#define DISK(title, ...) ATTACK("disk", title, __VA_ARGS__)
 #define PROCESSES(title, ...) ATTACK("processes", title, __VA_ARGS__)
 #define OFF(feature) .ablation = {.disable = {SANDLOCK_FEATURE_##feature}}
 #define APART(which) .namespace = SANDLOCK_NAMESPACE_##which
@@ -212,6 +213,13 @@ static const struct attack_case cases[] = {
         LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_too_much_memory_by_a_fork_tree", "tree", "300", "20"), LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_too_much_memory_shared_by_many", "shared-tree", "300", "20"), LIMIT(MEMORY, 128 << 20)},
+    {DISK("fill_the_disk_with_small_files", "files", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_with_one_file", "large", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_by_a_fork_tree", "tree", "96", "%T/writable", "20"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_with_deleted_files", "deleted", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_through_memory", "mapped", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_through_memory_alone", "mapped-deleted", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("reserve_the_disk", "reserve", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
     {MEMORY("compute_in_many_processes", "burn", "1000", "4"), LIMIT(CPU_TOTAL, 300)},
     {MEMORY("sleep_too_long", "sleep", "1000"), LIMIT(WALL, 300)},
 };

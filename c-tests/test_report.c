@@ -19,7 +19,7 @@ static void report_says_what_was_enforced(void)
     size_t i, count = sandlock_report_count(report);
 
     CHECK(sandlock_report_level(report) == SANDLOCK_LEVEL_FULL);
-    CHECK(count == SANDLOCK_FEATURE_NS_MOUNT);
+    CHECK(count == SANDLOCK_FEATURE_DISK);
     for (i = 0; i < count; i++) {
         CHECK_STATUS(SANDLOCK_OK, sandlock_report_row(report, i, &entry, NULL));
         CHECK(entry.feature == i + 1 && entry.requested == SANDLOCK_REQUIRE && entry.errno_value == 0);

@@ -299,6 +299,19 @@
 /// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
 #define SANDLOCK_LIMIT_CPU_SHARE 15
 
+/// Sandbox: bytes that are written beneath path rules that grant WRITE, as the disk is occupied: holes count for nothing, hard links once,
+/// a new file or directory for 1024 at least, a file that was there before for what it has grown by, deleted files while somebody has
+/// them open or mapped; what others write there counts too. Room made by deleting what was there before is not given back. Beyond, the
+/// sandbox is killed (SANDLOCK_REASON_LIMIT, sandlock_result_limit()); what it has written stays. The library looks 5 to 100
+/// milliseconds apart, the more often the less is left. It may be exceeded by what can be written in that time and in the time of one
+/// walk through the trees, about a second for a million files; in trees that large by what can be written in 50 such times if others free
+/// as much of the disk meanwhile, or if the file system tells late what is taken (btrfs). If a program ends with too much, the reason is
+/// LIMIT too. No file can become larger than the limit (RLIMIT_FSIZE: SIGXFSZ, for which the reason is LIMIT if it ends the program, or
+/// EFBIG), nor than SANDLOCK_LIMIT_FSIZE; that holds for memory files and inherited streams as well. fallocate(2) does not
+/// reserve space then, but fails with EOPNOTSUPP, unless a rule allows it by name; posix_fallocate(3) writes instead. In trees of more
+/// than some hundred files, one that is changed in the first moments of the run may count whole. See SANDLOCK_FEATURE_DISK.
+#define SANDLOCK_LIMIT_DISK 16
+
 /// As the value of a limit of the sandbox as a whole: no limit.
 #define SANDLOCK_UNLIMITED UINT64_MAX
 
@@ -483,6 +496,11 @@
 /// SANDLOCK_NAMESPACE_MOUNT, and what sandlock_policy_set_root() and mounts ask for. Where it is disabled or, under BEST_EFFORT, cannot be
 /// had, the program sees the host's tree, and path rules name what lies there.
 #define SANDLOCK_FEATURE_NS_MOUNT 28
+
+/// SANDLOCK_LIMIT_DISK. Landlock ABI 6, Linux 6.12; below, or where SANDLOCK_FEATURE_KILL_ALL is disabled, deleted files that daemons have
+/// open are not seen; none are where /proc does not show every process; without SANDLOCK_FEATURE_FILES nothing but the trees of path
+/// rules is looked at; in sandlock_confine_self() there is no total (each DEGRADED). Not asked for unless the policy sets that limit.
+#define SANDLOCK_FEATURE_DISK 29
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -1933,7 +1951,7 @@ void sandlock_members_free(sandlock_members *members);
 /// Why the sandbox ended: SANDLOCK_REASON_*. SANDLOCK_REASON_LOST if `result` is NULL. Any thread.
 uint32_t sandlock_result_reason(const sandlock_result *result);
 
-/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL or _WALL; 0 if none was, or if `result` is
+/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL, _WALL or _DISK; 0 if none was, or if `result` is
 /// NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
 /// have gone on without the process that was killed. Any thread.
 uint32_t sandlock_result_limit(const sandlock_result *result);
@@ -1944,7 +1962,7 @@ uint64_t sandlock_result_limit_value(const sandlock_result *result);
 /// What the library read when it found that limit exceeded, in the limit's unit; 0 if there is none. Any thread.
 uint64_t sandlock_result_limit_reading(const sandlock_result *result);
 
-/// The exit code, 0 to 255, if the program exited by itself (reason EXITED; LIMIT for too much output; LIMIT or TIMEOUT after a warning,
+/// The exit code, 0 to 255, if the program exited by itself (reason EXITED; LIMIT for too much output, or too much written; LIMIT or TIMEOUT after a warning,
 /// see sandlock_policy_set_grace()); else -1. Any thread.
 int32_t sandlock_result_exit_code(const sandlock_result *result);
 

@@ -24,8 +24,8 @@ section() { echo "== $*"; }
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
 everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
-# Two thirds of a minute of readings, which neither sanitizer nor root would change.
-user_tests="$everywhere test_resources test_faults test_host test_confine_self test_terminal attack_table static_test_run"
+# Two thirds of a minute of readings, which neither sanitizer nor root would change, and another of disks.
+user_tests="$everywhere test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere test_confine_self test_terminal attack_table"
 

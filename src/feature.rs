@@ -95,6 +95,8 @@ numbered! {
         /// A mount namespace of its own, with a /proc that shows the sandbox's processes only, and the root and mounts that
         /// the policy names.
         NsMount = 28, "ns-mount";
+        /// No more bytes beneath path rules that grant WRITE than the policy says (RLIMIT_FSIZE, and readings of those trees).
+        Disk = 29, "disk";
     }
 }
 
@@ -143,6 +145,7 @@ impl Feature {
                 | Self::Memory
                 | Self::NsPid
                 | Self::NsMount
+                | Self::Disk
         )
     }
 }

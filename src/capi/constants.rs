@@ -167,6 +167,18 @@ pub const SANDLOCK_LIMIT_WALL: u32 = 14;
 /// wait for stopped children. A hostile program can have its own timers wake it: then it outruns this limit, but not
 /// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
 pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
+/// Sandbox: bytes that are written beneath path rules that grant WRITE, as the disk is occupied: holes count for nothing, hard links once,
+/// a new file or directory for 1024 at least, a file that was there before for what it has grown by, deleted files while somebody has
+/// them open or mapped; what others write there counts too. Room made by deleting what was there before is not given back. Beyond, the
+/// sandbox is killed (SANDLOCK_REASON_LIMIT, sandlock_result_limit()); what it has written stays. The library looks 5 to 100
+/// milliseconds apart, the more often the less is left. It may be exceeded by what can be written in that time and in the time of one
+/// walk through the trees, about a second for a million files; in trees that large by what can be written in 50 such times if others free
+/// as much of the disk meanwhile, or if the file system tells late what is taken (btrfs). If a program ends with too much, the reason is
+/// LIMIT too. No file can become larger than the limit (RLIMIT_FSIZE: SIGXFSZ, for which the reason is LIMIT if it ends the program, or
+/// EFBIG), nor than SANDLOCK_LIMIT_FSIZE; that holds for memory files and inherited streams as well. fallocate(2) does not
+/// reserve space then, but fails with EOPNOTSUPP, unless a rule allows it by name; posix_fallocate(3) writes instead. In trees of more
+/// than some hundred files, one that is changed in the first moments of the run may count whole. See SANDLOCK_FEATURE_DISK.
+pub const SANDLOCK_LIMIT_DISK: u32 = 16;
 
 /// As the value of a limit of the sandbox as a whole: no limit.
 pub const SANDLOCK_UNLIMITED: u64 = u64::MAX;
@@ -311,6 +323,10 @@ pub const SANDLOCK_FEATURE_NS_PID: u32 = 27;
 /// SANDLOCK_NAMESPACE_MOUNT, and what sandlock_policy_set_root() and mounts ask for. Where it is disabled or, under BEST_EFFORT, cannot be
 /// had, the program sees the host's tree, and path rules name what lies there.
 pub const SANDLOCK_FEATURE_NS_MOUNT: u32 = 28;
+/// SANDLOCK_LIMIT_DISK. Landlock ABI 6, Linux 6.12; below, or where SANDLOCK_FEATURE_KILL_ALL is disabled, deleted files that daemons have
+/// open are not seen; none are where /proc does not show every process; without SANDLOCK_FEATURE_FILES nothing but the trees of path
+/// rules is looked at; in sandlock_confine_self() there is no total (each DEGRADED). Not asked for unless the policy sets that limit.
+pub const SANDLOCK_FEATURE_DISK: u32 = 29;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
@@ -479,7 +495,7 @@ mod tests {
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,
             SANDLOCK_LIMIT_AS, SANDLOCK_LIMIT_STACK, SANDLOCK_LIMIT_NPROC, SANDLOCK_LIMIT_MEMLOCK,
             SANDLOCK_LIMIT_PROCESSES, SANDLOCK_LIMIT_THREADS, SANDLOCK_LIMIT_MEMORY, SANDLOCK_LIMIT_CPU_TOTAL,
-            SANDLOCK_LIMIT_WALL, SANDLOCK_LIMIT_CPU_SHARE);
+            SANDLOCK_LIMIT_WALL, SANDLOCK_LIMIT_CPU_SHARE, SANDLOCK_LIMIT_DISK);
         assert_eq!(SANDLOCK_UNLIMITED, crate::policy::UNLIMITED);
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
@@ -495,7 +511,7 @@ mod tests {
             SANDLOCK_FEATURE_LIMITS, SANDLOCK_FEATURE_NO_COREDUMP, SANDLOCK_FEATURE_NO_ASLR,
             SANDLOCK_FEATURE_NO_HUGE_PAGES, SANDLOCK_FEATURE_SUPERVISOR, SANDLOCK_FEATURE_PROCESSES,
             SANDLOCK_FEATURE_NS_USER, SANDLOCK_FEATURE_NS_IPC, SANDLOCK_FEATURE_NS_UTS, SANDLOCK_FEATURE_NS_NET,
-            SANDLOCK_FEATURE_MEMORY, SANDLOCK_FEATURE_NS_PID, SANDLOCK_FEATURE_NS_MOUNT);
+            SANDLOCK_FEATURE_MEMORY, SANDLOCK_FEATURE_NS_PID, SANDLOCK_FEATURE_NS_MOUNT, SANDLOCK_FEATURE_DISK);
         assert_numbers!(Namespace:
             SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET, SANDLOCK_NAMESPACE_PID,
             SANDLOCK_NAMESPACE_MOUNT);

@@ -87,7 +87,7 @@ pub extern "C" fn sandlock_result_reason(result: *const sandlock_result) -> u32 
     on(result, SANDLOCK_REASON_LOST, |result| result.outcome.reason.number())
 }
 
-/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL or _WALL; 0 if none was, or if `result` is
+/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL, _WALL or _DISK; 0 if none was, or if `result` is
 /// NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
 /// have gone on without the process that was killed. Any thread.
 #[unsafe(no_mangle)]
@@ -107,7 +107,7 @@ pub extern "C" fn sandlock_result_limit_reading(result: *const sandlock_result) 
     on(result, 0, |result| result.outcome.limit.map_or(0, |hit| hit.reading))
 }
 
-/// The exit code, 0 to 255, if the program exited by itself (reason EXITED; LIMIT for too much output; LIMIT or TIMEOUT after a warning,
+/// The exit code, 0 to 255, if the program exited by itself (reason EXITED; LIMIT for too much output, or too much written; LIMIT or TIMEOUT after a warning,
 /// see sandlock_policy_set_grace()); else -1. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_result_exit_code(result: *const sandlock_result) -> i32 {

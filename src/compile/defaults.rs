@@ -147,6 +147,8 @@ pub struct Gaps {
     pub metadata: Metadata,
     /// No TCP: listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
     pub network: bool,
+    /// No space in files that is not written: terabytes of it can be had in no time, between two looks at what is written.
+    pub reservations: bool,
 }
 
 /// The default rules, by name.
@@ -154,7 +156,7 @@ pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
     let mut rules: Vec<(&'static str, Rule)> = Vec::new();
     rules.extend(REFUSED.iter().map(|&name| (name, Rule::always(EPERM))));
     rules.extend(ABSENT.iter().map(|&name| (name, Rule::always(ENOSYS))));
-    rules.extend(with_arguments(gaps.metadata != Metadata::Open));
+    rules.extend(with_arguments(gaps.metadata != Metadata::Open, gaps.reservations));
     let change = match gaps.metadata {
         Metadata::Open => None,
         Metadata::Refused(errno) => Some((Action::Errno(errno), Action::Errno(errno))),
@@ -170,6 +172,9 @@ pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
         let tcp = is(1, libc::IPPROTO_TCP.cast_unsigned());
         let other_protocol = is(2, libc::TCP_ULP.cast_unsigned());
         rules.push(("setsockopt", refused_if(vec![refuse(vec![tcp, other_protocol])])));
+    }
+    if gaps.reservations {
+        rules.push(("fallocate", no_reservations()));
     }
     rules
 }
@@ -219,12 +224,12 @@ fn allowed_if(clauses: Vec<Clause>) -> Rule {
     }
 }
 
-fn with_arguments(metadata: bool) -> Vec<(&'static str, Rule)> {
+fn with_arguments(metadata: bool, reservations: bool) -> Vec<(&'static str, Rule)> {
     let fastopen = |index| refused_if(vec![refuse(any_bit(index, libc::MSG_FASTOPEN.cast_unsigned()))]);
     let own_process_only = || allowed_if(vec![permit(vec![is(0, 0)])]);
     vec![
         ("clone", clone_within_the_sandbox()),
-        ("ioctl", ioctl(metadata)),
+        ("ioctl", ioctl(metadata, reservations)),
         ("fcntl", fcntl()),
         // A whiteout is a device node, which no access right grants.
         ("renameat2", refused_if(vec![refuse(any_bit(4, libc::RENAME_WHITEOUT))])),
@@ -276,7 +281,20 @@ fn own_priority_only() -> Rule {
     allowed_if(vec![permit(vec![is(0, 0), is(1, 0)])])
 }
 
-fn ioctl(metadata: bool) -> Rule {
+/// Only what gives space back or moves it. EOPNOTSUPP, as of a file system that cannot: posix_fallocate(3) writes zeros then.
+fn no_reservations() -> Rule {
+    let harmless = [
+        libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+        libc::FALLOC_FL_COLLAPSE_RANGE,
+        libc::FALLOC_FL_INSERT_RANGE,
+    ];
+    Rule {
+        clauses: harmless.map(|mode| permit(vec![is(1, mode.cast_unsigned())])).into(),
+        otherwise: Action::fail(libc::EOPNOTSUPP),
+    }
+}
+
+fn ioctl(metadata: bool, reservations: bool) -> Rule {
     const TIOCEXCL: u32 = 0x540c;
     const TIOCSTI: u32 = 0x5412;
     const TIOCLINUX: u32 = 0x541c;
@@ -300,6 +318,9 @@ fn ioctl(metadata: bool) -> Rule {
     ];
     if metadata {
         clauses.extend(file_system_requests());
+    } else if reservations {
+        // FS_IOC_RESVSP, FS_IOC_RESVSP64 and FS_IOC_ZERO_RANGE, other names of fallocate(2); above, their whole family is refused.
+        clauses.extend([0x4030_5828, 0x4030_582a, 0x4030_5839].map(|request| refuse(vec![is(1, request)])));
     }
     refused_if(clauses)
 }
@@ -427,6 +448,7 @@ mod tests {
         let rules = rules(Gaps {
             metadata: Metadata::Guarded,
             network: true,
+            reservations: true,
         });
         for (index, (name, _)) in rules.iter().enumerate() {
             assert!(arch::is_known(name), "{name}");

@@ -91,6 +91,7 @@ fn default_filters_are_as_recorded() {
     let gaps = Gaps {
         metadata: Metadata::Refused(1),
         network: true,
+        reservations: false,
     };
     for arch in Arch::ALL {
         for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {
@@ -113,6 +114,7 @@ fn trapping_filter_is_as_recorded() {
     let gaps = Gaps {
         metadata: Metadata::Guarded,
         network: true,
+        reservations: false,
     };
     let mut spec = syscalls::filter(&SyscallRules::default(), gaps, Arch::X86_64).unwrap();
     traps::trap_starts(&mut spec, false);

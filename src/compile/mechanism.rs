@@ -181,6 +181,7 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             namespaces::lack(feature, policy, request, kernel)
         }
         Feature::Memory => watch_lack(policy, request, kernel),
+        Feature::Disk => disk_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
         }
@@ -271,6 +272,35 @@ fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Opti
     })
 }
 
+/// What the warden lacks to see what the sandbox writes. The size of each file is limited in any case.
+fn disk_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+    let lack = |why: &str, errno, instead| Lack {
+        why: why.to_owned(),
+        errno,
+        instead: Some(instead),
+    };
+    if request.serving == Serving::NoNewProcess {
+        return Some(lack("it takes a new process", libc::EOPNOTSUPP, "RLIMIT_FSIZE alone"));
+    }
+    let everywhere = policy.strictness(Feature::Files) == Strictness::Disable
+        || needed_abi(Feature::Files).is_some_and(|needed| kernel.landlock_abi < needed);
+    if everywhere && !policy.writes_everywhere() {
+        return Some(lack(
+            "where the program writes is told by the feature files, without which it may write anywhere",
+            libc::EOPNOTSUPP,
+            "RLIMIT_FSIZE, readings of the trees of path rules",
+        ));
+    }
+    let watch = watch_lack(policy, request, kernel)?;
+    Some(Lack {
+        instead: Some(match watch.instead {
+            Some(_) => "RLIMIT_FSIZE, readings of the trees, walk of descendants",
+            None => "RLIMIT_FSIZE, readings of the trees, but not of open files without a name",
+        }),
+        ..watch
+    })
+}
+
 pub(super) fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
@@ -333,6 +363,7 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::Limits if watches_time(policy) => "rlimit, the library's own clock",
         Feature::Limits => "rlimit",
         Feature::Memory => "RLIMIT_DATA, readings of /proc",
+        Feature::Disk => "RLIMIT_FSIZE, readings of the trees",
         Feature::NoCoredump => "RLIMIT_CORE",
         Feature::NoAslr => "personality",
         Feature::NoHugePages => "PR_SET_THP_DISABLE",
@@ -405,6 +436,10 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
             let value = policy.limit(Limit::Memory).unwrap_or_default();
             format!("MEMORY={value}, beyond it {kills} is killed")
         }
+        Feature::Disk => {
+            let value = policy.limit(Limit::Disk).unwrap_or_default();
+            format!("DISK={value}, beyond it the sandbox is killed")
+        }
         Feature::NoCoredump if policy.process.has(Flag::NoCoredump) => {
             "1 byte, which core handlers honour too".to_owned()
         }
@@ -417,7 +452,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
 fn stage(feature: Feature) -> Stage {
     match feature {
         Feature::Syscalls | Feature::FilesMetadata | Feature::Supervisor => Stage::Seccomp,
-        Feature::Processes | Feature::Memory => Stage::Limits,
+        Feature::Processes | Feature::Memory | Feature::Disk => Stage::Limits,
         Feature::Descriptors => Stage::Descriptors,
         Feature::Limits => Stage::Limits,
         Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid | Feature::NsMount => {

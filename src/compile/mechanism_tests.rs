@@ -259,3 +259,67 @@ fn limit_of_memory_leaves_room_for_reservations_unless_the_policy_says_otherwise
     assert_eq!(data(&policy), Some(u64::MAX));
     assert_eq!(data(&Policy::new()), None);
 }
+
+#[test]
+fn limit_of_disk_does_with_less_where_it_must_and_says_so() {
+    let decide = |policy: &Policy, request: &Request, kernel: &Capabilities| {
+        let mut problems = Vec::new();
+        let decisions = Decisions::new(policy, request, kernel, &mut problems);
+        let row = decisions
+            .rows()
+            .iter()
+            .find(|row| row.feature == Feature::Disk)
+            .cloned();
+        let row = row.unwrap();
+        (
+            row.state,
+            row.mechanism,
+            problems.iter().any(|problem| problem.message().contains("disk")),
+        )
+    };
+    let mut policy = limited(Limit::Disk, 1 << 20);
+    let (state, mechanism, refused) = decide(&policy, &served(), &kernel(6));
+    assert_eq!((state, refused), (State::Enforced, false));
+    assert_eq!(mechanism, "RLIMIT_FSIZE, readings of the trees");
+    let (state, mechanism, refused) = decide(&policy, &Request::default(), &kernel(6));
+    assert_eq!(
+        (state, mechanism.as_str(), refused),
+        (State::Degraded, "RLIMIT_FSIZE alone", true)
+    );
+    let blind = Capabilities {
+        proc_blindness: Some("no /proc"),
+        ..kernel(6)
+    };
+    let (state, mechanism, refused) = decide(&policy, &served(), &blind);
+    assert_eq!((state, refused), (State::Degraded, true));
+    assert!(mechanism.contains("not of open files without a name"));
+    policy.set_strictness(Feature::Files, Strictness::Disable);
+    assert!(decide(&policy, &served(), &kernel(6)).1.contains("of path rules"));
+    policy.set_strictness(Feature::Disk, Strictness::Disable);
+    assert_eq!(decide(&policy, &served(), &kernel(6)).0, State::Waived);
+    policy.limits.insert(Limit::Disk, crate::policy::UNLIMITED);
+    assert_eq!(decide(&policy, &served(), &kernel(6)).0, State::NotRequested);
+}
+
+#[test]
+fn limit_of_disk_limits_each_file_unless_the_policy_is_stricter() {
+    let file = |policy: &Policy| {
+        let compiled = super::super::compile(policy, &served(), &kernel(6)).unwrap();
+        let mut found = compiled
+            .limits
+            .iter()
+            .filter(|limit| limit.resource == libc::RLIMIT_FSIZE);
+        let first = found.next().map(|limit| (limit.name, limit.hard));
+        assert_eq!(found.next(), None);
+        first
+    };
+    let mut policy = limited(Limit::Disk, 1 << 20);
+    assert_eq!(file(&policy), Some(("DISK", 1 << 20)));
+    policy.limits.insert(Limit::Fsize, 1 << 21);
+    assert_eq!(file(&policy), Some(("DISK", 1 << 20)));
+    policy.limits.insert(Limit::Fsize, 1 << 19);
+    assert_eq!(file(&policy), Some(("FSIZE", 1 << 19)));
+    policy.limits.remove(&Limit::Disk);
+    assert_eq!(file(&policy), Some(("FSIZE", 1 << 19)));
+    assert_eq!(file(&Policy::new()), None);
+}

@@ -129,6 +129,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
     let gaps = Gaps {
         metadata: metadata(policy, request, &decisions, kernel),
         network: uses(Feature::Network),
+        reservations: uses(Feature::Disk),
     };
     let starts = uses(Feature::Processes).then(|| policy.thread_limit().is_some());
     // The rules are checked even if the filter is not used: a mistake in them is a mistake on every kernel.
@@ -244,6 +245,22 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
     }
     if let Some(value) = policy.limit(Limit::Memory).filter(|_| decisions.uses(Feature::Memory)) {
         limits.extend(data_limit(policy, value));
+    }
+    if let Some(value) = policy.limit(Limit::Disk).filter(|_| decisions.uses(Feature::Disk)) {
+        // No file alone can be larger than all of them may be.
+        let own = limits.iter().position(|limit| limit.resource == libc::RLIMIT_FSIZE);
+        let stricter = own
+            .and_then(|index| limits.get(index))
+            .is_some_and(|own| own.hard <= value);
+        if !stricter {
+            limits.retain(|limit| limit.resource != libc::RLIMIT_FSIZE);
+            limits.push(ResourceLimit {
+                name: Limit::Disk.name(),
+                resource: libc::RLIMIT_FSIZE,
+                soft: value,
+                hard: value,
+            });
+        }
     }
     if decisions.uses(Feature::NoCoredump) {
         limits.retain(|limit| limit.resource != libc::RLIMIT_CORE);

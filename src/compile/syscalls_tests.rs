@@ -8,6 +8,7 @@ use super::*;
 const ALL_GAPS: Gaps = Gaps {
     metadata: Metadata::Refused(1),
     network: true,
+    reservations: false,
 };
 
 fn rules(mode: SyscallMode, rules: &[(&str, Verdict)]) -> SyscallRules {
@@ -55,6 +56,12 @@ fn default_programs_agree_with_their_rules_on_every_architecture() {
             Gaps {
                 metadata: Metadata::Open,
                 network: false,
+                reservations: false,
+            },
+            Gaps {
+                metadata: Metadata::Open,
+                network: false,
+                reservations: true,
             },
         ] {
             for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {
@@ -115,6 +122,7 @@ fn what_starting_and_ending_a_program_takes_cannot_be_denied() {
         let gaps = Gaps {
             metadata: Metadata::Refused(1),
             network: true,
+            reservations: false,
         };
         let problems = filter(&rules, gaps, Arch::X86_64).unwrap_err();
         assert!(problems[0].message().contains(name), "{problems:?}");
@@ -314,4 +322,41 @@ fn rules_without_effect_or_sense_are_refused_all_at_once() {
 fn default_filter_stays_short() {
     let length = denylist(&[]).compile().unwrap().len();
     assert!(length <= 185, "{length} instructions");
+}
+
+#[test]
+fn space_is_given_back_and_moved_but_not_reserved_under_a_limit_of_disk() {
+    const EOPNOTSUPP: Action = Action::Errno(95);
+    let gaps = |metadata, reservations| Gaps {
+        metadata,
+        network: true,
+        reservations,
+    };
+    let spec =
+        |list: &[(&str, Verdict)], gaps| filter(&rules(SyscallMode::Denylist, list), gaps, Arch::X86_64).unwrap();
+    let limited = spec(&[], gaps(Metadata::Open, true));
+    for mode in [0, 1, 0x10, 0x11, 0x40, 0x80] {
+        assert_eq!(
+            decide(&limited, "fallocate", &[3, mode, 0, 1 << 40]),
+            EOPNOTSUPP,
+            "{mode}"
+        );
+    }
+    for mode in [3, 8, 0x20] {
+        assert_eq!(
+            decide(&limited, "fallocate", &[3, mode, 0, 1 << 40]),
+            Action::Allow,
+            "{mode}"
+        );
+    }
+    for metadata in [Metadata::Open, Metadata::Guarded] {
+        for request in [0x4030_5828, 0x4030_582a, 0x4030_5839] {
+            assert_eq!(decide(&spec(&[], gaps(metadata, true)), "ioctl", &[3, request]), EPERM);
+        }
+    }
+    let without = spec(&[], gaps(Metadata::Open, false));
+    assert_eq!(decide(&without, "fallocate", &[3, 1, 0, 1 << 40]), Action::Allow);
+    assert_eq!(decide(&without, "ioctl", &[3, 0x4030_5828]), Action::Allow);
+    let lifted = spec(&[("fallocate", Verdict::Allow)], gaps(Metadata::Open, true));
+    assert_eq!(decide(&lifted, "fallocate", &[3, 0, 0, 1 << 40]), Action::Allow);
 }

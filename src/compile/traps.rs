@@ -396,6 +396,7 @@ mod tests {
             Gaps {
                 metadata: Metadata::Refused(1),
                 network: true,
+                reservations: false,
             },
             Arch::X86_64,
         )
@@ -516,6 +517,7 @@ mod tests {
             let gaps = Gaps {
                 metadata: Metadata::Guarded,
                 network: true,
+                reservations: false,
             };
             filter(&rules, gaps, Arch::X86_64).unwrap()
         };

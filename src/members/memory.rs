@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -15,6 +15,7 @@ use std::time::Instant;
 use crate::sys;
 use crate::sys::fd::Extent;
 
+use super::open::{c_path, visit_open};
 use super::{Found, read};
 
 /// What a process holds by its mappings, bytes.
@@ -81,7 +82,7 @@ pub(crate) fn with_memory_of_their_own<'a>(processes: &[&'a Found]) -> Vec<&'a F
 }
 
 /// A file of /proc that tells of the memory of `process`, from a thread that still has it: the main thread may have ended.
-fn with_memory(process: &Found, file: &str) -> sys::Result<Option<String>> {
+pub(super) fn with_memory(process: &Found, file: &str) -> sys::Result<Option<String>> {
     if !matches!(process.state, 'Z' | 'X') {
         return read(process.member.pid, file);
     }
@@ -93,7 +94,7 @@ fn with_memory(process: &Found, file: &str) -> sys::Result<Option<String>> {
     Ok(None)
 }
 
-fn threads(process: &Found) -> Vec<i32> {
+pub(super) fn threads(process: &Found) -> Vec<i32> {
     let pid = process.member.pid;
     if process.threads <= 1 {
         return vec![pid];
@@ -154,39 +155,21 @@ impl Files {
         self.unsure
     }
 
-    fn has_time(&mut self) -> bool {
-        self.cut_short |= Instant::now() >= self.until;
-        !self.cut_short
-    }
-
     /// Adds what `process` has open; says how much that adds.
     pub(crate) fn add_open(&mut self, process: &Found, places: &Places) -> u64 {
-        const TURN: usize = 64;
         let mut added = 0;
-        let mut last = None;
-        // A thread may have a table of its own; nearly all share one.
-        for thread in threads(process) {
-            let shares = last.is_some_and(|last| sys::process::compare_tables(last, thread) == Ok(Ordering::Equal));
-            if shares {
-                continue;
-            }
-            let entries = match fs::read_dir(format!("/proc/{thread}/fd")) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    // Otherwise a process that hides (see `share`) or has ended.
-                    self.unsure |= matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-                    continue;
-                }
-            };
-            last = Some(thread);
-            for (index, entry) in entries.flatten().enumerate() {
-                if index % TURN == 0 && !self.has_time() {
-                    return added;
-                }
-                let found = c_path(&entry.path()).and_then(|path| sys::fd::extent(&path, true).ok());
-                added += found.map_or(0, |extent| self.add(&extent, places));
-            }
-        }
+        let mut cut_short = self.cut_short;
+        let until = self.until;
+        let has_time = || {
+            cut_short |= Instant::now() >= until;
+            !cut_short
+        };
+        let sure = visit_open(process, has_time, |path| {
+            let found = sys::fd::extent(path, true).ok();
+            added += found.map_or(0, |extent| self.add(&extent, places));
+        });
+        self.cut_short = cut_short;
+        self.unsure |= !sure;
         added
     }
 
@@ -233,7 +216,7 @@ impl Files {
 }
 
 /// The file of a mapping, from the line of smaps that begins it: "start-end rights offset major:minor inode path".
-fn mapping_file(line: &str) -> Option<FileKey> {
+pub(super) fn mapping_file(line: &str) -> Option<FileKey> {
     let mut fields = line.split_ascii_whitespace();
     let range = fields.next()?;
     if range.ends_with(':') || !range.contains('-') {
@@ -245,10 +228,6 @@ fn mapping_file(line: &str) -> Option<FileKey> {
         u32::from_str_radix(minor, 16).ok()?,
     );
     Some((device, fields.next()?.parse().ok()?))
-}
-
-fn c_path(path: &Path) -> Option<CString> {
-    CString::new(path.as_os_str().as_bytes()).ok()
 }
 
 /// Where files in memory lie.

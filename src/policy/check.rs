@@ -75,7 +75,7 @@ pub fn denial_errno(errno: i32) -> Result<u16> {
     }
 }
 
-/// Of what the sandbox has as a whole, processes, threads, memory and time, the program needs some.
+/// Of what the sandbox has as a whole, processes, threads, memory, disk and time, the program needs some.
 pub fn limit(limit: Limit, value: u64) -> Result<()> {
     if value == 0 && limit.resource().is_none() {
         return Err(Error::argument(format_args!(

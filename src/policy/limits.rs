@@ -38,6 +38,8 @@ numbered! {
         Wall = 14, "WALL";
         /// Share of processor time of the sandbox as a whole, per cent of one processor.
         CpuShare = 15, "CPU_SHARE";
+        /// What the sandbox writes beneath path rules that grant WRITE, bytes that are occupied.
+        Disk = 16, "DISK";
     }
 }
 
@@ -60,7 +62,13 @@ impl Limit {
             Self::Stack => libc::RLIMIT_STACK,
             Self::Nproc => libc::RLIMIT_NPROC,
             Self::Memlock => libc::RLIMIT_MEMLOCK,
-            Self::Processes | Self::Threads | Self::Memory | Self::CpuTotal | Self::Wall | Self::CpuShare => {
+            Self::Processes
+            | Self::Threads
+            | Self::Memory
+            | Self::CpuTotal
+            | Self::Wall
+            | Self::CpuShare
+            | Self::Disk => {
                 return None;
             }
         })

@@ -86,6 +86,7 @@ impl Policy {
                     .any(|limit| limit.resource().is_some() || timed(limit))
             }
             Feature::Memory => self.limit(Limit::Memory).is_some(),
+            Feature::Disk => self.limit(Limit::Disk).is_some(),
             Feature::Processes => self.process_limit().is_some() || self.thread_limit().is_some(),
             Feature::NoCoredump => self.process.has(Flag::NoCoredump),
             Feature::NoAslr => self.process.has(Flag::NoAslr),

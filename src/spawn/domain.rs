@@ -57,6 +57,7 @@ fn needs_domain(policy: &Policy) -> bool {
     requires(Feature::KillAll)
         || (policy.limits_processes_expressly() && requires(Feature::Processes))
         || (sets(Limit::Memory) && requires(Feature::Memory))
+        || (sets(Limit::Disk) && requires(Feature::Disk))
         || ((sets(Limit::CpuTotal) || sets(Limit::CpuShare)) && requires(Feature::Limits))
 }
 

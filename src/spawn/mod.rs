@@ -17,6 +17,7 @@ mod pty;
 mod ruleset;
 mod steps;
 mod streams;
+mod survey;
 mod terminal;
 mod thread;
 mod throttle;

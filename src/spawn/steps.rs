@@ -312,6 +312,8 @@ impl<'a> Steps<'a> {
                     Feature::NoCoredump
                 } else if limit.name == Limit::Memory.name() {
                     Feature::Memory
+                } else if limit.name == Limit::Disk.name() {
+                    Feature::Disk
                 } else {
                     Feature::Limits
                 };
@@ -413,7 +415,7 @@ impl Purposes {
                 set_failed(row, "the warden's domain", no_domain);
             }
             let watched = match row.feature {
-                Feature::Memory => true,
+                Feature::Memory | Feature::Disk => true,
                 Feature::Limits => [Limit::CpuTotal, Limit::CpuShare]
                     .iter()
                     .any(|&limit| prepared.policy.limit(limit).is_some()),
@@ -466,7 +468,7 @@ const RULESET_FEATURES: &[Feature] = &[
 fn set_failed(row: &mut Row, what: &str, errno: i32) {
     if matches!(row.state, State::Enforced | State::Degraded) {
         // One limit of several: the others hold.
-        row.state = if matches!(row.feature, Feature::Limits | Feature::Memory) {
+        row.state = if matches!(row.feature, Feature::Limits | Feature::Memory | Feature::Disk) {
             State::Degraded
         } else {
             State::Unavailable

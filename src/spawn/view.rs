@@ -12,7 +12,7 @@ use landlock::{AccessFs, BitFlags};
 
 use crate::compile::Compiled;
 use crate::compile::landlock::RulesetSpec;
-use crate::error::{Error, Stage, path_error_kind};
+use crate::error::{Error, Result, Stage, path_error_kind};
 use crate::feature::Feature;
 use crate::plan::{MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedRule, RulesetPlan, Step};
 use crate::policy::{Mount, Policy, Root, Source};
@@ -70,7 +70,7 @@ impl View {
         policy: &Policy,
         compiled: &Compiled,
         stamps: &mut Vec<(CString, Option<FileId>)>,
-    ) -> Result<Option<Self>, Vec<Error>> {
+    ) -> std::result::Result<Option<Self>, Vec<Error>> {
         if !compiled.decisions.uses(Feature::NsMount) {
             return Ok(None);
         }
@@ -122,6 +122,35 @@ impl View {
         let here = std::env::current_dir().ok().filter(|_| self.root == Root::Host);
         let path = here.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
         path.unwrap_or_else(|| c"/".to_owned())
+    }
+
+    /// The path of the host behind `path`, which the program may write to; None: it lies in memory or where nothing can be written. An
+    /// error: a symbolic link on the way, which may mean something else there than here.
+    pub(super) fn in_host(&self, path: &CStr) -> Result<Option<CString>> {
+        let path = path_of(path);
+        let around = self.mounts.iter().filter(|entry| path.starts_with(path_of(&entry.target)));
+        let innermost = around.max_by_key(|entry| entry.target.as_bytes().len());
+        let (base, target) = match (innermost, &self.root) {
+            (Some(entry), _) => match &entry.source {
+                MountedFrom::Path(source) if entry.write => (path_of(source), path_of(&entry.target)),
+                MountedFrom::Path(_) | MountedFrom::Memory(_) => return Ok(None),
+            },
+            (None, Root::Host) => (Path::new("/"), Path::new("/")),
+            (None, Root::Directory(_) | Root::Memory) => return Ok(None),
+        };
+        let inside = path.strip_prefix(target).unwrap_or(path);
+        let mut here = base.to_owned();
+        let same = self.root == Root::Host && self.mounts.is_empty();
+        for name in inside {
+            here.push(name);
+            if !same && here.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+                return Err(Error::policy(format_args!(
+                    "DISK takes path rules without symbolic links where the program has a root or mounts of its own, and {} has one",
+                    path.display()
+                )));
+            }
+        }
+        Ok(CString::new(here.into_os_string().into_encoded_bytes()).ok())
     }
 
     /// Room for the files of one run.

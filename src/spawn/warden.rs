@@ -28,6 +28,7 @@ use super::launch::{self, Arena, Launched, Memory};
 use super::namespaces::{Namespaces, Remains};
 use super::prepare::Prepared;
 use super::steps::{RunSteps, Steps};
+use super::survey::Survey;
 use super::terminal::Terminal;
 use super::thread::{Cloned, Mailbox};
 use super::throttle::Throttle;
@@ -119,6 +120,7 @@ fn look_after(
         },
     );
     let init = job.init_of(prepared, listen);
+    let survey = Survey::start(prepared, &job.shared)?;
     let mut arrays = job.launch.arrays();
     let plan = ChildPlan {
         steps: &planned,
@@ -135,6 +137,10 @@ fn look_after(
     let launched =
         launch::launch(&plan, &job.arena, job.memory, apart).map_err(|errno| namespaces.cannot_start(errno.0))?;
     let last_resort = LastResort(domain, launched.child());
+    let reach = domain.reach(&launched);
+    if let Some(survey) = &survey {
+        survey.begin(reach);
+    }
     mailbox.answer(Ok(Cloned {
         pid: launched.pid,
         pidfd: Arc::clone(&launched.pidfd),
@@ -142,7 +148,6 @@ fn look_after(
         no_domain: domain.lack(),
     }));
     let supervision = job.supervision.take().filter(|_| listen);
-    let reach = domain.reach(&launched);
     let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared, reach);
     if job.serves_set_up {
         attendance.await_listener();
@@ -158,6 +163,8 @@ fn look_after(
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         grace: prepared.policy.grace,
+        survey,
+        file_limit_is_disks: limits_files_by_disk(prepared),
         gauge: Gauge::new(prepared, launched.pid, reach, start),
         throttle: Throttle::new(prepared, reach, start),
         limit: None,
@@ -194,6 +201,14 @@ fn wait_for_any(waits: &mut [Wait], deadline: Option<Instant>) -> sys::Result<()
     }
 }
 
+/// True if no file can become larger than all may be by the limit of disk, rather than by a stricter one of the policy.
+fn limits_files_by_disk(prepared: &Prepared) -> bool {
+    let limits = &prepared.compiled.limits;
+    limits
+        .iter()
+        .any(|limit| limit.resource == libc::RLIMIT_FSIZE && limit.name == Limit::Disk.name())
+}
+
 /// True if the program has ended, reaped by somebody else or not at all.
 fn has_ended(launched: &Launched<'_>) -> bool {
     !matches!(sys::process::has_ended(launched.child()), Ok(false))
@@ -214,6 +229,10 @@ struct Watch<'a> {
     /// The warning before that, until it is given.
     grace: Option<Grace>,
     gauge: Gauge<'a>,
+    /// What looks at the trees that the sandbox writes to.
+    survey: Option<Survey>,
+    /// The limit of disk is the limit of each file, too.
+    file_limit_is_disks: bool,
     throttle: Throttle,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
@@ -302,6 +321,10 @@ impl Watch<'_> {
             let flooded = self.output_kills && ended_for.is_none() && self.traffic.has_overflowed();
             let mut over = wanted.or(flooded.then_some(Reason::Limit));
             self.throttle.look(self.has_begun());
+            if let Some(hit) = self.survey.as_ref().and_then(Survey::look) {
+                self.tell_limit(hit, Consequence::KillAll);
+                over = over.or(Some(Reason::Limit));
+            }
             if let Some((hit, consequence)) = self.gauge.look(self.has_begun()) {
                 self.tell_limit(hit, consequence);
                 match consequence {
@@ -343,6 +366,10 @@ impl Watch<'_> {
             }
         }
         let (reaped, wall) = end.unwrap_or((None, self.start.elapsed()));
+        if self.end_survey(reaped.map(|(ending, _)| ending)) && ended_for.is_none_or(|reason| reason == Reason::Limit) {
+            ended_for = Some(Reason::Limit);
+            cut_short = true;
+        }
         if let Some(session) = self.attendance.session.clone() {
             // After reaping: older kernels count a zombie. Without a domain a daemon may live on, and is not waited for.
             session.end(if self.domain.is_whole() {
@@ -378,16 +405,32 @@ impl Watch<'_> {
 
     /// Notes that a limit was exceeded, and tells observers.
     fn tell_limit(&mut self, hit: LimitHit, consequence: Consequence) {
-        self.limit = Some(hit);
-        let name = Limit::from_number(hit.limit).map_or("?", Limit::name);
         let (pid, what) = match consequence {
             Consequence::TimeIsUp => (self.launched.pid, "the sandbox's time is up"),
             Consequence::KillAll => (self.launched.pid, "the sandbox is killed"),
             Consequence::Kill(pid) => (pid, "the largest process is killed"),
         };
+        self.note_limit(hit, pid, what);
+    }
+
+    fn note_limit(&mut self, hit: LimitHit, pid: i32, what: &str) {
+        self.limit = Some(hit);
+        let name = Limit::from_number(hit.limit).map_or("?", Limit::name);
         if let Some(session) = &self.attendance.session {
             session.tell_limit(pid, format!("{name}={} exceeded: {}; {what}", hit.value, hit.reading));
         }
+    }
+
+    /// Everything has ended, the program by `ending`: has a last look at what was written. True if the limit of disk ended it, by its
+    /// total or for one file, or if it was exceeded all the same.
+    fn end_survey(&mut self, ending: Option<Ending>) -> bool {
+        let Some(survey) = self.survey.take() else { return false };
+        let (hit, exceeded) = survey.end();
+        let by_file = self.file_limit_is_disks && ending == Some(Ending::Signaled(libc::SIGXFSZ));
+        if self.limit.is_none() && (exceeded || by_file) {
+            self.note_limit(hit, self.launched.pid, "the program has ended");
+        }
+        exceeded || by_file
     }
 
     /// The program has ended: takes what it leaves, and unless its descendants may finish kills them.

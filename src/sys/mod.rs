@@ -21,6 +21,7 @@
 
 pub mod clock;
 pub mod credentials;
+pub mod directory;
 pub mod event;
 pub mod fd;
 pub mod init;

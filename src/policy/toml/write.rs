@@ -80,7 +80,14 @@ fn limit_value(limit: Limit, value: u64) -> String {
     }
     let counts_bytes = matches!(
         limit,
-        Limit::Fsize | Limit::Core | Limit::Data | Limit::As | Limit::Stack | Limit::Memlock | Limit::Memory
+        Limit::Fsize
+            | Limit::Core
+            | Limit::Data
+            | Limit::As
+            | Limit::Stack
+            | Limit::Memlock
+            | Limit::Memory
+            | Limit::Disk
     );
     if counts_bytes { size(value) } else { number(value) }
 }
