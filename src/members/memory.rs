@@ -5,10 +5,10 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -258,12 +258,22 @@ pub(crate) struct Places {
     trees: Vec<Tree>,
 }
 
-/// A directory in memory that the sandbox may write to.
+/// A directory that the sandbox may write to.
 #[derive(Debug)]
-struct Tree {
-    path: PathBuf,
+pub(crate) struct Tree {
+    path: CString,
     /// What its whole file system held when the sandbox began.
     used_before: u64,
+}
+
+impl Tree {
+    /// The directory `path`, before the sandbox has begun. Costs next to nothing, unlike to find out which lie in memory.
+    pub(crate) fn new(path: &CStr) -> Self {
+        Self {
+            path: path.to_owned(),
+            used_before: sys::fd::used_bytes(path).unwrap_or(0),
+        }
+    }
 }
 
 /// Most entries of a tree that are looked at.
@@ -271,20 +281,16 @@ const MOST_ENTRIES: usize = 20_000;
 
 impl Places {
     /// Looks for them: where a memfd lies, what is mounted for `pid`, and which of the directories `writable` lie there.
-    pub(crate) fn find<'a>(pid: i32, writable: impl Iterator<Item = &'a CStr>) -> Self {
+    pub(crate) fn find(pid: i32, mut writable: Vec<Tree>) -> Self {
         static ANONYMOUS: OnceLock<Option<(u32, u32)>> = OnceLock::new();
         let mounts = read(pid, "mountinfo").ok().flatten().unwrap_or_default();
         let mut devices: BTreeSet<_> = mounts.lines().filter_map(mounted_in_memory).collect();
         devices.extend(*ANONYMOUS.get_or_init(device_of_memory_files));
-        let lies_there = |path: &&CStr| sys::fd::extent(path, true).is_ok_and(|found| devices.contains(&found.device));
-        let trees = writable
-            .filter(lies_there)
-            .map(|path| Tree {
-                path: PathBuf::from(std::ffi::OsString::from_vec(path.to_bytes().to_vec())),
-                used_before: sys::fd::used_bytes(path).unwrap_or(0),
-            })
-            .collect();
-        Self { devices, trees }
+        writable.retain(|tree| sys::fd::extent(&tree.path, true).is_ok_and(|found| devices.contains(&found.device)));
+        Self {
+            devices,
+            trees: writable,
+        }
     }
 
     /// True if there are directories that the sandbox may write to.
@@ -298,10 +304,15 @@ impl Places {
         let mut growth = 0;
         for tree in &self.trees {
             let mut left = MOST_ENTRIES;
-            self.add_beneath(&tree.path, since, files, &mut left);
+            self.add_beneath(
+                Path::new(OsStr::from_bytes(tree.path.to_bytes())),
+                since,
+                files,
+                &mut left,
+            );
             if left == 0 {
-                let used = c_path(&tree.path).and_then(|path| sys::fd::used_bytes(&path).ok());
-                growth += used.unwrap_or(0).saturating_sub(tree.used_before);
+                let used = sys::fd::used_bytes(&tree.path).unwrap_or(0);
+                growth += used.saturating_sub(tree.used_before);
             }
         }
         growth
@@ -388,7 +399,7 @@ mod tests {
     #[test]
     fn memory_files_of_this_process_are_found_once_each() {
         let own = super::super::look(sys::process::id()).unwrap().unwrap();
-        let places = Places::find(own.member.pid, std::iter::empty());
+        let places = Places::find(own.member.pid, Vec::new());
         let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
         files.add_open(&own, &places);
         let before = files.bytes();

@@ -5,11 +5,10 @@
 //! program could have used up what is left to it, and not before nine times the time that the last one took has passed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::feature::Feature;
-use crate::members::memory::{self, Files, Places};
+use crate::members::memory::{self, Files, Places, Tree};
 use crate::members::{self, Found};
 use crate::policy::{Flag, Limit};
 use crate::process::LimitHit;
@@ -58,7 +57,8 @@ pub(super) struct Gauge<'a> {
     /// Nothing ran during the last look: what it saw is all there is.
     settled: bool,
     pause: Duration,
-    /// Where files in memory lie, and since when they count, once that was needed.
+    /// Directories that may be written to; and where files in memory lie, once that was needed, and since when they count.
+    writable: Vec<Tree>,
     places: Option<Places>,
     since: i64,
     /// Who was killed for the memory it held, and until when it may take to let go of it.
@@ -85,6 +85,7 @@ impl<'a> Gauge<'a> {
             known: BTreeMap::new(),
             settled: false,
             pause: SOONEST,
+            writable: Vec::new(),
             places: None,
             since: 0,
             victim: None,
@@ -92,8 +93,9 @@ impl<'a> Gauge<'a> {
         if gauge.memory.is_some() || gauge.cpu.is_some() {
             gauge.since = seconds_since_1970();
             // Before the program can write anything there.
-            if gauge.memory.is_some() && policy.writes_somewhere() {
-                gauge.places = Some(gauge.find_places());
+            if gauge.memory.is_some() {
+                let writable = policy.paths.iter().filter(|rule| rule.access.writes());
+                gauge.writable = writable.map(|rule| Tree::new(&rule.path)).collect();
             }
             gauge.pause_for(gauge.headroom(0, Duration::ZERO));
         }
@@ -214,10 +216,10 @@ impl<'a> Gauge<'a> {
             }
             self.victim = None;
         }
-        if self.places.is_none() {
-            self.places = Some(self.find_places());
-        }
-        let Some(places) = &self.places else { return (0, None) };
+        let (program, writable) = (self.program, &mut self.writable);
+        let places = self
+            .places
+            .get_or_insert_with(|| Places::find(program, std::mem::take(writable)));
         let until = Instant::now() + LONGEST_LOOK;
         let mut files = Files::new(until);
         let mut weights = BTreeMap::new();
@@ -278,12 +280,6 @@ impl<'a> Gauge<'a> {
             _ => Consequence::KillAll,
         };
         (exact, Some((self.hit(Limit::Memory, exact), consequence)))
-    }
-
-    fn find_places(&self) -> Places {
-        let policy = &self.prepared.policy;
-        let writable = policy.paths.iter().filter(|rule| rule.access.writes());
-        Places::find(self.program, writable.map(|rule| -> &CStr { &rule.path }))
     }
 }
 
