@@ -392,6 +392,83 @@ static void stops_of_others_are_left_alone_by_the_throttle(void)
     sandlock_policy_free(policy);
 }
 
+/* Whoever wakes itself time and again is not held by stops; it is ended, and the result says what it has used. */
+static void sandbox_that_does_not_stand_still_is_killed(void)
+{
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 20);
+
+    expect_limit(policy, ARGV(program("attack_memory"), "outrun", "100", "1000", "1"), SANDLOCK_LIMIT_CPU_SHARE, 20, 200);
+    /* Rarely: it cannot gain by that, since it pays for it. */
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, 50, NULL));
+    sandlock_result *result = run_program(policy, ARGV(program("attack_memory"), "outrun", "60", "100000", "1"));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED && sandlock_result_exit_code(result) == 1);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
+/* A long system call goes on while its process should stop, and so does the end of a large process. */
+static void work_in_the_kernel_does_not_count_as_waking(void)
+{
+    static const char script[] = "import os, threading, time\n"
+                                 "def read():\n"
+                                 "    zero = os.open('/dev/zero', os.O_RDONLY)\n"
+                                 "    buffer = bytearray(64 << 20)\n"
+                                 "    end = time.monotonic() + 1.5\n"
+                                 "    while time.monotonic() < end: os.readv(zero, [buffer])\n"
+                                 "for i in range(2): threading.Thread(target=read).start()\n"
+                                 "end = time.monotonic() + 1.5\n"
+                                 "while time.monotonic() < end:\n"
+                                 "    if os.fork() == 0:\n"
+                                 "        memory = bytearray(100 << 20)\n"
+                                 "        os._exit(0)\n"
+                                 "    os.wait()\n"
+                                 "print('done')\n";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 30);
+
+    allow(policy, "/dev/zero", SANDLOCK_ACCESS_READ);
+    expect_output(policy, ARGV("/usr/bin/python3", "-S", "-c", script), "done\n");
+    sandlock_policy_free(policy);
+}
+
+static uint64_t processor_time(sandlock_process *process)
+{
+    sandlock_members *members = NULL;
+    sandlock_member member = SANDLOCK_MEMBER_INIT;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_members_get(members, 0, &member, NULL));
+    sandlock_members_free(members);
+    return member.cpu_us;
+}
+
+static void paused_program_that_wakes_itself_is_stopped_again(void)
+{
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    uint64_t before;
+    char ready;
+    int out;
+
+    options.stdout_mode = SANDLOCK_STDIO_PIPE;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV(program("attack_memory"), "awake", "50000"), &options,
+                                             &process, NULL));
+    out = sandlock_process_take_stdio(process, 1);
+    CHECK(read(out, &ready, 1) == 1);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_pause(process, NULL));
+    before = processor_time(process);
+    usleep(1000000);
+    /* Of twenty times that it is woken, the first may last a tenth of a second. */
+    CHECK(processor_time(process) - before < 350000);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_resume(process, NULL));
+    before = processor_time(process);
+    while (processor_time(process) - before < 300000)
+        ;
+    close(out);
+    sandlock_process_free(process);
+    sandlock_policy_free(policy);
+}
+
 static void result_of_nothing_names_no_limit(void)
 {
     CHECK(sandlock_result_limit(NULL) == 0);
@@ -437,4 +514,6 @@ TESTS(T(programs_beneath_the_limit_of_memory_finish), T(result_names_the_limit_o
       T(limit_of_memory_holds_without_a_domain_and_is_refused_if_nobody_can_look),
       T(processor_time_of_all_processes_is_added_up), T(wall_time_ends_sleepers_also_if_spawned),
       T(program_is_warned_before_the_kill), T(share_of_processor_time_is_kept),
-      T(stops_of_others_are_left_alone_by_the_throttle), T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))
+      T(stops_of_others_are_left_alone_by_the_throttle), T(sandbox_that_does_not_stand_still_is_killed),
+      T(work_in_the_kernel_does_not_count_as_waking), T(paused_program_that_wakes_itself_is_stopped_again),
+      T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))

@@ -295,8 +295,8 @@
 /// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
 /// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
-/// wait for stopped children. A hostile program can have its own timers wake it: then it outruns this limit, but not
-/// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
+/// wait for stopped children. Who has timers of its own wake it is stopped again and pays for what it has used;
+/// a sandbox that goes on like that is killed (SANDLOCK_REASON_LIMIT, read: per cent used meanwhile). Takes SANDLOCK_FEATURE_KILL_ALL.
 #define SANDLOCK_LIMIT_CPU_SHARE 15
 
 /// As the value of a limit of the sandbox as a whole: no limit.
@@ -1727,8 +1727,9 @@ sandlock_status sandlock_process_signal(sandlock_process *process,
 sandlock_status sandlock_process_stats(const sandlock_process *process, sandlock_stats *out, sandlock_error **error);
 
 /// Stops every process of the sandbox, daemons too (SIGSTOP), and returns when all have been told: each runs on until it next
-/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program can neither ignore
-/// nor undo it. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group.
+/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program cannot ignore
+/// it; one that timers of its own wake (SIGCONT) is stopped again, which may take a tenth of a second the first time and 2 milliseconds
+/// after that. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group, and who wakes goes on.
 ///
 /// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
 sandlock_status sandlock_process_pause(sandlock_process *process,

@@ -164,8 +164,8 @@ pub const SANDLOCK_LIMIT_WALL: u32 = 14;
 /// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
 /// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
-/// wait for stopped children. A hostile program can have its own timers wake it: then it outruns this limit, but not
-/// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
+/// wait for stopped children. Who has timers of its own wake it is stopped again and pays for what it has used;
+/// a sandbox that goes on like that is killed (SANDLOCK_REASON_LIMIT, read: per cent used meanwhile). Takes SANDLOCK_FEATURE_KILL_ALL.
 pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
 
 /// As the value of a limit of the sandbox as a whole: no limit.

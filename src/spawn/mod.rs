@@ -19,6 +19,7 @@ mod streams;
 mod terminal;
 mod thread;
 mod throttle;
+mod vigil;
 mod warden;
 
 use std::ffi::{CStr, CString};

@@ -1,0 +1,85 @@
+//! The vigil over a sandbox that was stopped: does somebody go on whom nobody has let go on?
+//!
+//! A program can have itself woken: by timers, or descriptors, that send SIGCONT. Whether anybody runs who was stopped the kernel's
+//! clocks of processor time tell, which cost next to nothing to ask; only then is looked closer. For there are those who run and have
+//! not been woken: a long system call goes on to its end before a process stops.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::members;
+use crate::sys;
+
+use super::gauge::clocks_of;
+
+/// Over those whom signals of the calling thread reach, once all of them have been told to stop.
+#[derive(Default)]
+pub(super) struct Vigil {
+    /// The processor time they had used at the last look; None: there was none.
+    clocks: Option<BTreeMap<i32, Duration>>,
+}
+
+impl Vigil {
+    /// True if one of them was woken. One that has ended meanwhile may have been, and has perhaps left another behind.
+    pub(super) fn is_broken(&mut self) -> bool {
+        if let Some(clocks) = &self.clocks
+            && clocks_of(clocks.keys().copied()) == *clocks
+        {
+            return false;
+        }
+        // The host has no descriptor left, say.
+        let Ok(found) = members::in_scope() else { return false };
+        self.clocks = Some(clocks_of(found.iter().map(|found| found.member.pid)));
+        let mut suspects = found.iter().filter(|found| !found.has_stopped());
+        suspects.any(|found| members::was_woken(found.member.pid))
+    }
+}
+
+/// Shortest and longest time between two looks at a sandbox that its owner has paused.
+const SOONEST: Duration = Duration::from_millis(2);
+const LATEST: Duration = Duration::from_millis(100);
+
+/// What its owner has paused: who is woken is stopped again. Without a domain there is no telling who that might be.
+#[derive(Default)]
+pub(super) struct Pause {
+    vigil: RefCell<Vigil>,
+    /// When to look next; None: it is not paused.
+    next: Cell<Option<Instant>>,
+    /// Time until the look after that.
+    rest: Cell<Duration>,
+    /// Somebody was woken.
+    broken: Cell<bool>,
+}
+
+impl Pause {
+    /// The owner has had everybody told to stop, or to go on.
+    pub(super) fn set(&self, paused: bool) {
+        self.vigil.take();
+        self.rest.set(SOONEST);
+        self.broken.set(false);
+        self.next.set(paused.then(|| Instant::now() + SOONEST));
+    }
+
+    /// When to look next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next.get()
+    }
+
+    /// Looks, if it is time to.
+    pub(super) fn look(&self) {
+        if self.next.get().is_none_or(|next| Instant::now() < next) {
+            return;
+        }
+        if self.vigil.borrow_mut().is_broken() {
+            // An error means that there is nobody.
+            let _ = sys::signal::kill(-1, libc::SIGSTOP);
+            self.vigil.take();
+            self.broken.set(true);
+        }
+        // Where it has happened it happens again: from now on that is not to last long.
+        let rest = if self.broken.get() { SOONEST } else { self.rest.get() };
+        self.next.set(Some(Instant::now() + rest));
+        self.rest.set((rest * 2).min(LATEST));
+    }
+}
