@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -246,6 +248,54 @@ static int wake_oneself(long microseconds)
     return 0;
 }
 
+/* behind-victim MEBIBYTES: one process holds as much and is killed for it, but its end is held up by its tracer; meanwhile another
+ * takes as much. */
+static int by_hiding_behind_a_victim(char **argument)
+{
+    int status;
+    pid_t victim = fork(), other;
+
+    if (victim == 0) {
+        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        raise(SIGSTOP);
+        by_shared_mapping(argument);
+        for (;;)
+            pause();
+    }
+    if (waitpid(victim, &status, 0) != victim || ptrace(PTRACE_SETOPTIONS, victim, 0, PTRACE_O_TRACEEXIT) ||
+        ptrace(PTRACE_CONT, victim, 0, 0))
+        return cannot("trace");
+    /* Stopped on its way out, with all that it holds. */
+    if (waitpid(victim, &status, 0) != victim || !WIFSTOPPED(status))
+        return cannot("hold up the victim");
+    other = fork();
+    if (other == 0)
+        _exit(by_shared_mapping(argument));
+    if (waitpid(other, &status, 0) != other)
+        return CANNOT;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : REFUSED;
+}
+
+/* descriptors COUNT PROCESSES: each has so many open */
+static int by_descriptors(char **argument)
+{
+    int i, status, refused = 0;
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (i = 0; i < atoi(argument[0]); i++)
+        if (dup(0) < 0)
+            return cannot("duplicate a descriptor");
+    for (i = 0; i < atoi(argument[1]); i++)
+        if (fork() == 0)
+            _exit(hold());
+    while (wait(&status) > 0)
+        refused |= status;
+    return refused ? REFUSED : SUCCEEDED;
+}
+
 static void *do_nothing(void *unused)
 {
     for (;;)
@@ -293,4 +343,5 @@ static int be_awake(char **argument)
 ATTACKS({"malloc", by_allocation}, {"mmap", by_mapping}, {"shared", by_shared_mapping}, {"memfd", by_memfd},
         {"headless-memfd", by_headless_memfd}, {"headless", by_headless_process}, {"tmpfs", by_tmpfs},
         {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"burn", by_computing},
-        {"sleep", by_sleeping}, {"outrun", by_waking}, {"awake", be_awake})
+        {"sleep", by_sleeping}, {"behind-victim", by_hiding_behind_a_victim},
+        {"descriptors", by_descriptors}, {"outrun", by_waking}, {"awake", be_awake})

@@ -191,7 +191,7 @@ pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
 /// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
-/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
 pub const SANDLOCK_FLAG_MEMORY_KILLS_LARGEST: u32 = 7;
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
@@ -257,7 +257,7 @@ pub const SANDLOCK_FEATURE_NO_NEW_PRIVS: u32 = 10;
 pub const SANDLOCK_FEATURE_CAPABILITIES: u32 = 11;
 /// The program has the descriptors that the options name and no others. Linux 5.11.
 pub const SANDLOCK_FEATURE_DESCRIPTORS: u32 = 12;
-/// A session of its own; a process group of its own if the program inherits the host's controlling terminal.
+/// A session of its own; a process group of its own if the program inherits, or is given, the host's controlling terminal.
 pub const SANDLOCK_FEATURE_SESSION: u32 = 13;
 /// The program is killed when the host dies. A hostile program can switch it off for itself (see SECURITY.md).
 pub const SANDLOCK_FEATURE_PARENT_DEATH: u32 = 14;
@@ -356,8 +356,8 @@ pub const SANDLOCK_STDIO_CAPTURE: u32 = 3;
 pub const SANDLOCK_STDIO_FD: u32 = 4;
 /// A terminal of the program's own (a pseudo-terminal), one for all streams with this mode: the controlling terminal of the session that the
 /// program leads, whatever the policy says of SANDLOCK_FEATURE_SESSION. Job control, window sizes and the keys that send signals work
-/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams may go elsewhere, but not be inherited from
-/// the host's controlling terminal. Linux 4.13.
+/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams and descriptors may lead elsewhere, but not
+/// to the host's controlling terminal. Linux 4.13.
 pub const SANDLOCK_STDIO_PTY: u32 = 5;
 
 /// -------------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ const LATEST: Duration = Duration::from_millis(100);
 const LATEST_IDLE: Duration = Duration::from_millis(500);
 /// A look takes at most a tenth of the time until the next.
 const SHARE: u32 = 9;
-/// How long a killed process may take to let go of its memory before another is killed.
+/// How long a killed process may take to let go of its memory before it counts again, and another is killed.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// What has come of exceeding a limit.
@@ -62,7 +62,7 @@ pub(super) struct Gauge<'a> {
     places: Option<Places>,
     since: i64,
     /// Who was killed for the memory it held, and until when it may take to let go of it.
-    victim: Option<(i32, Instant)>,
+    victims: BTreeMap<i32, Instant>,
 }
 
 impl<'a> Gauge<'a> {
@@ -88,7 +88,7 @@ impl<'a> Gauge<'a> {
             writable: Vec::new(),
             places: None,
             since: 0,
-            victim: None,
+            victims: BTreeMap::new(),
         };
         if gauge.memory.is_some() || gauge.cpu.is_some() {
             gauge.since = seconds_since_1970();
@@ -209,13 +209,17 @@ impl<'a> Gauge<'a> {
     /// Weighs what `found` hold: how much it is at most, and what follows if it is too much.
     fn weigh(&mut self, found: &[Found]) -> (u64, Option<(LimitHit, Consequence)>) {
         let Some(limit) = self.memory else { return (0, None) };
-        let running: Vec<&Found> = found.iter().filter(|found| !found.has_ended()).collect();
-        if let Some((victim, until)) = self.victim {
-            if running.iter().any(|found| found.member.pid == victim) && Instant::now() < until {
-                return (limit, None);
-            }
-            self.victim = None;
-        }
+        let mut running: Vec<&Found> = found.iter().filter(|found| !found.has_ended()).collect();
+        // What they hold will be free in a moment; what others take meanwhile counts.
+        self.victims
+            .retain(|victim, _| running.iter().any(|found| found.member.pid == *victim));
+        running.retain(|found| {
+            self.victims
+                .get(&found.member.pid)
+                .is_none_or(|until| Instant::now() >= *until)
+        });
+        // Who holds it is asked anew, whatever the clocks say.
+        self.settled &= self.victims.is_empty();
         let (program, writable) = (self.program, &mut self.writable);
         let places = self
             .places
@@ -269,10 +273,12 @@ impl<'a> Gauge<'a> {
         if exact <= limit {
             return (exact, None);
         }
+        // Not one that has been killed and hangs.
+        weights.retain(|pid, _| !self.victims.contains_key(pid));
         let largest = weights.iter().max_by_key(|(_, weight)| **weight).map(|(&pid, _)| pid);
         let consequence = match largest {
             Some(pid) if self.scoped && self.prepared.settings.has(Flag::MemoryKillsLargest) => {
-                self.victim = Some((pid, Instant::now() + LAST_BREATH));
+                self.victims.insert(pid, Instant::now() + LAST_BREATH);
                 // Who holds it is asked anew, whatever the clocks say.
                 self.settled = false;
                 Consequence::Kill(pid)
