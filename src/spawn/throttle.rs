@@ -22,7 +22,7 @@ use crate::sys;
 
 use super::gauge::{Consequence, CpuAccount, clocks_of, processors};
 use super::prepare::Prepared;
-use super::vigil::Vigil;
+use super::vigil::{Pause, Vigil};
 
 /// Shortest and longest time between two looks.
 const SOONEST: Duration = Duration::from_millis(2);
@@ -55,8 +55,7 @@ pub(super) struct Throttle {
     held: Option<BTreeSet<i32>>,
     /// Processor time used, and when that was, when the sandbox last owed nothing.
     unindebted: (Duration, Instant),
-    /// What the owner has said last.
-    paused: Cell<bool>,
+    pause: Pause,
     /// The owner has let everything go on.
     resumed: Cell<bool>,
 }
@@ -79,29 +78,31 @@ impl Throttle {
             wakings: 0,
             held: None,
             unindebted: (Duration::ZERO, start),
-            paused: Cell::new(false),
+            pause: Pause::new(scoped),
             resumed: Cell::new(false),
         }
     }
 
     /// When to look next.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.next
+        [self.next, self.pause.due()].into_iter().flatten().min()
     }
 
     /// The owner has paused the sandbox, or let it go on.
     pub(super) fn set_paused(&self, paused: bool) {
-        self.paused.set(paused);
+        self.pause.set(paused);
         self.resumed.set(!paused);
     }
 
     /// Looks no more: the sandbox is being killed.
     pub(super) fn put_away(&mut self) {
         self.next = None;
+        self.pause.set(false);
     }
 
     /// Looks, if it is time to, and stops the sandbox or lets it go on; or says that it cannot be stopped. `begun`: the program runs.
     pub(super) fn look(&mut self, begun: bool) -> Option<(LimitHit, Consequence)> {
+        self.pause.look();
         let now = Instant::now();
         let share = self.share?;
         if self.next.is_none_or(|next| now < next) {
@@ -112,7 +113,7 @@ impl Throttle {
             self.wakings = 0;
             self.held = None;
         }
-        if self.paused.get() || !begun {
+        if self.pause.is_on() || !begun {
             // It earns nothing meanwhile.
             self.last.1 = now;
             self.next = Some(now + LATEST);

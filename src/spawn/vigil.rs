@@ -41,10 +41,11 @@ const SOONEST: Duration = Duration::from_millis(2);
 const LATEST: Duration = Duration::from_millis(100);
 
 /// What its owner has paused: who is woken is stopped again. Without a domain there is no telling who that might be.
-#[derive(Default)]
 pub(super) struct Pause {
+    scoped: bool,
+    is_on: Cell<bool>,
     vigil: RefCell<Vigil>,
-    /// When to look next; None: it is not paused.
+    /// When to look next; None: there is nobody to look at.
     next: Cell<Option<Instant>>,
     /// Time until the look after that.
     rest: Cell<Duration>,
@@ -53,12 +54,29 @@ pub(super) struct Pause {
 }
 
 impl Pause {
+    pub(super) fn new(scoped: bool) -> Self {
+        Self {
+            scoped,
+            is_on: Cell::new(false),
+            vigil: RefCell::default(),
+            next: Cell::new(None),
+            rest: Cell::new(SOONEST),
+            broken: Cell::new(false),
+        }
+    }
+
     /// The owner has had everybody told to stop, or to go on.
     pub(super) fn set(&self, paused: bool) {
+        self.is_on.set(paused);
         self.vigil.take();
         self.rest.set(SOONEST);
         self.broken.set(false);
-        self.next.set(paused.then(|| Instant::now() + SOONEST));
+        self.next.set((paused && self.scoped).then(|| Instant::now() + SOONEST));
+    }
+
+    /// What the owner has said last.
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.get()
     }
 
     /// When to look next.

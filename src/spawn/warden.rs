@@ -30,7 +30,6 @@ use super::steps::{RunSteps, Steps};
 use super::terminal::Terminal;
 use super::thread::{Cloned, Mailbox};
 use super::throttle::Throttle;
-use super::vigil::Pause;
 
 /// Tells those who wait that the warden is gone, however it goes.
 struct Farewell<'a> {
@@ -136,7 +135,6 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         warned: false,
         gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start),
         throttle: Throttle::new(prepared, domain == Domain::Scoped, start),
-        pause: Pause::default(),
         limit: None,
         killed_program: false,
         attendance,
@@ -187,7 +185,6 @@ struct Watch<'a> {
     warned: bool,
     gauge: Gauge<'a>,
     throttle: Throttle,
-    pause: Pause,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
     /// The program was killed for the memory it held, and nobody else. If others may finish, the sandbox may yet end for another reason.
@@ -228,16 +225,10 @@ impl Watch<'_> {
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
                 input,
             ];
-            let until = [
-                self.deadline,
-                soon,
-                self.gauge.due(),
-                self.throttle.due(),
-                self.pause.due(),
-            ]
-            .into_iter()
-            .flatten()
-            .min();
+            let until = [self.deadline, soon, self.gauge.due(), self.throttle.due()]
+                .into_iter()
+                .flatten()
+                .min();
             let blind = wait_for_any(&mut waits, until).is_err();
             self.traffic.exchange();
             if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
@@ -276,7 +267,6 @@ impl Watch<'_> {
             let mut time_is_up = overdue.then_some(ended_for.unwrap_or(Reason::Timeout));
             let flooded = self.output_kills && !killed && self.traffic.has_overflowed();
             let mut over = wanted.or(flooded.then_some(Reason::Limit));
-            self.pause.look();
             let begun = self.has_begun();
             if let Some((hit, consequence)) = self.throttle.look(begun).or_else(|| self.gauge.look(begun)) {
                 self.tell_limit(hit, consequence);
@@ -306,7 +296,6 @@ impl Watch<'_> {
                 self.deadline = None;
                 self.gauge.put_away();
                 self.throttle.put_away();
-                self.pause.set(false);
                 self.domain.kill_all(self.launched.child());
                 if end.is_some() {
                     cut_short = true;
@@ -409,7 +398,6 @@ impl Watch<'_> {
         sys::signal::kill(target, signal)
             .map_err(|errno| Error::system(ErrorKind::System, Stage::Wait, "cannot signal the sandbox", errno.0))?;
         self.throttle.set_paused(command == Command::Pause);
-        self.pause.set(scoped && command == Command::Pause);
         Ok(Vec::new())
     }
 
