@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 use crate::sys::fd::Extent;
@@ -116,12 +116,33 @@ fn kilobytes(text: &str, key: &str) -> u64 {
     text.lines().filter_map(of_line).sum::<u64>() * 1024
 }
 
+/// How long a look may take: so much processor time, and, where others keep the processors busy, five times as long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    until: Instant,
+    processor: Duration,
+}
+
+impl Patience {
+    /// For the calling thread, from now on.
+    pub(crate) fn new(time: Duration) -> Self {
+        Self {
+            until: Instant::now() + time * 5,
+            processor: sys::clock::thread_time() + time,
+        }
+    }
+
+    /// True if there is time left.
+    pub(crate) fn lasts(&self) -> bool {
+        sys::clock::thread_time() < self.processor && Instant::now() < self.until
+    }
+}
+
 /// Files in memory that a sandbox has to answer for, each once, with the bytes it occupies.
 #[derive(Debug)]
 pub(crate) struct Files {
     found: BTreeMap<FileKey, u64>,
-    /// When whoever looks has no more time.
-    until: Instant,
+    patience: Patience,
     /// There was more to look at than there was time.
     cut_short: bool,
     /// The host had no descriptor left to look with.
@@ -130,10 +151,10 @@ pub(crate) struct Files {
 
 impl Files {
     /// None yet, and time to look for them.
-    pub(crate) fn new(until: Instant) -> Self {
+    pub(crate) fn new(patience: Patience) -> Self {
         Self {
             found: BTreeMap::new(),
-            until,
+            patience,
             cut_short: false,
             unsure: false,
         }
@@ -155,7 +176,7 @@ impl Files {
     }
 
     fn has_time(&mut self) -> bool {
-        self.cut_short |= Instant::now() >= self.until;
+        self.cut_short |= !self.patience.lasts();
         !self.cut_short
     }
 
@@ -203,7 +224,7 @@ impl Files {
     pub(crate) fn mapped<'a>(&self, processes: impl Iterator<Item = &'a Found>) -> u64 {
         let mut mapped: BTreeMap<FileKey, u64> = BTreeMap::new();
         for process in processes {
-            if Instant::now() >= self.until {
+            if !self.patience.lasts() {
                 break;
             }
             let Ok(Some(maps)) = with_memory(process, "smaps") else {
@@ -400,12 +421,12 @@ mod tests {
     fn memory_files_of_this_process_are_found_once_each() {
         let own = super::super::look(sys::process::id()).unwrap().unwrap();
         let places = Places::find(own.member.pid, Vec::new());
-        let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
+        let mut files = Files::new(Patience::new(Duration::from_secs(1)));
         files.add_open(&own, &places);
         let before = files.bytes();
         let fd = sys::fd::memory_file().unwrap();
         fs::write(format!("/proc/self/fd/{fd}"), vec![1; 1 << 20]).unwrap();
-        let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
+        let mut files = Files::new(Patience::new(Duration::from_secs(1)));
         files.add_open(&own, &places);
         assert_eq!(files.bytes() - before, 1 << 20);
         assert_eq!(files.add_open(&own, &places), 0);

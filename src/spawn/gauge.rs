@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::feature::Feature;
-use crate::members::memory::{self, Files, Places, Tree};
+use crate::members::memory::{self, Files, Patience, Places, Tree};
 use crate::members::{self, Found};
 use crate::policy::{Flag, Limit};
 use crate::process::LimitHit;
@@ -16,7 +16,7 @@ use crate::sys;
 
 use super::prepare::Prepared;
 
-/// How long a look at memory may take: the warden has other things to do, and the kill waits for it.
+/// How much of a processor a look at memory may take: the warden has other things to do, and the kill waits for it.
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
 /// Bytes a second that a program may take into use: about what two processors do.
@@ -26,7 +26,7 @@ const SOONEST: Duration = Duration::from_millis(5);
 const LATEST: Duration = Duration::from_millis(100);
 /// Longest time until a sandbox that did nothing is asked again.
 const LATEST_IDLE: Duration = Duration::from_millis(500);
-/// A look takes at most a tenth of the time until the next.
+/// A look takes at most a tenth of the time until the next, of one processor.
 const SHARE: u32 = 9;
 /// How long a killed process may take to let go of its memory before it counts again, and another is killed.
 const LAST_BREATH: Duration = Duration::from_secs(1);
@@ -134,6 +134,7 @@ impl<'a> Gauge<'a> {
             self.next = Some(now + self.pause);
             return None;
         }
+        let before = sys::clock::thread_time();
         let found = self.look_around();
         let Ok(found) = found else {
             // The host has no descriptor left, say: nobody is taken for absent.
@@ -155,7 +156,8 @@ impl<'a> Gauge<'a> {
             return Some((self.hit(Limit::CpuTotal, milliseconds(used)), Consequence::TimeIsUp));
         }
         let (held, verdict) = self.weigh(&found);
-        let took = now.elapsed();
+        // Not what others took meanwhile.
+        let took = sys::clock::thread_time().saturating_sub(before);
         let headroom = self.headroom(held, used.unwrap_or_default());
         self.pause_for(headroom.max(took.saturating_mul(SHARE)).min(LATEST.max(took * SHARE)));
         verdict
@@ -224,8 +226,8 @@ impl<'a> Gauge<'a> {
         let places = self
             .places
             .get_or_insert_with(|| Places::find(program, std::mem::take(writable)));
-        let until = Instant::now() + LONGEST_LOOK;
-        let mut files = Files::new(until);
+        let patience = Patience::new(LONGEST_LOOK);
+        let mut files = Files::new(patience);
         let mut weights = BTreeMap::new();
         let mut most = 0;
         for process in &running {
@@ -257,7 +259,7 @@ impl<'a> Gauge<'a> {
         let mut shared = 0;
         let mut exact = 0;
         for process in &running {
-            let held = if Instant::now() < until {
+            let held = if patience.lasts() {
                 memory::share(process).unwrap_or_default()
             } else {
                 // No more time: it holds what it may hold at most.

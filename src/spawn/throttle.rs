@@ -31,7 +31,7 @@ const LATEST: Duration = Duration::from_millis(50);
 const LATEST_STOPPED: Duration = Duration::from_millis(2);
 /// Time that a sandbox which did nothing can have saved up at most.
 const SAVINGS: Duration = Duration::from_millis(20);
-/// A look takes at most a fifth of the time until the next.
+/// A look takes at most a fifth of the time until the next, of one processor.
 const SHARE: u32 = 4;
 /// How often somebody may have himself woken before what is owed is paid.
 const MOST_WAKINGS: u32 = 16;
@@ -119,6 +119,7 @@ impl Throttle {
             self.next = Some(now + LATEST);
             return None;
         }
+        let before = sys::clock::thread_time();
         let pause = if self.stopped && self.vigil.is_broken() {
             self.wakings += 1;
             if self.wakings > MOST_WAKINGS {
@@ -128,7 +129,7 @@ impl Throttle {
         } else if self.stopped {
             self.settle(share, self.last.0, now);
             if self.credit < 0 {
-                self.until_paid(share).min(LATEST_STOPPED)
+                self.until_paid(share)
             } else {
                 self.release();
                 SOONEST
@@ -140,8 +141,14 @@ impl Throttle {
         } else {
             self.look_around(share, now)
         };
-        let took = now.elapsed() * SHARE;
-        self.next = Some(Instant::now() + pause.max(took));
+        let took = sys::clock::thread_time().saturating_sub(before) * SHARE;
+        // Those who are stopped are looked at before their time comes, but do not wait longer for that.
+        let rest = if self.stopped {
+            pause.min(LATEST_STOPPED.max(took))
+        } else {
+            pause.max(took)
+        };
+        self.next = Some(Instant::now() + rest);
         None
     }
 
@@ -161,7 +168,7 @@ impl Throttle {
         // An error means that there is nobody.
         let _ = sys::signal::kill(-1, libc::SIGSTOP);
         self.vigil = Vigil::default();
-        self.until_paid(share).min(LATEST_STOPPED)
+        self.until_paid(share)
     }
 
     /// Stops the sandbox, in which somebody was woken, once more.
@@ -174,7 +181,7 @@ impl Throttle {
         }
         let _ = sys::signal::kill(-1, libc::SIGSTOP);
         self.vigil = Vigil::default();
-        LATEST_STOPPED
+        self.until_paid(share)
     }
 
     /// Finds who is there, and settles what they have used.
