@@ -328,7 +328,7 @@
 #define SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS 6
 
 /// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
-/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
 #define SANDLOCK_FLAG_MEMORY_KILLS_LARGEST 7
 
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
@@ -412,7 +412,7 @@
 /// The program has the descriptors that the options name and no others. Linux 5.11.
 #define SANDLOCK_FEATURE_DESCRIPTORS 12
 
-/// A session of its own; a process group of its own if the program inherits the host's controlling terminal.
+/// A session of its own; a process group of its own if the program inherits, or is given, the host's controlling terminal.
 #define SANDLOCK_FEATURE_SESSION 13
 
 /// The program is killed when the host dies. A hostile program can switch it off for itself (see SECURITY.md).
@@ -542,8 +542,8 @@
 
 /// A terminal of the program's own (a pseudo-terminal), one for all streams with this mode: the controlling terminal of the session that the
 /// program leads, whatever the policy says of SANDLOCK_FEATURE_SESSION. Job control, window sizes and the keys that send signals work
-/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams may go elsewhere, but not be inherited from
-/// the host's controlling terminal. Linux 4.13.
+/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams and descriptors may lead elsewhere, but not
+/// to the host's controlling terminal. Linux 4.13.
 #define SANDLOCK_STDIO_PTY 5
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -1012,7 +1012,8 @@ sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
 /// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
 /// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
 /// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no
-/// warning, which is the default. Only the program gets the signal, not its descendants, and only once.
+/// warning, which is the default. Only the program gets the signal, not its descendants, and only once: another limit of time that is
+/// exceeded meanwhile changes nothing.
 ///
 /// INVALID_ARGUMENT: NULL, another number. The thread rule of policies.
 sandlock_status sandlock_policy_set_grace(sandlock_policy *policy,
@@ -1632,7 +1633,7 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// This returns when execve(2) has done its work or failed; a program on a file system that does not answer holds it up. A
 /// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
 ///
-/// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
+/// If a stream that is inherited or given, or a descriptor that is passed, is the host's controlling terminal, the program stays in the host's session, in a process
 /// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end. With
 /// SANDLOCK_STDIO_PTY it has a session and a terminal of its own.
 ///
