@@ -164,7 +164,7 @@ static void make_clean(void)
 
 static void bench_make(void)
 {
-    enum { FILES = 30, PAIRS = 15 };
+    enum { FILES = 30, PAIRS = 25 };
     static const char source[] = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
                                  "int part%d(int n)\n{\n    char *text = malloc(100);\n    int sum = %d;\n\n"
                                  "    for (int i = 0; text && i < n; i++) {\n        snprintf(text, 100, \"%%d of %d\", i);\n"
