@@ -4,13 +4,11 @@
  *     bench --host MEBIBYTES   a host of that size, which starts one program for each line on its standard input
  *
  * Absolute times say little: machines differ and are shared. What counts is the median of the ratios of pairs. */
-#define _GNU_SOURCE
-#include <sandlock.h>
+#include "bench.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
@@ -34,15 +32,16 @@ extern char **environ;
 
 enum { PATHS = 6 };
 static const char *const paths[PATHS] = {"/usr", "/bin", "/lib", "/lib64", "/etc", "/opt"};
-static char self[PATH_MAX], probe[PATH_MAX + 8], directory[PATH_MAX];
+char probe[PATH_MAX + 8], directory[PATH_MAX];
+static char self[PATH_MAX];
 
-static void die(const char *what)
+void die(const char *what)
 {
     perror(what);
     exit(1);
 }
 
-static double now_us(void)
+double now_us(void)
 {
     struct timespec now;
 
@@ -50,7 +49,7 @@ static double now_us(void)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-static sandlock_policy *make_policy(void)
+sandlock_policy *make_policy(void)
 {
     sandlock_policy *policy = sandlock_policy_new();
     int i;
@@ -252,7 +251,7 @@ static double measure_supervised(const sandlock_policy *policy, sandlock_supervi
     return found;
 }
 
-static double measure_sandboxed(const sandlock_policy *policy, const char *const *argv)
+double measure_sandboxed(const sandlock_policy *policy, const char *const *argv)
 {
     return measure_supervised(policy, NULL, argv);
 }
@@ -318,8 +317,6 @@ static double ask_host(struct host host)
 
 /* --- pairs --- */
 
-enum { MOST = 400 };
-
 static int compare(const void *one, const void *other)
 {
     double difference = *(const double *)one - *(const double *)other;
@@ -327,7 +324,7 @@ static int compare(const void *one, const void *other)
     return (difference > 0) - (difference < 0);
 }
 
-static double median(const double *values, int count)
+double median(const double *values, int count)
 {
     double sorted[MOST];
 
@@ -339,9 +336,8 @@ static double median(const double *values, int count)
 static FILE *json;
 static int missed, printed;
 
-/* Prints one figure: medians of both sides and of the ratios of the pairs. `most` is what the ratio may be, or 0. */
-static void figure(const char *name, const char *reference, const char *unit, const double *ours, const double *theirs,
-                   int count, double most)
+void figure(const char *name, const char *reference, const char *unit, const double *ours, const double *theirs, int count,
+            double most)
 {
     double ratios[MOST], ratio;
     int i, good;
@@ -673,8 +669,7 @@ static double open_descriptors(void)
     return count;
 }
 
-/* A figure of which there is one, beside what it may be at most. */
-static void bound(const char *name, const char *unit, double found, double most)
+void bound(const char *name, const char *unit, double found, double most)
 {
     char reference[32];
 
@@ -751,87 +746,6 @@ static void bench_scale(void)
 {
     bench_threads();
     bench_idle();
-}
-
-/* --- limits of the sandbox as a whole --- */
-
-static double own_cpu_us(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
-/* Processor time that the host takes for sandboxes whose processes sleep, per cent of a core. */
-static double cost_of_sleepers(const sandlock_policy *policy)
-{
-    enum { SANDBOXES = 100, SECONDS = 5 };
-    const char *const sleepers[] = {"/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; exec sleep 1000",
-                                    NULL};
-    static sandlock_process *processes[SANDBOXES];
-    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
-    sandlock_error *error = NULL;
-    double start;
-    int i;
-
-    options.stdin_mode = options.stdout_mode = options.stderr_mode = SANDLOCK_STDIO_NULL;
-    for (i = 0; i < SANDBOXES; i++)
-        if (sandlock_spawn(policy, NULL, sleepers, &options, &processes[i], &error)) {
-            fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
-            exit(1);
-        }
-    sleep(3); /* all are asleep */
-    start = own_cpu_us();
-    sleep(SECONDS);
-    start = own_cpu_us() - start;
-    for (i = 0; i < SANDBOXES; i++)
-        sandlock_process_free(processes[i]);
-    return start / (SECONDS * 1e4);
-}
-
-static double start_argv(const sandlock_policy *policy, const char *const *argv)
-{
-    sandlock_result *result = NULL;
-    sandlock_error *error = NULL;
-    double start = now_us(), took;
-
-    if (sandlock_run(policy, NULL, argv, -1, &result, &error) || sandlock_result_exit_code(result) != 0) {
-        fprintf(stderr, "bench: %s\n", sandlock_error_message(error));
-        exit(1);
-    }
-    took = now_us() - start;
-    sandlock_result_free(result);
-    return took;
-}
-
-static void bench_limits(void)
-{
-    enum { PAIRS = 200 };
-    const char *const python[] = {"/usr/bin/python3", "-c", "import json", NULL};
-    sandlock_policy *limited = make_policy(), *unlimited = make_policy();
-    double ours[PAIRS], theirs[PAIRS];
-    int i;
-
-    sandlock_policy_allow_path(limited, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE, NULL);
-    sandlock_policy_allow_path(unlimited, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE, NULL);
-    sandlock_policy_set_limit(limited, SANDLOCK_LIMIT_MEMORY, 256 << 20, NULL);
-    for (i = 0; i < PAIRS; i++) {
-        if (i % 2) {
-            ours[i] = start_argv(limited, python);
-            theirs[i] = start_argv(unlimited, python);
-        } else {
-            theirs[i] = start_argv(unlimited, python);
-            ours[i] = start_argv(limited, python);
-        }
-    }
-    figure("Python started under 256 MiB", "in the same sandbox without that limit", "us", ours, theirs, PAIRS, 1.02);
-    bound("100 sandboxes of 10 sleepers, memory limited", "%", cost_of_sleepers(limited), 2);
-    sandlock_policy_set_limit(limited, SANDLOCK_LIMIT_CPU_TOTAL, 1000000, NULL);
-    bound("the same, processor time limited too", "%", cost_of_sleepers(limited), 2);
-    sandlock_policy_free(limited);
-    sandlock_policy_free(unlimited);
 }
 
 static const struct {

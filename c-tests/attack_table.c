@@ -222,6 +222,10 @@ static const struct attack_case cases[] = {
     {DISK("reserve_the_disk", "reserve", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
     {MEMORY("compute_in_many_processes", "burn", "1000", "4"), LIMIT(CPU_TOTAL, 300)},
     {MEMORY("sleep_too_long", "sleep", "1000"), LIMIT(WALL, 300)},
+    {MEMORY("hide_memory_behind_more_descriptors_than_can_be_looked_at", "descriptors", "4000", "60"),
+        LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("outrun_the_throttle_by_timers", "outrun", "15", "1000", "1"), LIMIT(CPU_SHARE, 5)},
+    {MEMORY("outrun_the_throttle_by_fast_timers", "outrun", "15", "150", "4"), LIMIT(CPU_SHARE, 5)},
 };
 
 /* --- the world around the attacks --- */

@@ -258,6 +258,36 @@ static int talk_to_oneself(void)
     return connect(client, (struct sockaddr *)&address, sizeof address);
 }
 
+static void *spin(void *unused)
+{
+    for (;;)
+        unused = unused ? NULL : &unused;
+    return NULL;
+}
+
+static double clock_seconds(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The processor time that threads which never rest get in a time, per cent of one processor. */
+static double share_of(int threads, double time)
+{
+    double start = clock_seconds(CLOCK_MONOTONIC), used = clock_seconds(CLOCK_PROCESS_CPUTIME_ID), now;
+    pthread_t thread;
+
+    while (--threads > 0)
+        if (pthread_create(&thread, NULL, spin, NULL))
+            exit(3);
+    do {
+        now = clock_seconds(CLOCK_MONOTONIC);
+    } while (now - start < time);
+    return (clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - used) / (now - start) * 100;
+}
+
 int main(int argc, char **argv)
 {
     const char *topic = argc > 1 ? argv[1] : "";
@@ -315,6 +345,8 @@ int main(int argc, char **argv)
             ;
     else if (!strcmp(topic, "memory"))
         use_memory((size_t)atol(argv[2]) << 20);
+    else if (!strcmp(topic, "share"))
+        printf("%.3f\n", share_of(atoi(argv[2]), atof(argv[3])));
     else if (!strcmp(topic, "time-getppid"))
         printf("%.2f\n", time_calls(call_getppid, NULL, atol(argv[2])));
     else if (!strcmp(topic, "time-refused-chmod"))

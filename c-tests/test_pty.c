@@ -302,7 +302,7 @@ static void side_of_a_host_with_a_terminal(void)
     /* Nor can it be had beside the own one. */
     options.stdin_mode = PTY;
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_spawn(policy, NULL, ARGV("true"), &options, &process, &error));
-    CHECK_CONTAINS(sandlock_error_message(error), "cannot inherit the host's terminal");
+    CHECK_CONTAINS(sandlock_error_message(error), "cannot have the host's terminal");
     sandlock_error_free(error);
     sandlock_policy_free(policy);
     fflush(stdout);

@@ -204,6 +204,99 @@ static void largest_process_is_killed_if_the_policy_says_so(void)
     sandlock_policy_free(policy);
 }
 
+/* One that is killed but does not go is no excuse for others. */
+static void dying_process_does_not_lift_the_limit_of_memory(void)
+{
+    sandlock_policy *policy = memory_policy(128);
+    sandlock_result *result;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_flag(policy, SANDLOCK_FLAG_MEMORY_KILLS_LARGEST, true, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_syscall(policy, "ptrace", NULL));
+    result = run_program(policy, ARGV(program("attack_memory"), "behind-victim", "200"));
+    if (!CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED && sandlock_result_exit_code(result) == 1))
+        printf("# reason %u, exit %d: %s\n", sandlock_result_reason(result), sandlock_result_exit_code(result),
+               output(result));
+    CHECK(sandlock_result_limit(result) == SANDLOCK_LIMIT_MEMORY);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
+/* The program was killed for what it held; those that it has started may finish, or run out of time. */
+static void descendants_of_a_program_killed_for_its_memory_may_finish(void)
+{
+    static const char script[] = "import subprocess, sys\n"
+                                 "subprocess.Popen(['/bin/sh', '-c', 'sleep ' + sys.argv[1] + '; echo late'])\n"
+                                 "a = []\n"
+                                 "while True: a.append(bytearray(1 << 20))\n";
+    sandlock_policy *policy = memory_policy(64);
+    sandlock_result *result = NULL;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_flag(policy, SANDLOCK_FLAG_MEMORY_KILLS_LARGEST, true, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_flag(policy, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, true, NULL));
+    set_limit(policy, SANDLOCK_LIMIT_DATA, SANDLOCK_UNLIMITED);
+    result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script, "1"));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT && sandlock_result_signal(result) == SIGKILL);
+    CHECK(sandlock_result_limit(result) == SANDLOCK_LIMIT_MEMORY);
+    CHECK(!strcmp(output(result), "late\n"));
+    sandlock_result_free(result);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_run(policy, NULL, ARGV("/usr/bin/python3", "-S", "-c", script, "1000"), 2000,
+                                           &result, NULL));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_TIMEOUT && sandlock_result_signal(result) == SIGKILL);
+    CHECK(sandlock_result_limit(result) == SANDLOCK_LIMIT_MEMORY);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
+/* Sixteen domains are the most that Landlock nests: deep inside the warden has none of its own. */
+static void limits_that_need_a_domain_fail_if_there_is_none_at_the_start(void)
+{
+    static const struct {
+        uint32_t limit, feature;
+        uint64_t value;
+    } cases[] = {{SANDLOCK_LIMIT_MEMORY, SANDLOCK_FEATURE_MEMORY, 128 * MIB},
+                 {SANDLOCK_LIMIT_CPU_TOTAL, SANDLOCK_FEATURE_LIMITS, 100},
+                 {SANDLOCK_LIMIT_CPU_SHARE, SANDLOCK_FEATURE_LIMITS, 50},
+                 {SANDLOCK_LIMIT_PROCESSES, SANDLOCK_FEATURE_PROCESSES, 5}};
+    pid_t pid = fork();
+    int status;
+    size_t i;
+
+    if (pid == 0) {
+        sandlock_policy *outer = sandlock_policy_new();
+
+        test_failures = 0;
+        allow(outer, "/", SANDLOCK_ACCESS_ALL);
+        sandlock_policy_set_strictness(outer, SANDLOCK_FEATURE_SYSCALLS, SANDLOCK_DISABLE, NULL);
+        sandlock_policy_set_strictness(outer, SANDLOCK_FEATURE_SIGNAL_SCOPE, SANDLOCK_DISABLE, NULL);
+        for (i = 0; i < 16; i++)
+            CHECK_STATUS(SANDLOCK_OK, sandlock_confine_self(outer, NULL));
+        for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+            sandlock_policy *policy = limited_policy(cases[i].limit, cases[i].value);
+            sandlock_result *result = NULL;
+            sandlock_error *error = NULL;
+            sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_ALL, SANDLOCK_BEST_EFFORT, NULL);
+            CHECK_STATUS(SANDLOCK_OK, sandlock_run(policy, NULL, ARGV("true"), -1, &result, &error));
+            sandlock_result_free(result);
+            sandlock_policy_set_strictness(policy, cases[i].feature, SANDLOCK_REQUIRE, NULL);
+            CHECK_STATUS(SANDLOCK_ERROR_SYSTEM, sandlock_run(policy, NULL, ARGV("true"), -1, &result, &error));
+            CHECK(sandlock_error_errno(error) == E2BIG);
+            CHECK_CONTAINS(sandlock_error_message(error), "the warden's domain");
+            sandlock_error_free(error);
+            sandlock_policy_free(policy);
+        }
+        {
+            sandlock_policy *policy = memory_policy(128);
+            sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_ALL, SANDLOCK_BEST_EFFORT, NULL);
+            expect_limit(policy, ARGV(program("attack_memory"), "tree", "300", "5"), SANDLOCK_LIMIT_MEMORY, 128 * MIB,
+                         310 * (uint64_t)MIB);
+            sandlock_policy_free(policy);
+        }
+        fflush(stdout);
+        _exit(test_failures != 0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 static void limit_of_memory_holds_without_a_domain_and_is_refused_if_nobody_can_look(void)
 {
     sandlock_policy *policy = memory_policy(128);
@@ -295,6 +388,48 @@ static void program_is_warned_before_the_kill(void)
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_policy_set_grace(policy, 65, 1, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_policy_set_grace(policy, -1, 1, NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_grace(policy, 0, 0, NULL));
+    sandlock_policy_free(policy);
+}
+
+/* One warning for all limits of time, and the whole of the time after it. */
+static void limit_that_is_exceeded_after_a_warning_does_not_cut_it_short(void)
+{
+    static const char script[] = "import signal, sys, time\n"
+                                 "def end(*_):\n"
+                                 "    while time.process_time() < 1: pass\n"
+                                 "    sys.exit(7)\n"
+                                 "signal.signal(15, end)\n"
+                                 "time.sleep(1000)\n";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_WALL, 300);
+    sandlock_result *result = NULL;
+
+    /* In the time after the warning it uses up its processor time as well. */
+    set_limit(policy, SANDLOCK_LIMIT_CPU_TOTAL, 200);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_grace(policy, SIGTERM, 20000, NULL));
+    result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT && sandlock_result_exit_code(result) == 7);
+    CHECK(sandlock_result_limit(result) == SANDLOCK_LIMIT_CPU_TOTAL);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
+static void output_kills_also_after_a_warning(void)
+{
+    static const char script[] = "trap 'while :; do echo more; done' TERM; while :; do sleep 0.01; done";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_WALL, 200);
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_grace(policy, SIGTERM, 100000, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_flag(policy, SANDLOCK_FLAG_OUTPUT_KILLS, true, NULL));
+    options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
+    options.capture_limit = 1000;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("/bin/sh", "-c", script), &options, &process, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT && sandlock_result_signal(result) == SIGKILL);
+    sandlock_result_free(result);
+    sandlock_process_free(process);
     sandlock_policy_free(policy);
 }
 
@@ -392,6 +527,83 @@ static void stops_of_others_are_left_alone_by_the_throttle(void)
     sandlock_policy_free(policy);
 }
 
+/* Whoever wakes itself time and again is not held by stops; it is ended, and the result says what it has used. */
+static void sandbox_that_does_not_stand_still_is_killed(void)
+{
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 20);
+
+    expect_limit(policy, ARGV(program("attack_memory"), "outrun", "100", "1000", "1"), SANDLOCK_LIMIT_CPU_SHARE, 20, 200);
+    /* Rarely: it cannot gain by that, since it pays for it. */
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, 50, NULL));
+    sandlock_result *result = run_program(policy, ARGV(program("attack_memory"), "outrun", "60", "100000", "1"));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED && sandlock_result_exit_code(result) == 1);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
+/* A long system call goes on while its process should stop, and so does the end of a large process. */
+static void work_in_the_kernel_does_not_count_as_waking(void)
+{
+    static const char script[] = "import os, threading, time\n"
+                                 "def read():\n"
+                                 "    zero = os.open('/dev/zero', os.O_RDONLY)\n"
+                                 "    buffer = bytearray(64 << 20)\n"
+                                 "    end = time.monotonic() + 1.5\n"
+                                 "    while time.monotonic() < end: os.readv(zero, [buffer])\n"
+                                 "for i in range(2): threading.Thread(target=read).start()\n"
+                                 "end = time.monotonic() + 1.5\n"
+                                 "while time.monotonic() < end:\n"
+                                 "    if os.fork() == 0:\n"
+                                 "        memory = bytearray(100 << 20)\n"
+                                 "        os._exit(0)\n"
+                                 "    os.wait()\n"
+                                 "print('done')\n";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 30);
+
+    allow(policy, "/dev/zero", SANDLOCK_ACCESS_READ);
+    expect_output(policy, ARGV("/usr/bin/python3", "-S", "-c", script), "done\n");
+    sandlock_policy_free(policy);
+}
+
+static uint64_t processor_time(sandlock_process *process)
+{
+    sandlock_members *members = NULL;
+    sandlock_member member = SANDLOCK_MEMBER_INIT;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_list(process, &members, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_members_get(members, 0, &member, NULL));
+    sandlock_members_free(members);
+    return member.cpu_us;
+}
+
+static void paused_program_that_wakes_itself_is_stopped_again(void)
+{
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    uint64_t before;
+    char ready;
+    int out;
+
+    options.stdout_mode = SANDLOCK_STDIO_PIPE;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV(program("attack_memory"), "awake", "50000"), &options,
+                                             &process, NULL));
+    out = sandlock_process_take_stdio(process, 1);
+    CHECK(read(out, &ready, 1) == 1);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_pause(process, NULL));
+    before = processor_time(process);
+    usleep(1000000);
+    /* Of twenty times that it is woken, the first may last a tenth of a second. */
+    CHECK(processor_time(process) - before < 350000);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_resume(process, NULL));
+    before = processor_time(process);
+    while (processor_time(process) - before < 300000)
+        ;
+    close(out);
+    sandlock_process_free(process);
+    sandlock_policy_free(policy);
+}
+
 static void result_of_nothing_names_no_limit(void)
 {
     CHECK(sandlock_result_limit(NULL) == 0);
@@ -436,5 +648,10 @@ TESTS(T(programs_beneath_the_limit_of_memory_finish), T(result_names_the_limit_o
       T(largest_process_is_killed_if_the_policy_says_so),
       T(limit_of_memory_holds_without_a_domain_and_is_refused_if_nobody_can_look),
       T(processor_time_of_all_processes_is_added_up), T(wall_time_ends_sleepers_also_if_spawned),
-      T(program_is_warned_before_the_kill), T(share_of_processor_time_is_kept),
-      T(stops_of_others_are_left_alone_by_the_throttle), T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))
+      T(dying_process_does_not_lift_the_limit_of_memory), T(descendants_of_a_program_killed_for_its_memory_may_finish),
+      T(limits_that_need_a_domain_fail_if_there_is_none_at_the_start),
+      T(program_is_warned_before_the_kill), T(limit_that_is_exceeded_after_a_warning_does_not_cut_it_short),
+      T(output_kills_also_after_a_warning), T(share_of_processor_time_is_kept),
+      T(stops_of_others_are_left_alone_by_the_throttle), T(sandbox_that_does_not_stand_still_is_killed),
+      T(work_in_the_kernel_does_not_count_as_waking), T(paused_program_that_wakes_itself_is_stopped_again),
+      T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))

@@ -82,6 +82,68 @@ static void side_of_trouble(void)
     end_side();
 }
 
+/* Runs PROBE ARGUMENT... with one descriptor of the host's, as its input or as number 5, and no other of the terminal. */
+static const char *run_with(int fd, bool as_input, bool on_pty, const char *topic, const char *argument)
+{
+    static char text[256];
+    const int32_t as_five = 5;
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
+    sandlock_error *error = NULL;
+
+    options.stdin_mode = options.stderr_mode = SANDLOCK_STDIO_NULL;
+    options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
+    if (on_pty)
+        options.stderr_mode = SANDLOCK_STDIO_PTY;
+    if (as_input) {
+        options.stdin_mode = SANDLOCK_STDIO_FD;
+        options.stdin_fd = fd;
+    } else {
+        options.pass_fds = &fd;
+        options.pass_fds_as = &as_five;
+        options.pass_fd_count = 1;
+    }
+    if (sandlock_spawn(policy, NULL, ARGV(program("probe"), topic, argument), &options, &process, &error)) {
+        snprintf(text, sizeof text, "%s", sandlock_error_message(error));
+    } else {
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+        snprintf(text, sizeof text, "exit %d: %s", sandlock_result_exit_code(result), output(result));
+    }
+    sandlock_error_free(error);
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    sandlock_policy_free(policy);
+    return text;
+}
+
+/* The host's terminal is the host's terminal, by whatever descriptor the program gets it. */
+static void side_of_given(void)
+{
+    int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC), master = -1, slave = -1, as_input, pid, session, group;
+    char own_group[16];
+
+    snprintf(own_group, sizeof own_group, "%d", getpgrp());
+    CHECK(openpty(&master, &slave, NULL, NULL, NULL) == 0);
+    for (as_input = 0; as_input < 2; as_input++) {
+        /* Job control holds for it. */
+        CHECK(sscanf(run_with(terminal, as_input, false, "session", NULL), "exit 0: pid %d session %d group %d", &pid,
+                     &session, &group) == 3);
+        CHECK(session == getsid(0) && group == pid);
+        CHECK(tcgetpgrp(0) == getpgrp());
+        CHECK(atoi(run_with(terminal, as_input, false, "join-group", own_group) + strlen("exit ")) == EPERM);
+        CHECK_CONTAINS(run_with(terminal, as_input, true, "session", NULL), "terminal of its own");
+        /* Another terminal is not the host's, nor is its master. */
+        CHECK(sscanf(run_with(slave, as_input, false, "session", NULL), "exit 0: pid %d session %d", &pid, &session) == 2);
+        CHECK(session == pid);
+        CHECK(sscanf(run_with(master, as_input, false, "session", NULL), "exit 0: pid %d session %d", &pid, &session) == 2);
+        CHECK(session == pid);
+        CHECK_CONTAINS(run_with(slave, as_input, true, "session", NULL), "exit 0");
+    }
+    end_side();
+}
+
 /* A host in the background: its program stays there, in the session, where job control holds for it. */
 static void side_of_background(void)
 {
@@ -162,5 +224,12 @@ static void program_of_a_background_host_stays_in_the_background(void)
     on_a_terminal(side_of_background, &leader);
 }
 
+static void terminal_that_is_given_counts_as_inherited(void)
+{
+    pid_t leader;
+
+    on_a_terminal(side_of_given, &leader);
+}
+
 TESTS(T(inherited_terminal_is_handed_over_and_taken_back), T(terminal_comes_back_from_programs_that_fail_or_mean_ill),
-      T(program_of_a_background_host_stays_in_the_background))
+      T(program_of_a_background_host_stays_in_the_background), T(terminal_that_is_given_counts_as_inherited))

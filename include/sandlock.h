@@ -295,8 +295,8 @@
 /// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
 /// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
-/// wait for stopped children. A hostile program can have its own timers wake it: then it outruns this limit, but not
-/// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
+/// wait for stopped children. Who has timers of its own wake it is stopped again and pays for what it has used;
+/// a sandbox that goes on like that is killed (SANDLOCK_REASON_LIMIT, read: per cent used meanwhile). Takes SANDLOCK_FEATURE_KILL_ALL.
 #define SANDLOCK_LIMIT_CPU_SHARE 15
 
 /// Sandbox: bytes that are written beneath path rules that grant WRITE, as the disk is occupied: holes count for nothing, hard links once,
@@ -342,7 +342,7 @@
 #define SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS 6
 
 /// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
-/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
 #define SANDLOCK_FLAG_MEMORY_KILLS_LARGEST 7
 
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
@@ -443,7 +443,7 @@
 /// The program has the descriptors that the options name and no others. Linux 5.11.
 #define SANDLOCK_FEATURE_DESCRIPTORS 12
 
-/// A session of its own; a process group of its own if the program inherits the host's controlling terminal.
+/// A session of its own; a process group of its own if the program inherits, or is given, the host's controlling terminal.
 #define SANDLOCK_FEATURE_SESSION 13
 
 /// The program is killed when the host dies. A hostile program can switch it off for itself (see SECURITY.md).
@@ -585,8 +585,8 @@
 
 /// A terminal of the program's own (a pseudo-terminal), one for all streams with this mode: the controlling terminal of the session that the
 /// program leads, whatever the policy says of SANDLOCK_FEATURE_SESSION. Job control, window sizes and the keys that send signals work
-/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams may go elsewhere, but not be inherited from
-/// the host's controlling terminal. Linux 4.13.
+/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams and descriptors may lead elsewhere, but not
+/// to the host's controlling terminal. Linux 4.13.
 #define SANDLOCK_STDIO_PTY 5
 
 /// -------------------------------------------------------------------------------------------------------------------
@@ -1056,7 +1056,8 @@ sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
 /// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
 /// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
 /// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no
-/// warning, which is the default. Only the program gets the signal, not its descendants, and only once.
+/// warning, which is the default. Only the program gets the signal, not its descendants, and only once: another limit of time that is
+/// exceeded meanwhile changes nothing.
 ///
 /// INVALID_ARGUMENT: NULL, another number. The thread rule of policies.
 sandlock_status sandlock_policy_set_grace(sandlock_policy *policy,
@@ -1738,7 +1739,7 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// This returns when execve(2) has done its work or failed; a program on a file system that does not answer holds it up. A
 /// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
 ///
-/// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
+/// If a stream that is inherited or given, or a descriptor that is passed, is the host's controlling terminal, the program stays in the host's session, in a process
 /// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end. With
 /// SANDLOCK_STDIO_PTY it has a session and a terminal of its own.
 ///
@@ -1833,8 +1834,9 @@ sandlock_status sandlock_process_signal(sandlock_process *process,
 sandlock_status sandlock_process_stats(const sandlock_process *process, sandlock_stats *out, sandlock_error **error);
 
 /// Stops every process of the sandbox, daemons too (SIGSTOP), and returns when all have been told: each runs on until it next
-/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program can neither ignore
-/// nor undo it. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group.
+/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program cannot ignore
+/// it; one that timers of its own wake (SIGCONT) is stopped again, which may take a tenth of a second the first time and 2 milliseconds
+/// after that. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group, and who wakes goes on.
 ///
 /// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
 sandlock_status sandlock_process_pause(sandlock_process *process,

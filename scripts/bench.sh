@@ -10,7 +10,7 @@ make --no-print-directory --silent install PREFIX="$stage/prefix"
 export PKG_CONFIG_PATH=$stage/prefix/lib/pkgconfig
 flags="-std=gnu11 -O2 -Wall -Wextra -Werror"
 # shellcheck disable=SC2046,SC2086
-gcc $flags -o "$stage/bench" benches/bench.c $(pkg-config --cflags --libs sandlock) -Wl,-rpath,"$stage/prefix/lib" -lpthread
+gcc $flags -o "$stage/bench" benches/*.c $(pkg-config --cflags --libs sandlock) -Wl,-rpath,"$stage/prefix/lib" -lpthread
 # shellcheck disable=SC2086
 gcc $flags -o "$stage/probe" c-tests/probe.c -lpthread
 

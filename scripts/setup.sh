@@ -17,6 +17,7 @@ need setpriv util-linux
 need nm binutils
 need valgrind valgrind
 need bwrap bubblewrap
+need git git
 need /usr/include/stdio.h libc6-dev
 need /usr/include/linux/landlock.h linux-libc-dev
 need /usr/share/common-licenses/BSD base-files

@@ -26,6 +26,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// True if it was stopped, by a signal or by a debugger.
+    pub(crate) fn has_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+
     /// True unless it runs. A process whose main thread has ended shows its state, and lives on with the others.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
@@ -255,17 +260,66 @@ pub(crate) fn user_ticks(thread: i32) -> Option<u64> {
 
 /// True if a signal that stops waits for the process `pid`, which has stopped already.
 pub(crate) fn is_told_to_stop(pid: i32) -> bool {
-    const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
     let status = read(pid, "status").ok().flatten().unwrap_or_default();
+    awaits_one_of(&status, &[libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU])
+}
+
+/// True if the process `pid`, which was sent SIGSTOP, goes on because somebody has sent it SIGCONT since. While a system call lasts
+/// the signal waits; once one thread has taken it, that one has stopped. In the kernel both are one step, and in this order here nobody
+/// is taken for the other. Who dies does neither.
+pub(crate) fn was_woken(pid: i32) -> bool {
+    let Ok(Some(status)) = read(pid, "status") else {
+        return false;
+    };
+    if awaits_one_of(&status, &[libc::SIGSTOP, libc::SIGKILL]) {
+        return false;
+    }
+    let threads = threads(pid);
+    let running = threads.iter().filter(|thread| thread.runs).count();
+    running > 0 && !threads.iter().any(|thread| thread.has_stopped)
+}
+
+/// A thread of a process, as the vigil over stopped ones sees it.
+struct Thread {
+    has_stopped: bool,
+    /// It has not stopped, and is not about to die.
+    runs: bool,
+}
+
+fn threads(pid: i32) -> Vec<Thread> {
+    /// In the kernel's flags of a thread: it ends, was ended by a signal, or writes its memory out for that reason.
+    const DYING: u64 = 0x4 | 0x200 | 0x400;
+    let entries = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let state = |stat: String| {
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // Numbered from 3 in proc(5), like the state.
+        let flags: u64 = fields.get(9 - 3)?.parse().ok()?;
+        let has_stopped = matches!(*fields.first()?, "T" | "t");
+        let has_ended = matches!(*fields.first()?, "Z" | "X");
+        Some(Thread {
+            has_stopped,
+            runs: !has_stopped && !has_ended && flags & DYING == 0,
+        })
+    };
+    entries
+        .filter_map(|entry| state(String::from_utf8_lossy(&fs::read(entry.path().join("stat")).ok()?).into_owned()))
+        .collect()
+}
+
+/// True if one of `signals` waits for the process or thread with that `status`. What is blocked does nothing.
+fn awaits_one_of(status: &str, signals: &[i32]) -> bool {
     let pending = |key: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(key));
         value
             .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
             .unwrap_or(0)
     };
-    // What is blocked stops nobody.
     let waiting = (pending("ShdPnd:") | pending("SigPnd:")) & !pending("SigBlk:");
-    STOPPING.iter().any(|signal| waiting & (1 << (signal - 1)) != 0)
+    signals.iter().any(|signal| waiting & (1 << (signal - 1)) != 0)
 }
 
 /// The process that the thread `thread` belongs to.

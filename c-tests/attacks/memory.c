@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -222,7 +224,124 @@ static int by_sleeping(char **argument)
     return SUCCEEDED;
 }
 
+/* Has the kernel send SIGCONT after so many microseconds, and after twice as many, and so on: a signal to stop takes one that waits
+ * away. To be called again and again. */
+static int wake_oneself(long microseconds)
+{
+    enum { TIMERS = 16 };
+    static timer_t timers[TIMERS];
+    static int made;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGCONT};
+    struct itimerspec times = {.it_value.tv_nsec = 0};
+    int i;
+
+    for (; made < TIMERS; made++)
+        if (timer_create(CLOCK_MONOTONIC, &event, &timers[made]))
+            return -1;
+    for (i = 0; i < TIMERS; i++) {
+        times.it_value.tv_nsec += microseconds * 1000;
+        times.it_value.tv_sec += times.it_value.tv_nsec / 1000000000;
+        times.it_value.tv_nsec %= 1000000000;
+        if (timer_settime(timers[i], 0, &times, NULL))
+            return -1;
+    }
+    return 0;
+}
+
+/* behind-victim MEBIBYTES: one process holds as much and is killed for it, but its end is held up by its tracer; meanwhile another
+ * takes as much. */
+static int by_hiding_behind_a_victim(char **argument)
+{
+    int status;
+    pid_t victim = fork(), other;
+
+    if (victim == 0) {
+        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        raise(SIGSTOP);
+        by_shared_mapping(argument);
+        for (;;)
+            pause();
+    }
+    if (waitpid(victim, &status, 0) != victim || ptrace(PTRACE_SETOPTIONS, victim, 0, PTRACE_O_TRACEEXIT) ||
+        ptrace(PTRACE_CONT, victim, 0, 0))
+        return cannot("trace");
+    /* Stopped on its way out, with all that it holds. */
+    if (waitpid(victim, &status, 0) != victim || !WIFSTOPPED(status))
+        return cannot("hold up the victim");
+    other = fork();
+    if (other == 0)
+        _exit(by_shared_mapping(argument));
+    if (waitpid(other, &status, 0) != other)
+        return CANNOT;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : REFUSED;
+}
+
+/* descriptors COUNT PROCESSES: each has so many open */
+static int by_descriptors(char **argument)
+{
+    int i, status, refused = 0;
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (i = 0; i < atoi(argument[0]); i++)
+        if (dup(0) < 0)
+            return cannot("duplicate a descriptor");
+    for (i = 0; i < atoi(argument[1]); i++)
+        if (fork() == 0)
+            _exit(hold());
+    while (wait(&status) > 0)
+        refused |= status;
+    return refused ? REFUSED : SUCCEEDED;
+}
+
+static void *do_nothing(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
+static double seconds(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* outrun SHARE MICROSECONDS THREADS: compute for a second, woken so often from whatever stops it; more than SHARE per cent of a
+ * processor is a success. The other threads sleep. */
+static int by_waking(char **argument)
+{
+    int threads = atoi(argument[2]);
+    double start = seconds(CLOCK_MONOTONIC), now;
+    pthread_t thread;
+
+    if (wake_oneself(atol(argument[1])))
+        return cannot("make a timer");
+    while (--threads > 0)
+        if (pthread_create(&thread, NULL, do_nothing, NULL))
+            return cannot("make a thread");
+    do {
+        wake_oneself(atol(argument[1]));
+        now = seconds(CLOCK_MONOTONIC);
+    } while (now - start < 1);
+    return seconds(CLOCK_PROCESS_CPUTIME_ID) > (now - start) * atof(argument[0]) / 100 ? SUCCEEDED : REFUSED;
+}
+
+/* awake MICROSECONDS: says so and computes, woken so often from whatever stops it, for ever */
+static int be_awake(char **argument)
+{
+    if (wake_oneself(atol(argument[0])) || write(1, "x", 1) != 1)
+        return cannot("make a timer");
+    for (;;)
+        wake_oneself(atol(argument[0]));
+}
+
 ATTACKS({"malloc", by_allocation}, {"mmap", by_mapping}, {"shared", by_shared_mapping}, {"memfd", by_memfd},
         {"headless-memfd", by_headless_memfd}, {"headless", by_headless_process}, {"tmpfs", by_tmpfs},
         {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"burn", by_computing},
-        {"sleep", by_sleeping})
+        {"sleep", by_sleeping}, {"behind-victim", by_hiding_behind_a_victim},
+        {"descriptors", by_descriptors}, {"outrun", by_waking}, {"awake", be_awake})

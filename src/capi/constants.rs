@@ -164,8 +164,8 @@ pub const SANDLOCK_LIMIT_WALL: u32 = 14;
 /// as much as there is from 100 times the number of processors on. Beyond, the library stops all of it for some milliseconds at a time
 /// (SIGSTOP, SIGCONT), so that the average over a second holds to a tenth, where processes live longer than some milliseconds. Who is
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
-/// wait for stopped children. A hostile program can have its own timers wake it: then it outruns this limit, but not
-/// SANDLOCK_LIMIT_CPU_TOTAL. Takes SANDLOCK_FEATURE_KILL_ALL.
+/// wait for stopped children. Who has timers of its own wake it is stopped again and pays for what it has used;
+/// a sandbox that goes on like that is killed (SANDLOCK_REASON_LIMIT, read: per cent used meanwhile). Takes SANDLOCK_FEATURE_KILL_ALL.
 pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
 /// Sandbox: bytes that are written beneath path rules that grant WRITE, as the disk is occupied: holes count for nothing, hard links once,
 /// a new file or directory for 1024 at least, a file that was there before for what it has grown by, deleted files while somebody has
@@ -204,7 +204,7 @@ pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
 /// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
-/// it is the program, the sandbox ends with it, as ever. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
 pub const SANDLOCK_FLAG_MEMORY_KILLS_LARGEST: u32 = 7;
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
@@ -285,7 +285,7 @@ pub const SANDLOCK_FEATURE_NO_NEW_PRIVS: u32 = 10;
 pub const SANDLOCK_FEATURE_CAPABILITIES: u32 = 11;
 /// The program has the descriptors that the options name and no others. Linux 5.11.
 pub const SANDLOCK_FEATURE_DESCRIPTORS: u32 = 12;
-/// A session of its own; a process group of its own if the program inherits the host's controlling terminal.
+/// A session of its own; a process group of its own if the program inherits, or is given, the host's controlling terminal.
 pub const SANDLOCK_FEATURE_SESSION: u32 = 13;
 /// The program is killed when the host dies. A hostile program can switch it off for itself (see SECURITY.md).
 pub const SANDLOCK_FEATURE_PARENT_DEATH: u32 = 14;
@@ -393,8 +393,8 @@ pub const SANDLOCK_STDIO_CAPTURE: u32 = 3;
 pub const SANDLOCK_STDIO_FD: u32 = 4;
 /// A terminal of the program's own (a pseudo-terminal), one for all streams with this mode: the controlling terminal of the session that the
 /// program leads, whatever the policy says of SANDLOCK_FEATURE_SESSION. Job control, window sizes and the keys that send signals work
-/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams may go elsewhere, but not be inherited from
-/// the host's controlling terminal. Linux 4.13.
+/// as in any terminal. sandlock_process_take_pty() gives the host's end. Other streams and descriptors may lead elsewhere, but not
+/// to the host's controlling terminal. Linux 4.13.
 pub const SANDLOCK_STDIO_PTY: u32 = 5;
 
 /// -------------------------------------------------------------------------------------------------------------------

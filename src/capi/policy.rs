@@ -214,7 +214,8 @@ pub extern "C" fn sandlock_policy_set_limit(
 /// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
 /// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
 /// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no
-/// warning, which is the default. Only the program gets the signal, not its descendants, and only once.
+/// warning, which is the default. Only the program gets the signal, not its descendants, and only once: another limit of time that is
+/// exceeded meanwhile changes nothing.
 ///
 /// INVALID_ARGUMENT: NULL, another number. The thread rule of policies.
 #[unsafe(no_mangle)]

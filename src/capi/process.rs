@@ -144,8 +144,9 @@ pub extern "C" fn sandlock_process_stats(
 }
 
 /// Stops every process of the sandbox, daemons too (SIGSTOP), and returns when all have been told: each runs on until it next
-/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program can neither ignore
-/// nor undo it. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group.
+/// enters or leaves the kernel, which is a moment. Deadlines and limits of processor time run on. The program cannot ignore
+/// it; one that timers of its own wake (SIGCONT) is stopped again, which may take a tenth of a second the first time and 2 milliseconds
+/// after that. A stopped sandbox can be killed. Below Landlock ABI 6 it reaches the program's process group, and who wakes goes on.
 ///
 /// STATE: the program has ended; the process handle was made before this process was forked. INVALID_ARGUMENT: NULL. Any thread.
 #[unsafe(no_mangle)]

@@ -169,7 +169,7 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// This returns when execve(2) has done its work or failed; a program on a file system that does not answer holds it up. A
 /// program that the kernel gives up on after that (a stack limit of nothing, say) was started, and its result says SIGNALED.
 ///
-/// If a stream that is inherited is the host's controlling terminal, the program stays in the host's session, in a process
+/// If a stream that is inherited or given, or a descriptor that is passed, is the host's controlling terminal, the program stays in the host's session, in a process
 /// group of its own: in the foreground if the host is, which gets the foreground and its settings back in the end. With
 /// SANDLOCK_STDIO_PTY it has a session and a terminal of its own.
 ///

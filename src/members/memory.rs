@@ -5,12 +5,12 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sys;
 use crate::sys::fd::Extent;
@@ -117,12 +117,33 @@ fn kilobytes(text: &str, key: &str) -> u64 {
     text.lines().filter_map(of_line).sum::<u64>() * 1024
 }
 
+/// How long a look may take: so much processor time, and, where others keep the processors busy, five times as long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    until: Instant,
+    processor: Duration,
+}
+
+impl Patience {
+    /// For the calling thread, from now on.
+    pub(crate) fn new(time: Duration) -> Self {
+        Self {
+            until: Instant::now() + time * 5,
+            processor: sys::clock::thread_time() + time,
+        }
+    }
+
+    /// True if there is time left.
+    pub(crate) fn lasts(&self) -> bool {
+        sys::clock::thread_time() < self.processor && Instant::now() < self.until
+    }
+}
+
 /// Files in memory that a sandbox has to answer for, each once, with the bytes it occupies.
 #[derive(Debug)]
 pub(crate) struct Files {
     found: BTreeMap<FileKey, u64>,
-    /// When whoever looks has no more time.
-    until: Instant,
+    patience: Patience,
     /// There was more to look at than there was time.
     cut_short: bool,
     /// The host had no descriptor left to look with.
@@ -131,10 +152,10 @@ pub(crate) struct Files {
 
 impl Files {
     /// None yet, and time to look for them.
-    pub(crate) fn new(until: Instant) -> Self {
+    pub(crate) fn new(patience: Patience) -> Self {
         Self {
             found: BTreeMap::new(),
-            until,
+            patience,
             cut_short: false,
             unsure: false,
         }
@@ -159,9 +180,9 @@ impl Files {
     pub(crate) fn add_open(&mut self, process: &Found, places: &Places) -> u64 {
         let mut added = 0;
         let mut cut_short = self.cut_short;
-        let until = self.until;
+        let patience = self.patience;
         let has_time = || {
-            cut_short |= Instant::now() >= until;
+            cut_short |= !patience.lasts();
             !cut_short
         };
         let sure = visit_open(process, has_time, |path| {
@@ -186,7 +207,7 @@ impl Files {
     pub(crate) fn mapped<'a>(&self, processes: impl Iterator<Item = &'a Found>) -> u64 {
         let mut mapped: BTreeMap<FileKey, u64> = BTreeMap::new();
         for process in processes {
-            if Instant::now() >= self.until {
+            if !self.patience.lasts() {
                 break;
             }
             let Ok(Some(maps)) = with_memory(process, "smaps") else {
@@ -237,12 +258,22 @@ pub(crate) struct Places {
     trees: Vec<Tree>,
 }
 
-/// A directory in memory that the sandbox may write to.
+/// A directory that the sandbox may write to.
 #[derive(Debug)]
-struct Tree {
-    path: PathBuf,
+pub(crate) struct Tree {
+    path: CString,
     /// What its whole file system held when the sandbox began.
     used_before: u64,
+}
+
+impl Tree {
+    /// The directory `path`, before the sandbox has begun. Costs next to nothing, unlike to find out which lie in memory.
+    pub(crate) fn new(path: &CStr) -> Self {
+        Self {
+            path: path.to_owned(),
+            used_before: sys::fd::used_bytes(path).unwrap_or(0),
+        }
+    }
 }
 
 /// Most entries of a tree that are looked at.
@@ -250,20 +281,16 @@ const MOST_ENTRIES: usize = 20_000;
 
 impl Places {
     /// Looks for them: where a memfd lies, what is mounted for `pid`, and which of the directories `writable` lie there.
-    pub(crate) fn find<'a>(pid: i32, writable: impl Iterator<Item = &'a CStr>) -> Self {
+    pub(crate) fn find(pid: i32, mut writable: Vec<Tree>) -> Self {
         static ANONYMOUS: OnceLock<Option<(u32, u32)>> = OnceLock::new();
         let mounts = read(pid, "mountinfo").ok().flatten().unwrap_or_default();
         let mut devices: BTreeSet<_> = mounts.lines().filter_map(mounted_in_memory).collect();
         devices.extend(*ANONYMOUS.get_or_init(device_of_memory_files));
-        let lies_there = |path: &&CStr| sys::fd::extent(path, true).is_ok_and(|found| devices.contains(&found.device));
-        let trees = writable
-            .filter(lies_there)
-            .map(|path| Tree {
-                path: PathBuf::from(std::ffi::OsString::from_vec(path.to_bytes().to_vec())),
-                used_before: sys::fd::used_bytes(path).unwrap_or(0),
-            })
-            .collect();
-        Self { devices, trees }
+        writable.retain(|tree| sys::fd::extent(&tree.path, true).is_ok_and(|found| devices.contains(&found.device)));
+        Self {
+            devices,
+            trees: writable,
+        }
     }
 
     /// True if there are directories that the sandbox may write to.
@@ -277,10 +304,15 @@ impl Places {
         let mut growth = 0;
         for tree in &self.trees {
             let mut left = MOST_ENTRIES;
-            self.add_beneath(&tree.path, since, files, &mut left);
+            self.add_beneath(
+                Path::new(OsStr::from_bytes(tree.path.to_bytes())),
+                since,
+                files,
+                &mut left,
+            );
             if left == 0 {
-                let used = c_path(&tree.path).and_then(|path| sys::fd::used_bytes(&path).ok());
-                growth += used.unwrap_or(0).saturating_sub(tree.used_before);
+                let used = sys::fd::used_bytes(&tree.path).unwrap_or(0);
+                growth += used.saturating_sub(tree.used_before);
             }
         }
         growth
@@ -367,13 +399,13 @@ mod tests {
     #[test]
     fn memory_files_of_this_process_are_found_once_each() {
         let own = super::super::look(sys::process::id()).unwrap().unwrap();
-        let places = Places::find(own.member.pid, std::iter::empty());
-        let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
+        let places = Places::find(own.member.pid, Vec::new());
+        let mut files = Files::new(Patience::new(Duration::from_secs(1)));
         files.add_open(&own, &places);
         let before = files.bytes();
         let fd = sys::fd::memory_file().unwrap();
         fs::write(format!("/proc/self/fd/{fd}"), vec![1; 1 << 20]).unwrap();
-        let mut files = Files::new(Instant::now() + std::time::Duration::from_secs(1));
+        let mut files = Files::new(Patience::new(Duration::from_secs(1)));
         files.add_open(&own, &places);
         assert_eq!(files.bytes() - before, 1 << 20);
         assert_eq!(files.add_open(&own, &places), 0);

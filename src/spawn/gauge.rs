@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::feature::Feature;
-use crate::members::memory::{self, Files, Places};
+use crate::members::memory::{self, Files, Patience, Places, Tree};
 use crate::members::{Found, Reach};
 use crate::policy::{Flag, Limit, Source};
 use crate::process::LimitHit;
@@ -17,7 +17,7 @@ use crate::sys;
 
 use super::prepare::Prepared;
 
-/// How long a look at memory may take: the warden has other things to do, and the kill waits for it.
+/// How much of a processor a look at memory may take: the warden has other things to do, and the kill waits for it.
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
 /// Bytes a second that a program may take into use: about what two processors do.
@@ -27,9 +27,9 @@ const SOONEST: Duration = Duration::from_millis(5);
 const LATEST: Duration = Duration::from_millis(100);
 /// Longest time until a sandbox that did nothing is asked again.
 const LATEST_IDLE: Duration = Duration::from_millis(500);
-/// A look takes at most a tenth of the time until the next.
+/// A look takes at most a tenth of the time until the next, of one processor.
 const SHARE: u32 = 9;
-/// How long a killed process may take to let go of its memory before another is killed.
+/// How long a killed process may take to let go of its memory before it counts again, and another is killed.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// What has come of exceeding a limit.
@@ -58,11 +58,12 @@ pub(super) struct Gauge<'a> {
     /// Nothing ran during the last look: what it saw is all there is.
     settled: bool,
     pause: Duration,
-    /// Where files in memory lie, and since when they count, once that was needed.
+    /// Directories that may be written to; and where files in memory lie, once that was needed, and since when they count.
+    writable: Vec<Tree>,
     places: Option<Places>,
     since: i64,
     /// Who was killed for the memory it held, and until when it may take to let go of it.
-    victim: Option<(i32, Instant)>,
+    victims: BTreeMap<i32, Instant>,
 }
 
 impl<'a> Gauge<'a> {
@@ -85,15 +86,16 @@ impl<'a> Gauge<'a> {
             known: BTreeMap::new(),
             settled: false,
             pause: SOONEST,
+            writable: Vec::new(),
             places: None,
             since: 0,
-            victim: None,
+            victims: BTreeMap::new(),
         };
         if gauge.memory.is_some() || gauge.cpu.is_some() {
             gauge.since = seconds_since_1970();
             // Before the program can write anything there.
-            if gauge.memory.is_some() && (policy.writes_somewhere() || !policy.mounts.is_empty()) {
-                gauge.places = Some(gauge.find_places());
+            if gauge.memory.is_some() {
+                gauge.writable = gauge.find_writable();
             }
             gauge.pause_for(gauge.headroom(0, Duration::ZERO));
         }
@@ -132,6 +134,7 @@ impl<'a> Gauge<'a> {
             self.next = Some(now + self.pause);
             return None;
         }
+        let before = sys::clock::thread_time();
         let found = self.look_around();
         let Ok(found) = found else {
             // The host has no descriptor left, say: nobody is taken for absent.
@@ -153,7 +156,8 @@ impl<'a> Gauge<'a> {
             return Some((self.hit(Limit::CpuTotal, milliseconds(used)), Consequence::TimeIsUp));
         }
         let (held, verdict) = self.weigh(&found);
-        let took = now.elapsed();
+        // Not what others took meanwhile.
+        let took = sys::clock::thread_time().saturating_sub(before);
         let headroom = self.headroom(held, used.unwrap_or_default());
         self.pause_for(headroom.max(took.saturating_mul(SHARE)).min(LATEST.max(took * SHARE)));
         verdict
@@ -203,19 +207,23 @@ impl<'a> Gauge<'a> {
     /// Weighs what `found` hold: how much it is at most, and what follows if it is too much.
     fn weigh(&mut self, found: &[Found]) -> (u64, Option<(LimitHit, Consequence)>) {
         let Some(limit) = self.memory else { return (0, None) };
-        let running: Vec<&Found> = found.iter().filter(|found| !found.has_ended()).collect();
-        if let Some((victim, until)) = self.victim {
-            if running.iter().any(|found| found.member.pid == victim) && Instant::now() < until {
-                return (limit, None);
-            }
-            self.victim = None;
-        }
-        if self.places.is_none() {
-            self.places = Some(self.find_places());
-        }
-        let Some(places) = &self.places else { return (0, None) };
-        let until = Instant::now() + LONGEST_LOOK;
-        let mut files = Files::new(until);
+        let mut running: Vec<&Found> = found.iter().filter(|found| !found.has_ended()).collect();
+        // What they hold will be free in a moment; what others take meanwhile counts.
+        self.victims
+            .retain(|victim, _| running.iter().any(|found| found.member.pid == *victim));
+        running.retain(|found| {
+            self.victims
+                .get(&found.member.pid)
+                .is_none_or(|until| Instant::now() >= *until)
+        });
+        // Who holds it is asked anew, whatever the clocks say.
+        self.settled &= self.victims.is_empty();
+        let (program, writable) = (self.program, &mut self.writable);
+        let places = self
+            .places
+            .get_or_insert_with(|| Places::find(program, std::mem::take(writable)));
+        let patience = Patience::new(LONGEST_LOOK);
+        let mut files = Files::new(patience);
         let mut weights = BTreeMap::new();
         let mut most = 0;
         for process in &running {
@@ -247,7 +255,7 @@ impl<'a> Gauge<'a> {
         let mut shared = 0;
         let mut exact = 0;
         for process in &running {
-            let held = if Instant::now() < until {
+            let held = if patience.lasts() {
                 memory::share(process).unwrap_or_default()
             } else {
                 // No more time: it holds what it may hold at most.
@@ -263,10 +271,12 @@ impl<'a> Gauge<'a> {
         if exact <= limit {
             return (exact, None);
         }
+        // Not one that has been killed and hangs.
+        weights.retain(|pid, _| !self.victims.contains_key(pid));
         let largest = weights.iter().max_by_key(|(_, weight)| **weight).map(|(&pid, _)| pid);
         let consequence = match largest {
             Some(pid) if self.reach.is_whole() && self.prepared.settings.has(Flag::MemoryKillsLargest) => {
-                self.victim = Some((pid, Instant::now() + LAST_BREATH));
+                self.victims.insert(pid, Instant::now() + LAST_BREATH);
                 // Who holds it is asked anew, whatever the clocks say.
                 self.settled = false;
                 Consequence::Kill(pid)
@@ -276,22 +286,20 @@ impl<'a> Gauge<'a> {
         (exact, Some((self.hit(Limit::Memory, exact), consequence)))
     }
 
-    fn find_places(&self) -> Places {
+    /// What the program may write to, by paths of the warden's.
+    fn find_writable(&self) -> Vec<Tree> {
         let policy = &self.prepared.policy;
         let rules = policy.paths.iter().filter(|rule| rule.access.writes());
         let writable = rules.map(|rule| -> &CStr { &rule.path });
         let (Reach::Namespace { init, .. }, true) = (self.reach, self.prepared.view.is_some()) else {
-            return Places::find(self.program, writable);
+            return writable.map(Tree::new).collect();
         };
         // As the program sees them. The init is there as long as the sandbox.
-        let in_memory = policy
-            .mounts
-            .iter()
-            .filter(|mount| matches!(mount.source, Source::Memory { .. }));
+        let is_memory = |source: &Source| matches!(source, Source::Memory { .. });
+        let in_memory = policy.mounts.iter().filter(|mount| is_memory(&mount.source));
         let paths = writable.chain(in_memory.map(|mount| -> &CStr { &mount.target }));
         let seen = |path: &CStr| CString::new([format!("/proc/{init}/root").as_bytes(), path.to_bytes()].concat());
-        let seen: Vec<CString> = paths.filter_map(|path| seen(path).ok()).collect();
-        Places::find(init, seen.iter().map(CString::as_c_str))
+        paths.filter_map(|path| Some(Tree::new(&seen(path).ok()?))).collect()
     }
 }
 

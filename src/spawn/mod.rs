@@ -22,6 +22,7 @@ mod terminal;
 mod thread;
 mod throttle;
 mod view;
+mod vigil;
 mod warden;
 
 use std::ffi::{CStr, CString};

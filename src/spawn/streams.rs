@@ -47,15 +47,6 @@ impl Streams {
         for (index, &stdio) in options.stdio.iter().enumerate() {
             streams.add(index, stdio, inherited_open[index])?;
         }
-        if let Some(pty) = &streams.pty {
-            pty.set_size(options.terminal_size)?;
-            if streams.terminal.is_some() {
-                // Job control holds within a session: from its own the program could read what is typed for the host.
-                return Err(Error::argument(
-                    "a program with a terminal of its own cannot inherit the host's terminal as another stream",
-                ));
-            }
-        }
         for passed in &options.passed {
             if passed.target < 3 {
                 return Err(Error::argument(format_args!(
@@ -70,7 +61,16 @@ impl Streams {
                 )));
             }
             check_open(passed.source, "a passed descriptor")?;
-            streams.send(passed.source, passed.target);
+            streams.send_hosts(passed.source, passed.target);
+        }
+        if let Some(pty) = &streams.pty {
+            pty.set_size(options.terminal_size)?;
+            if streams.terminal.is_some() {
+                // Job control holds within a session: from its own the program could read what is typed for the host.
+                return Err(Error::argument(
+                    "a program with a terminal of its own cannot have the host's terminal as another descriptor",
+                ));
+            }
         }
         Ok(streams)
     }
@@ -79,10 +79,7 @@ impl Streams {
         let target = [0, 1, 2][index];
         match stdio {
             Stdio::Inherit if open => {
-                self.send(target, target);
-                if self.terminal.is_none() {
-                    self.terminal = Terminal::inherited(target);
-                }
+                self.send_hosts(target, target);
             }
             Stdio::Inherit | Stdio::Null => {
                 let null = open_null().map_err(|errno| failed("cannot open \"/dev/null\"", errno))?;
@@ -90,7 +87,7 @@ impl Streams {
             }
             Stdio::Fd(fd) => {
                 check_open(fd, NAMES[index])?;
-                self.send(fd, target);
+                self.send_hosts(fd, target);
             }
             Stdio::Pty => {
                 let terminal = match &self.pty {
@@ -125,6 +122,14 @@ impl Streams {
     fn give(&mut self, fd: OwnedFd, target: RawFd) {
         self.send(fd.as_raw_fd(), target);
         self.child_ends.push(fd);
+    }
+
+    /// Gives the child a descriptor of the host's, which may be its terminal.
+    fn send_hosts(&mut self, source: RawFd, target: RawFd) {
+        self.send(source, target);
+        if self.terminal.is_none() {
+            self.terminal = Terminal::inherited(source);
+        }
     }
 
     fn send(&mut self, source: RawFd, target: RawFd) {

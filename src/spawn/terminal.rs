@@ -1,4 +1,4 @@
-//! The host's controlling terminal, when a program inherits it: handed over, guarded, taken back.
+//! The host's controlling terminal, when a program gets it by one of its descriptors: handed over, guarded, taken back.
 //!
 //! A program that inherits the terminal stays in the host's session, or the kernel's job control would not hold for it: from
 //! another session it could read what is typed for somebody else. It gets a process group of its own, in the foreground if the
@@ -35,6 +35,10 @@ struct Warden {
 impl Terminal {
     /// The terminal behind `fd`, if it is the host's controlling terminal.
     pub(super) fn inherited(fd: RawFd) -> Option<Self> {
+        // The master of any terminal answers too.
+        if sys::terminal::session_on(fd).ok()? != sys::terminal::session() {
+            return None;
+        }
         let now = sys::terminal::foreground(fd).ok()?;
         let duplicate = sys::fd::duplicate_above(fd, 3).ok()?;
         // SAFETY: the descriptor was just made and nobody else has it.

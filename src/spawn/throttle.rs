@@ -6,25 +6,35 @@
 //! Only what the throttle itself has stopped goes on again: not who was stopped before (by SIGSTOP, by job control), nor who was
 //! told to stop meanwhile. The kernel tells them apart: a process that has stopped takes no further signal, so that the throttle's, or
 //! the other one, waits for as long as it is stopped. And nobody goes on while the owner has paused the sandbox.
+//!
+//! Who has himself woken while he should stand still is stopped again, and owes what he has used. A sandbox that goes on like that,
+//! and so never comes to pay, is killed.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::feature::Feature;
-use crate::members::{self, Reach};
+use crate::members::{self, Found, Reach};
 use crate::policy::Limit;
+use crate::process::LimitHit;
+use crate::sys;
 
-use super::gauge::{CpuAccount, clocks_of, processors};
+use super::gauge::{Consequence, CpuAccount, clocks_of, processors};
 use super::prepare::Prepared;
+use super::vigil::{Pause, Vigil};
 
 /// Shortest and longest time between two looks.
 const SOONEST: Duration = Duration::from_millis(2);
 const LATEST: Duration = Duration::from_millis(50);
+/// Longest time between two looks at a sandbox that is stopped.
+const LATEST_STOPPED: Duration = Duration::from_millis(2);
 /// Time that a sandbox which did nothing can have saved up at most.
 const SAVINGS: Duration = Duration::from_millis(20);
-/// A look takes at most a fifth of the time until the next.
+/// A look takes at most a fifth of the time until the next, of one processor.
 const SHARE: u32 = 4;
+/// How often somebody may have himself woken before what is owed is paid.
+const MOST_WAKINGS: u32 = 16;
 
 /// The share of a sandbox and what it has used of it.
 pub(super) struct Throttle {
@@ -38,10 +48,15 @@ pub(super) struct Throttle {
     credit: i128,
     known: BTreeMap<i32, Duration>,
     next: Option<Instant>,
-    /// The throttle has stopped it.
+    /// The throttle has stopped it: who was stopped, and how often one of them was woken meanwhile.
     stopped: bool,
-    /// What the owner has said last.
-    paused: Cell<bool>,
+    vigil: Vigil,
+    wakings: u32,
+    /// Who was stopped by others, if that was found out before the throttle's signal was sent a second time.
+    held: Option<BTreeSet<i32>>,
+    /// Processor time used, and when that was, when the sandbox last owed nothing.
+    unindebted: (Duration, Instant),
+    pause: Pause,
     /// The owner has let everything go on.
     resumed: Cell<bool>,
 }
@@ -64,44 +79,59 @@ impl Throttle {
             known: BTreeMap::new(),
             next: share.map(|_| start + SOONEST),
             stopped: false,
-            paused: Cell::new(false),
+            vigil: Vigil::default(),
+            wakings: 0,
+            held: None,
+            unindebted: (Duration::ZERO, start),
+            pause: Pause::new(reach),
             resumed: Cell::new(false),
         }
     }
 
     /// When to look next.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.next
+        [self.next, self.pause.due()].into_iter().flatten().min()
     }
 
     /// The owner has paused the sandbox, or let it go on.
     pub(super) fn set_paused(&self, paused: bool) {
-        self.paused.set(paused);
+        self.pause.set(paused);
         self.resumed.set(!paused);
     }
 
     /// Looks no more: the sandbox is being killed.
     pub(super) fn put_away(&mut self) {
         self.next = None;
+        self.pause.set(false);
     }
 
-    /// Looks, if it is time to, and stops the sandbox or lets it go on. `begun`: the program runs.
-    pub(super) fn look(&mut self, begun: bool) {
+    /// Looks, if it is time to, and stops the sandbox or lets it go on; or says that it cannot be stopped. `begun`: the program runs.
+    pub(super) fn look(&mut self, begun: bool) -> Option<(LimitHit, Consequence)> {
+        self.pause.look();
         let now = Instant::now();
-        let Some(share) = self.share else { return };
+        let share = self.share?;
         if self.next.is_none_or(|next| now < next) {
-            return;
+            return None;
         }
         if self.resumed.take() {
             self.stopped = false;
+            self.wakings = 0;
+            self.held = None;
         }
-        if self.paused.get() || !begun {
+        if self.pause.is_on() || !begun {
             // It earns nothing meanwhile.
             self.last.1 = now;
             self.next = Some(now + LATEST);
-            return;
+            return None;
         }
-        let pause = if self.stopped {
+        let before = sys::clock::thread_time();
+        let pause = if self.stopped && self.vigil.is_broken(self.reach) {
+            self.wakings += 1;
+            if self.wakings > MOST_WAKINGS {
+                return Some((self.hit(share, now), Consequence::KillAll));
+            }
+            self.stop_again(share, now)
+        } else if self.stopped {
             self.settle(share, self.last.0, now);
             if self.credit < 0 {
                 self.until_paid(share)
@@ -116,19 +146,24 @@ impl Throttle {
         } else {
             self.look_around(share, now)
         };
-        let took = now.elapsed() * SHARE;
-        self.next = Some(Instant::now() + pause.max(took));
+        let took = sys::clock::thread_time().saturating_sub(before) * SHARE;
+        // Those who are stopped are looked at before their time comes, but do not wait longer for that.
+        let rest = if self.stopped {
+            pause.min(LATEST_STOPPED.max(took))
+        } else {
+            pause.max(took)
+        };
+        self.next = Some(Instant::now() + rest);
+        None
     }
 
     /// Counts what was used since the last look, and stops the sandbox if that is too much. Returns when to look again.
     fn look_around(&mut self, share: u64, now: Instant) -> Duration {
-        let Ok(found) = self.reach.found() else {
+        if self.take_account(share, now).is_err() {
             return LATEST;
-        };
-        self.known = clocks_of(found.iter().map(|found| found.member.pid));
-        let used = self.account.update(&found, &self.known);
-        self.settle(share, used, now);
+        }
         if self.credit >= 0 {
+            self.unindebted = self.last;
             // With all processors busy it may be used up by then.
             let fastest = u64::from(processors()) * 100;
             let left = self.credit * 100 / i128::from(fastest.saturating_sub(share).max(1));
@@ -137,7 +172,42 @@ impl Throttle {
         self.stopped = true;
         // An error means that there is nobody.
         let _ = self.reach.signal(libc::SIGSTOP, -1);
+        self.vigil = Vigil::default();
         self.until_paid(share)
+    }
+
+    /// Stops the sandbox, in which somebody was woken, once more.
+    fn stop_again(&mut self, share: u64, now: Instant) -> Duration {
+        if let Ok(found) = self.take_account(share, now)
+            && self.held.is_none()
+        {
+            let held = found.iter().filter(|found| is_held(found));
+            self.held = Some(held.map(|found| found.member.pid).collect());
+        }
+        let _ = self.reach.signal(libc::SIGSTOP, -1);
+        self.vigil = Vigil::default();
+        self.until_paid(share)
+    }
+
+    /// Finds who is there, and settles what they have used.
+    fn take_account(&mut self, share: u64, now: Instant) -> sys::Result<Vec<Found>> {
+        let found = self.reach.found()?;
+        self.known = clocks_of(found.iter().map(|found| found.member.pid));
+        let used = self.account.update(&found, &self.known);
+        self.settle(share, used, now);
+        Ok(found)
+    }
+
+    /// What a sandbox has used that does not pay: per cent of a processor, since it last owed nothing.
+    fn hit(&self, share: u64, now: Instant) -> LimitHit {
+        let (before, then) = self.unindebted;
+        let used = self.last.0.saturating_sub(before).as_nanos();
+        let reading = used * 100 / (now - then).as_nanos().max(1);
+        LimitHit {
+            limit: Limit::CpuShare.number(),
+            value: share,
+            reading: u64::try_from(reading).unwrap_or(u64::MAX).max(share),
+        }
     }
 
     /// Credits the time since the last look, and debits what was used in it.
@@ -161,16 +231,26 @@ impl Throttle {
     fn release(&mut self) {
         let Ok(mut found) = self.reach.found() else { return };
         self.stopped = false;
+        self.wakings = 0;
+        let held = self.held.take();
         found.sort_unstable_by_key(|found| std::cmp::Reverse(found.member.pid));
         for process in found {
-            // Of one that has not stopped yet, on a busy machine, the signal that waits is the throttle's own.
-            let others = matches!(process.state, 'T' | 't') && members::is_told_to_stop(process.member.pid);
+            let others = match &held {
+                Some(held) => held.contains(&process.member.pid),
+                None => is_held(&process),
+            };
             if !others {
                 self.reach.signal_one(process.member.pid, libc::SIGCONT);
             }
         }
         self.known.clear();
     }
+}
+
+/// True if somebody else than the throttle has stopped it. Of one that has not stopped yet, on a busy machine, the signal that waits
+/// is the throttle's own.
+fn is_held(process: &Found) -> bool {
+    process.has_stopped() && members::is_told_to_stop(process.member.pid)
 }
 
 fn nanoseconds(count: i128) -> Duration {

@@ -128,7 +128,10 @@ impl View {
     /// error: a symbolic link on the way, which may mean something else there than here.
     pub(super) fn in_host(&self, path: &CStr) -> Result<Option<CString>> {
         let path = path_of(path);
-        let around = self.mounts.iter().filter(|entry| path.starts_with(path_of(&entry.target)));
+        let around = self
+            .mounts
+            .iter()
+            .filter(|entry| path.starts_with(path_of(&entry.target)));
         let innermost = around.max_by_key(|entry| entry.target.as_bytes().len());
         let (base, target) = match (innermost, &self.root) {
             (Some(entry), _) => match &entry.source {

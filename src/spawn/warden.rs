@@ -163,11 +163,13 @@ fn look_after(
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         grace: prepared.policy.grace,
+        warned: false,
         survey,
         file_limit_is_disks: limits_files_by_disk(prepared),
         gauge: Gauge::new(prepared, launched.pid, reach, start),
         throttle: Throttle::new(prepared, reach, start),
         limit: None,
+        killed_program: false,
         attendance,
         traffic: Traffic::new(captures, job.capture_limit),
         output_kills: prepared.settings.has(Flag::OutputKills),
@@ -228,6 +230,7 @@ struct Watch<'a> {
     deadline: Option<Instant>,
     /// The warning before that, until it is given.
     grace: Option<Grace>,
+    warned: bool,
     gauge: Gauge<'a>,
     /// What looks at the trees that the sandbox writes to.
     survey: Option<Survey>,
@@ -236,6 +239,8 @@ struct Watch<'a> {
     throttle: Throttle,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
+    /// The program was killed for the memory it held, and nobody else. If others may finish, the sandbox may yet end for another reason.
+    killed_program: bool,
     attendance: Attendance<'a>,
     /// What it reads and writes.
     traffic: Traffic,
@@ -318,23 +323,22 @@ impl Watch<'_> {
             }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
             let mut time_is_up = overdue.then_some(ended_for.unwrap_or(Reason::Timeout));
-            let flooded = self.output_kills && ended_for.is_none() && self.traffic.has_overflowed();
+            let flooded = self.output_kills && !killed && self.traffic.has_overflowed();
             let mut over = wanted.or(flooded.then_some(Reason::Limit));
-            self.throttle.look(self.has_begun());
             if let Some(hit) = self.survey.as_ref().and_then(Survey::look) {
                 self.tell_limit(hit, Consequence::KillAll);
                 over = over.or(Some(Reason::Limit));
             }
-            if let Some((hit, consequence)) = self.gauge.look(self.has_begun()) {
+            let begun = self.has_begun();
+            if let Some((hit, consequence)) = self.throttle.look(begun).or_else(|| self.gauge.look(begun)) {
                 self.tell_limit(hit, consequence);
                 match consequence {
+                    // One warning, and one time after it, for all limits of time.
+                    Consequence::TimeIsUp if self.warned => {}
                     Consequence::TimeIsUp => time_is_up = time_is_up.or(Some(Reason::Limit)),
                     Consequence::KillAll => over = over.or(Some(Reason::Limit)),
                     Consequence::Kill(pid) => {
-                        // The program's end is the limit's doing then, and the sandbox's.
-                        if pid == self.launched.pid {
-                            ended_for.get_or_insert(Reason::Limit);
-                        }
+                        self.killed_program |= pid == self.launched.pid;
                         self.reach.signal_one(pid, libc::SIGKILL);
                     }
                 }
@@ -398,6 +402,7 @@ impl Watch<'_> {
             return false;
         };
         self.deadline = Some(deadline);
+        self.warned = true;
         // An error means that it has just ended, which the next turn notices.
         let _ = sys::signal::send_to(self.launched.program(), grace.signal);
         true
@@ -524,6 +529,7 @@ impl Watch<'_> {
             (Some(Ending::Signaled(libc::SIGKILL)) | None, Some(reason)) => reason,
             // It had ended before, but not what it has started.
             (_, Some(reason)) if cut_short => reason,
+            (Some(Ending::Signaled(libc::SIGKILL)), None) if self.killed_program => Reason::Limit,
             (None, None) => Reason::Lost,
             _ if overflowed => Reason::Limit,
             (Some(Ending::Exited(_)), _) => Reason::Exited,

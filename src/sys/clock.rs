@@ -18,11 +18,21 @@ pub fn process_time(pid: i32) -> Result<Duration> {
     Ok(duration(&unsafe { time.assume_init() }))
 }
 
+/// Processor time that the calling thread has used so far.
+pub fn thread_time() -> Duration {
+    read(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// Time since some fixed point (CLOCK_MONOTONIC).
 pub fn now() -> Duration {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// A clock that always exists.
+fn read(clock: libc::clockid_t) -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: `time` has room for the structure; the clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr()) };
+    // SAFETY: `time` has room for the structure.
+    unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) };
     // SAFETY: all-zero is valid, and the call filled it in.
     duration(&unsafe { time.assume_init() })
 }

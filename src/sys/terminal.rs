@@ -75,6 +75,12 @@ pub fn set_size(fd: i32, rows: u16, columns: u16) -> Result<()> {
     check(unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) }).map(drop)
 }
 
+/// Session whose controlling terminal `fd` is, or has the master of; ENOTTY if it is no such thing, or another session's terminal.
+pub fn session_on(fd: i32) -> Result<i32> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::tcgetsid(fd) })
+}
+
 /// Session of the caller.
 pub fn session() -> i32 {
     // SAFETY: takes no pointers.
