@@ -216,7 +216,8 @@ pub enum Step<'a> {
     StartProgram,
     /// Execute the init's own code, which keeps nothing of the host but the pipe that it reports the program's end to.
     BecomeInit,
-    /// Wait until the init has left the host's memory. Who shares it with the init could trace it, and so the host.
+    /// Wait until the init has left the host's memory. The program goes by the same user in the same namespace, and could trace the init,
+    /// and so the host.
     AwaitInit,
     /// Install the system call filter.
     Filter {
@@ -300,7 +301,8 @@ pub struct Record {
     present: AtomicU32,
     /// Likewise for the init of a PID namespace; 0 without one.
     init_present: AtomicU32,
-    /// The program that the init has started: [`NOT_YET`], [`NONE_COMES`], its pidfd's number plus [`STARTED`], or [`TAKEN`].
+    /// The program that the init has started: [`NOT_YET`], [`NONE_COMES`], its pidfd's number plus [`STARTED`],
+    /// or [`RELEASED`].
     program: AtomicU32,
     /// 1 when the init has made everything ready.
     ready: AtomicU32,
@@ -330,6 +332,7 @@ pub enum Progress {
 const NOT_YET: u32 = 0;
 const NONE_COMES: u32 = 1;
 const STARTED: u32 = 2;
+const RELEASED: u32 = u32::MAX;
 const BEING_MADE: u32 = 1;
 const LISTENING: u32 = 2;
 const TAKEN: u32 = u32::MAX;
@@ -392,15 +395,27 @@ impl Record {
         }
     }
 
-    /// Waits until the init has left, and the warden knows the program.
-    pub fn wait_until_init_left(&self) {
-        wait_until_clear(&self.init_present);
+    /// Waits until the warden lets the program go on. If that never comes, it has ended, or the init has, and whoever waits with it.
+    pub fn wait_until_released(&self) {
         loop {
             match self.program.load(Ordering::Acquire) {
-                TAKEN => return,
+                RELEASED => return,
                 word => crate::sys::event::wait_for_change(&self.program, word, None),
             }
         }
+    }
+
+    /// Lets the program go on: the warden knows it, and its init has nothing of the host any more.
+    pub fn release_program(&self) {
+        self.program.store(RELEASED, Ordering::Release);
+        crate::sys::event::wake_all(&self.program);
+    }
+
+    /// Waits until the init leaves this memory, as the kernel says, which is a moment before it has. Others who wait for that are told.
+    pub fn wait_until_init_leaves(&self) {
+        wait_until_clear(&self.init_present);
+        // The kernel wakes one only.
+        crate::sys::event::wake_all(&self.init_present);
     }
 
     /// Notes that everything is ready for the program, and tells it.
@@ -414,12 +429,6 @@ impl Record {
         while self.ready.load(Ordering::Acquire) == 0 {
             crate::sys::event::wait_for_change(&self.ready, 0, None);
         }
-    }
-
-    /// Notes that the warden knows the program, and tells that.
-    pub fn note_program_known(&self) {
-        self.program.store(TAKEN, Ordering::Release);
-        crate::sys::event::wake_all(&self.program);
     }
 
     /// Notes that there is no child, or that it has left, where the kernel does not.
@@ -460,7 +469,7 @@ impl Record {
             match self.program.load(Ordering::Acquire) {
                 NOT_YET if over => return None,
                 NOT_YET => crate::sys::event::wait_for_change(&self.program, NOT_YET, Some(LOOK_AGAIN)),
-                NONE_COMES | TAKEN => return None,
+                NONE_COMES | RELEASED => return None,
                 started => return Some(started.saturating_sub(STARTED).cast_signed()),
             }
         }

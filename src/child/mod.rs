@@ -145,7 +145,7 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
             above_stdio,
         } => confine::listen(program, flags, above_stdio, record),
         Step::AwaitInit => {
-            record.wait_until_init_left();
+            record.wait_until_released();
             Ok(())
         }
         // Of a child with a plan of its own only.

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
@@ -168,8 +168,10 @@ pub(super) fn launch<'a>(
     let argument = ptr::from_ref(plan).cast::<c_void>().cast_mut();
     let former = set_mask(Mask::ALL)?;
     let launched = match memory {
-        Memory::Shared if plan.init.is_some() => start_init(argument, arena, apart),
-        Memory::Shared => start_sharing(argument, arena, apart),
+        Memory::Shared => match plan.init {
+            Some(init) => start_init(argument, init.image, arena, apart),
+            None => start_sharing(argument, arena, apart),
+        },
         Memory::Copied => start_copy(argument, arena.record(), apart),
         Memory::PlainFork => start_plain_fork(argument, arena.record()),
     };
@@ -192,7 +194,7 @@ fn start_sharing(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Res
 }
 
 /// Starts the init of a PID namespace, and waits until that has started the program. If it fails to, it has ended, and stands in for it.
-fn start_init(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Result<Launched<'_>> {
+fn start_init(argument: *mut c_void, image: i32, arena: &Arena, apart: Apart) -> sys::Result<Launched<'_>> {
     let record = arena.record();
     let apart = Apart {
         // The program's descriptor is to appear in this table.
@@ -212,7 +214,9 @@ fn start_init(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Result
             // SAFETY: the init had it made in the table that it shares with this process, and nobody else has it.
             let pidfd = unsafe { OwnedFd::from_raw_fd(number) };
             let pid = process_behind(&pidfd);
-            record.note_program_known();
+            record.wait_until_init_leaves();
+            await_execution(init, image);
+            record.release_program();
             // Killed by somebody outside, since until now it has waited: there is no such process any more.
             (pid.unwrap_or(init.pid), Arc::new(pidfd))
         }
@@ -228,6 +232,15 @@ fn start_init(argument: *mut c_void, arena: &Arena, apart: Apart) -> sys::Result
         init: Some((init.pid, init_fd)),
         record,
     })
+}
+
+/// Waits until `init` executes `image`, or has ended. The kernel says that it leaves the memory that it shares a moment before it does.
+fn await_execution(init: Child, image: i32) {
+    let path = CString::new(format!("/proc/{}/exe", init.pid)).unwrap_or_default();
+    let executes = || sys::fd::identify(image).is_ok_and(|image| sys::fd::identify_path(&path) == Ok(image));
+    while !executes() && matches!(sys::process::has_ended(init), Ok(false)) {
+        std::thread::yield_now();
+    }
 }
 
 /// The process id behind a pidfd; None: it has ended, or the kernel does not say.
