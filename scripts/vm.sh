@@ -151,7 +151,7 @@ chmod 755 "$root/init"
 log=$run/log
 timeout 3600 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults -no-user-config -display none \
     -no-reboot -serial "file:$run/console" -serial stdio -kernel "$kernel" -initrd "$run/initrd.cpio" \
-    -append "console=ttyS0 panic=-1 quiet $append" </dev/null | tr -d '\r' | tee "$log" | grep -vE '^ok ' || true
+    -append "console=ttyS0 panic=-1 quiet $append" </dev/null | tr -d '\r' | tee "$log" | grep --line-buffered -vE '^ok ' || true
 
 if ! grep -q '^== end' "$log"; then
     echo "vm: the machine did not come to its end; its console says:"

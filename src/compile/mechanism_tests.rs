@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::Namespace;
-use crate::probe::{Refusal, Refusals};
+use crate::probe::{Groups, Refusal, Refusals};
 
 fn kernel(landlock_abi: u32) -> Capabilities {
     Capabilities {
@@ -19,6 +19,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         unlimited_processes: false,
         privileged: false,
         refused_namespaces: Refusals::default(),
+        groups: Groups::default(),
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::feature::Feature;
+use crate::feature::{Feature, Strictness};
+use crate::policy::Limit;
+use crate::probe::Place;
 use crate::process::Shared;
 use crate::supervisor::{Services, Supervision};
 use crate::sys;
@@ -12,6 +14,7 @@ use crate::sys::limits::CpuSet;
 
 use super::SpawnOptions;
 use super::buffers::Launch;
+use super::group::Group;
 use super::launch::{Arena, Memory};
 use super::prepare::Prepared;
 use super::streams::Streams;
@@ -32,6 +35,10 @@ pub(super) struct Job {
     /// Shared with who waits for the child to execute its program.
     pub(super) arena: Arc<Arena>,
     pub(super) memory: Memory,
+    /// The sandbox's control group, if one holds limits.
+    pub(super) group: Option<Arc<Group>>,
+    /// The errno that kept it from having one, or 0.
+    pub(super) no_group: i32,
 }
 
 impl Job {
@@ -45,14 +52,20 @@ impl Job {
         options: &SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<Self> {
-        let memory = child_memory(prepared);
+        let mut memory = child_memory(prepared);
+        let place = prepared.place.as_ref();
+        if memory == Memory::Shared && place.is_some_and(Place::is_bounded_apart) {
+            // Whoever is killed there for want of memory must not take the host with him.
+            memory = Memory::Copied;
+        }
         let serves_set_up = prepared.compiled.traps.reach_set_up();
         let listens = prepared.compiled.listening.is_some();
         if listens && (memory == Memory::PlainFork || (serves_set_up && memory != Memory::Shared)) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 Stage::Supervisor,
-                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork) cannot be supervised",
+                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork, a control group with a limit \
+                 above it) cannot be supervised",
             ));
         }
         let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
@@ -63,6 +76,7 @@ impl Job {
                 errno.0,
             )
         })?;
+        let (group, no_group) = make_group(prepared, memory)?;
         Ok(Self {
             shared: Arc::clone(shared),
             supervision,
@@ -75,6 +89,8 @@ impl Job {
             deadline,
             arena: Arc::new(arena),
             memory,
+            group,
+            no_group,
         })
     }
 
@@ -83,6 +99,27 @@ impl Job {
         let waits = self.supervision.is_some() && !self.serves_set_up;
         waits.then(|| Arc::clone(&self.shared))
     }
+}
+
+/// The sandbox's control group, or the errno of what keeps it from having one, if the policy does not require what it is for.
+fn make_group(prepared: &Prepared, memory: Memory) -> Result<(Option<Arc<Group>>, i32)> {
+    let Some(place) = &prepared.place else {
+        return Ok((None, 0));
+    };
+    let limits = prepared.compiled.group;
+    let enter = memory == Memory::PlainFork || !place.starts_inside();
+    match Group::make(place, limits, enter) {
+        Ok(group) => Ok((Some(Arc::new(group)), 0)),
+        Err(failure) if is_required(prepared) => Err(failure.error(place)),
+        Err(failure) => Ok((None, failure.errno)),
+    }
+}
+
+fn is_required(prepared: &Prepared) -> bool {
+    let requires = |feature| prepared.policy.strictness(feature) == Strictness::Require;
+    let limits = prepared.compiled.group;
+    (limits.hold(Limit::Memory) && requires(Feature::Memory))
+        || (limits.hold(Limit::CpuShare) && requires(Feature::Limits))
 }
 
 /// The child usually shares the host's memory. The huge page setting belongs to the address space, so it takes another one;

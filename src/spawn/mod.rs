@@ -7,6 +7,7 @@ mod attendance;
 mod buffers;
 mod domain;
 mod gauge;
+mod group;
 mod job;
 mod launch;
 mod namespaces;
@@ -146,6 +147,7 @@ pub(crate) fn start(
     let supervision = supervision.map(|supervision| (supervision, (policy.services)(&prepared)));
     let job = job::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
     let arena = Arc::clone(&job.arena);
+    let (group, no_group) = (job.group.clone(), job.no_group);
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
         unsuited => {
@@ -161,8 +163,14 @@ pub(crate) fn start(
         let _ = handle.join();
         return Err(error);
     }
-    let report = cloned.purposes.report(&prepared, record, terminal, cloned.no_domain);
+    let report = cloned
+        .purposes
+        .report(&prepared, record, terminal, cloned.no_domain, no_group);
     let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, ends, handle);
+    if let Some(group) = group {
+        // On failure the process is dropped, and with it the sandbox ends.
+        group.tighten()?;
+    }
     if let Some(membership) = membership {
         process.keep(Box::new(membership));
     }

@@ -22,6 +22,7 @@ use crate::sys::process::{Apart, Child, Ending, Resources};
 use super::attendance::{Attendance, LAST_BREATH};
 use super::domain::{Domain, enter_domain};
 use super::gauge::{Consequence, Gauge};
+use super::group::Group;
 use super::job::Job;
 use super::launch::{self, Arena, Launched, Memory};
 use super::namespaces::Namespaces;
@@ -66,6 +67,10 @@ pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox) {
     let shared = Arc::clone(&job.shared);
     farewell.job = Some((Arc::clone(&job.arena), Arc::clone(&shared)));
     let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox));
+    if let Some(group) = &job.group {
+        // Before, everything in it was killed.
+        group.remove();
+    }
     // Release what the sandbox held before anyone learns that it ended.
     drop(job);
     match outcome {
@@ -95,6 +100,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
             moves: &job.streams.moves,
             listen,
             namespaces: &namespaces,
+            group: job.group.as_ref().and_then(|group| group.members()),
             cpus: job.cpus.as_ref(),
         },
     );
@@ -108,6 +114,11 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
     let apart = Apart {
         share_descriptors: listen,
         namespaces: namespaces.clone_flags(),
+        group: job
+            .group
+            .as_ref()
+            .filter(|group| group.members().is_none())
+            .map(|group| group.directory()),
     };
     let launched =
         launch::launch(&plan, &job.arena, job.memory, apart).map_err(|errno| namespaces.cannot_start(errno.0))?;
@@ -124,6 +135,7 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         attendance.await_listener();
     }
     let captures = std::mem::take(&mut job.streams.captures);
+    let holds = |limit| job.group.as_ref().is_some_and(|group| group.holds(limit));
     let outcome = Watch {
         launched: &launched,
         domain,
@@ -132,8 +144,10 @@ fn look_after(prepared: &Prepared, domain: Domain, job: &mut Job, mailbox: &Mail
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
         grace: prepared.policy.grace,
-        gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start),
-        throttle: Throttle::new(prepared, domain == Domain::Scoped, start),
+        gauge: Gauge::new(prepared, launched.pid, domain == Domain::Scoped, start, holds),
+        throttle: Throttle::new(prepared, domain == Domain::Scoped, start, holds(Limit::CpuShare)),
+        group: job.group.clone(),
+        kills: 0,
         limit: None,
         attendance,
         traffic: Traffic::new(captures, job.capture_limit),
@@ -182,6 +196,9 @@ struct Watch<'a> {
     grace: Option<Grace>,
     gauge: Gauge<'a>,
     throttle: Throttle,
+    group: Option<Arc<Group>>,
+    /// How many processes of it the kernel has killed for want of memory, as far as was noticed.
+    kills: u64,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
     attendance: Attendance<'a>,
@@ -219,6 +236,7 @@ impl Watch<'_> {
                 Wait::readable(self.attendance.waits_on()),
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
                 input,
+                Group::wait(self.group.as_ref()),
             ];
             let until = [self.deadline, soon, self.gauge.due(), self.throttle.due()]
                 .into_iter()
@@ -235,7 +253,7 @@ impl Watch<'_> {
             }
             if end.is_some() && self.is_empty(waits[5]) {
                 // A look at /proc may miss who comes while it is made.
-                self.domain.kill_all(self.launched.child());
+                self.kill_all();
                 break;
             }
             let wanted = if waits[1].ready() || blind {
@@ -263,7 +281,12 @@ impl Watch<'_> {
             let flooded = self.output_kills && ended_for.is_none() && self.traffic.has_overflowed();
             let mut over = wanted.or(flooded.then_some(Reason::Limit));
             self.throttle.look(self.has_begun());
-            if let Some((hit, consequence)) = self.gauge.look(self.has_begun()) {
+            let found = if waits[7].ready() || blind {
+                self.look_at_kills()
+            } else {
+                None
+            };
+            if let Some((hit, consequence)) = found.or_else(|| self.gauge.look(self.has_begun())) {
                 self.tell_limit(hit, consequence);
                 match consequence {
                     Consequence::TimeIsUp => time_is_up = time_is_up.or(Some(Reason::Limit)),
@@ -275,6 +298,7 @@ impl Watch<'_> {
                         }
                         let _ = sys::signal::kill(pid, libc::SIGKILL);
                     }
+                    Consequence::Killed => {}
                 }
             }
             if let Some(reason) = time_is_up {
@@ -292,12 +316,21 @@ impl Watch<'_> {
                 self.deadline = None;
                 self.gauge.put_away();
                 self.throttle.put_away();
-                self.domain.kill_all(self.launched.child());
+                self.kill_all();
                 if end.is_some() {
                     cut_short = true;
                     break;
                 }
             }
+        }
+        if let Some((hit, consequence)) = self.look_at_kills() {
+            self.tell_limit(hit, consequence);
+        }
+        if self.kills > 0 {
+            // Nobody says whom the kernel has killed: if the program was, it is taken to be the one, though another process of the
+            // sandbox may have killed it since.
+            ended_for.get_or_insert(Reason::Limit);
+            cut_short |= self.waits_for_descendants && self.group.as_ref().is_some_and(|group| !group.kills_one());
         }
         let (reaped, wall) = end.unwrap_or((None, self.start.elapsed()));
         if let Some(session) = self.attendance.session.clone() {
@@ -341,6 +374,7 @@ impl Watch<'_> {
             Consequence::TimeIsUp => (self.launched.pid, "the sandbox's time is up"),
             Consequence::KillAll => (self.launched.pid, "the sandbox is killed"),
             Consequence::Kill(pid) => (pid, "the largest process is killed"),
+            Consequence::Killed => (self.launched.pid, "the kernel has killed the largest process"),
         };
         if let Some(session) = &self.attendance.session {
             session.tell_limit(pid, format!("{name}={} exceeded: {}; {what}", hit.value, hit.reading));
@@ -354,7 +388,7 @@ impl Watch<'_> {
         self.attendance.look();
         if !self.waits_for_descendants && !self.attendance.knows_empty() {
             // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
-            self.domain.kill_all(self.launched.child());
+            self.kill_all();
         }
         let reaped = match sys::process::reap(self.launched.child()) {
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),
@@ -364,6 +398,30 @@ impl Watch<'_> {
                 .map(|ending| (ending, None)),
         };
         (reaped, wall)
+    }
+
+    /// Sends SIGKILL to everything in the sandbox.
+    fn kill_all(&self) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+        self.domain.kill_all(self.launched.child());
+    }
+
+    /// What has come of the limit that the control group holds, since the last look.
+    fn look_at_kills(&mut self) -> Option<(LimitHit, Consequence)> {
+        let group = self.group.as_ref()?;
+        let kills = group.kills();
+        let more = kills > self.kills;
+        self.kills = kills;
+        more.then(|| {
+            let consequence = if group.kills_one() {
+                Consequence::Killed
+            } else {
+                Consequence::KillAll
+            };
+            (group.hit(), consequence)
+        })
     }
 
     /// True if nobody is left in the sandbox. `listener`: what poll(2) says of it.

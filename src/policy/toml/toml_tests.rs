@@ -447,6 +447,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         policy.process.umask = process.3;
         policy.process.nice = process.4;
         (policy.process.user, policy.namespaces, policy.grace) = apart;
+        policy.cgroup = policy.process.cwd.clone();
         policy.process.cpus = process.5;
         for flag in process.6 {
             policy.process.set_flag(flag, true);
