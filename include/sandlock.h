@@ -282,8 +282,8 @@
 ///
 /// Where the host has been given control groups (sandlock_policy_set_cgroup()), the kernel keeps the limit instead, to the page: then
 /// everything counts that the sandbox has brought into memory, in kernel memory, pipes and on any tmpfs too, each page for who touched
-/// it first. Pages of files on disks count as well, but are given back before anybody is killed. There is no swap beyond the limit, and no
-/// SANDLOCK_LIMIT_DATA. Limits below 64 MiB hold from the moment at which the program runs, and 64 MiB until then.
+/// it first. Pages of files on disks count as well, but are given back before anybody is killed. There is no swap, and no
+/// SANDLOCK_LIMIT_DATA. Limits below 64 MiB are always kept by looking.
 #define SANDLOCK_LIMIT_MEMORY 12
 
 /// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is

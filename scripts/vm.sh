@@ -5,8 +5,8 @@
 #
 # The kernel is Debian's (6.12, Landlock ABI 6, cgroup v2), fetched once into target/vm, or FILE, a vmlinuz for this machine's
 # architecture. TEXT is added to its command line (lsm=, say). WORDS is what it is declared to offer (SANDLOCK_TEST_EXPECT).
-# The tests run as user 65534 and again as root, from a leaf of a control group that is delegated to user 65534 and has the
-# controllers memory and cpu; with --plain from a group that is not. The machine is emulated, which takes neither privileges nor
+# The tests run as user 65534 and again as root, each from a leaf of a control group of its own that has the controllers memory and
+# cpu; with --plain from a group that nobody was given. The machine is emulated, which takes neither privileges nor
 # virtualisation, but ten times as long: tests of figures do not belong there.
 #
 # It takes qemu-system-x86, busybox-static and cpio. There is no disk: everything lies in the initial file system.
@@ -70,7 +70,7 @@ add_libraries() { # PROGRAM...
     done
 }
 programs=$(dpkg -L coreutils | grep -E '^(/usr)?/bin/')
-for name in bash dash setpriv setsid grep sed /usr/bin/python3; do
+for name in bash dash setpriv setsid grep sed make /usr/bin/python3; do
     programs+=" $(command -v "$name")"
 done
 # shellcheck disable=SC2086
@@ -121,13 +121,22 @@ busybox mount -t tmpfs -o mode=1777 tmpfs /tmp
 busybox mount -t cgroup2 cgroup /sys/fs/cgroup
 busybox ip link set lo up 2>/dev/null
 cd /sys/fs/cgroup
-mkdir plain delegated
+mkdir plain user root
 echo "+memory +cpu" >cgroup.subtree_control
-echo "+memory +cpu" >delegated/cgroup.subtree_control
-mkdir delegated/host
-chown -R 65534:65534 delegated
-[ "$group" = plain ] && leaf=plain || leaf=delegated/host
-echo \$\$ >"\$leaf/cgroup.procs"
+for owner in user root; do
+    echo "+memory +cpu" >\$owner/cgroup.subtree_control
+    mkdir \$owner/host
+done
+chown -R 65534:65534 user
+from() { # OWNER COMMAND...: runs it from the owner's leaf
+    if [ "$group" = plain ]; then
+        echo \$BASHPID >/sys/fs/cgroup/plain/cgroup.procs
+    else
+        echo \$BASHPID >"/sys/fs/cgroup/\$1/host/cgroup.procs"
+    fi
+    shift
+    exec timeout 900 "\$@"
+}
 cd $home/bin
 chown 65534 attack_setuid_nobody
 chmod 4755 attack_setuid_root attack_setuid_nobody
@@ -138,9 +147,9 @@ uname -sr
 user="setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all"
 for name in $*; do
     echo "== \$name as user 65534"
-    timeout 900 \$user $home/bin/\$name || echo "status \$?"
+    (from user \$user $home/bin/\$name) || echo "status \$?"
     echo "== \$name as root"
-    timeout 900 $home/bin/\$name || echo "status \$?"
+    (from root $home/bin/\$name) || echo "status \$?"
 done
 echo "== end"
 busybox poweroff -f

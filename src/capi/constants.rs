@@ -154,8 +154,8 @@ pub const SANDLOCK_LIMIT_THREADS: u32 = 11;
 ///
 /// Where the host has been given control groups (sandlock_policy_set_cgroup()), the kernel keeps the limit instead, to the page: then
 /// everything counts that the sandbox has brought into memory, in kernel memory, pipes and on any tmpfs too, each page for who touched
-/// it first. Pages of files on disks count as well, but are given back before anybody is killed. There is no swap beyond the limit, and no
-/// SANDLOCK_LIMIT_DATA. Limits below 64 MiB hold from the moment at which the program runs, and 64 MiB until then.
+/// it first. Pages of files on disks count as well, but are given back before anybody is killed. There is no swap, and no
+/// SANDLOCK_LIMIT_DATA. Limits below 64 MiB are always kept by looking.
 pub const SANDLOCK_LIMIT_MEMORY: u32 = 12;
 /// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
 /// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the

@@ -6,6 +6,13 @@ use crate::probe::Capabilities;
 
 use super::{Request, Serving};
 
+/// The least memory that a group is told to hold, which is more than the set-up and the arguments of a program can take.
+///
+/// Until the child has executed the program it uses the host's memory, and where memory runs out in a group, the kernel kills not only
+/// whom it chooses there but everybody who shares his memory. Nor is there a safe moment to lower the limit afterwards: what the kernel
+/// tells of an exec it tells just before the memory changes.
+const LEAST: u64 = 64 << 20;
+
 /// What the group of a sandbox is told to hold; nothing if there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupLimits {
@@ -27,7 +34,7 @@ impl GroupLimits {
         };
         let disabled = |feature| policy.strictness(feature) == Strictness::Disable;
         Self {
-            memory: held(Limit::Memory).filter(|_| !disabled(Feature::Memory)),
+            memory: held(Limit::Memory).filter(|&bytes| bytes >= LEAST && !disabled(Feature::Memory)),
             kills_one: policy.process.has(Flag::MemoryKillsLargest),
             cpu_share: held(Limit::CpuShare).filter(|_| !disabled(Feature::Limits)),
         }

@@ -1,9 +1,8 @@
 //! The control group of one sandbox: made before its first process, removed after its last.
 //!
 //! The first process starts in it, or enters it before anything else, so that nothing that the program does is outside. Until it has
-//! executed the program it uses the host's memory, though, and where memory runs out in a group the kernel kills not only whom it chooses
-//! there but everybody who shares his memory. Therefore a group holds 64 MiB at least until then, which is more than the set-up and the
-//! arguments of a program can take; and where a group above it has a limit that the host is not under, the child starts from a copy.
+//! executed the program it uses the host's memory, though, so memory must not run out in the group before (`compile/group.rs`); and where
+//! a group above it has a limit that the host is not under, the child starts from a copy.
 
 #![allow(unsafe_code)] // one block: taking over descriptors that sys just opened
 
@@ -15,15 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::compile::group::GroupLimits;
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Stage};
 use crate::policy::Limit;
 use crate::probe::{Place, groups};
 use crate::process::{LimitHit, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
 
-/// What a group holds at least until the program runs.
-const SET_UP: u64 = 64 << 20;
 /// The period over which a share of processor time is kept, microseconds.
 const PERIOD: u64 = 100_000;
 /// How long the end of what is in a group is waited for. Only who hangs in the kernel takes longer.
@@ -65,7 +62,7 @@ impl Failure {
 
 impl Group {
     /// Makes one that holds `limits`. `enter`: its first process cannot start in it.
-    pub(super) fn make(place: &Place, limits: GroupLimits, enter: bool) -> std::result::Result<Self, Failure> {
+    pub(super) fn make(place: &Place, limits: GroupLimits, enter: bool) -> Result<Self, Failure> {
         let failed = |what: &'static str| move |errno: sys::Errno| Failure { what, errno: errno.0 };
         if LEFT_BEHIND.swap(false, Ordering::Relaxed) {
             place.sweep();
@@ -81,9 +78,7 @@ impl Group {
             removed: AtomicBool::new(false),
         };
         if let Some(bytes) = limits.memory {
-            group
-                .put(c"memory.max", bytes.max(SET_UP))
-                .map_err(failed("memory.max"))?;
+            group.put(c"memory.max", bytes).map_err(failed("memory.max"))?;
             // A kernel without swap has no such file.
             match group.put(c"memory.swap.max", 0) {
                 Ok(()) | Err(sys::Errno(libc::ENOENT)) => {}
@@ -124,25 +119,6 @@ impl Group {
     /// True if it holds `limit`.
     pub(super) fn holds(&self, limit: Limit) -> bool {
         self.limits.hold(limit)
-    }
-
-    /// The program runs: from now on the limit is what the policy says. What is in use beyond it already ends the sandbox.
-    pub(super) fn tighten(&self) -> Result<()> {
-        let Some(bytes) = self.limits.memory.filter(|&bytes| bytes < SET_UP) else {
-            return Ok(());
-        };
-        match self.put(c"memory.max", bytes) {
-            // It has ended, and the warden has removed it.
-            Err(sys::Errno(libc::ENOENT | libc::ENODEV)) if self.removed.load(Ordering::Acquire) => Ok(()),
-            set => set.map_err(|errno| {
-                Error::system(
-                    ErrorKind::System,
-                    Stage::Limits,
-                    "cannot set memory.max of the sandbox's control group",
-                    errno.0,
-                )
-            }),
-        }
     }
 
     /// Waits for a process to be killed for want of memory.

@@ -147,7 +147,7 @@ pub(crate) fn start(
     let supervision = supervision.map(|supervision| (supervision, (policy.services)(&prepared)));
     let job = job::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
     let arena = Arc::clone(&job.arena);
-    let (group, no_group) = (job.group.clone(), job.no_group);
+    let no_group = job.no_group;
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
         unsuited => {
@@ -167,10 +167,6 @@ pub(crate) fn start(
         .purposes
         .report(&prepared, record, terminal, cloned.no_domain, no_group);
     let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, ends, handle);
-    if let Some(group) = group {
-        // On failure the process is dropped, and with it the sandbox ends.
-        group.tighten()?;
-    }
     if let Some(membership) = membership {
         process.keep(Box::new(membership));
     }
