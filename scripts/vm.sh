@@ -54,7 +54,7 @@ fi
 run=$(mktemp -d "$work/run-XXXXXX")
 trap 'rm -rf "$run"' EXIT
 root=$run/root
-mkdir -p "$root"/{usr/bin,usr/lib,usr/lib64,usr/share/common-licenses,etc,proc,sys,dev,tmp,run,root,opt/sandlock/bin}
+mkdir -p "$root"/{usr/bin,usr/lib,usr/lib64,usr/share/common-licenses,etc,home,proc,sys,dev,tmp,run,root,opt/sandlock/bin}
 ln -s usr/bin "$root/bin"
 ln -s usr/bin "$root/sbin"
 ln -s bin "$root/usr/sbin"
@@ -160,7 +160,7 @@ chmod 755 "$root/init"
 log=$run/log
 timeout 3600 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults -no-user-config -display none \
     -no-reboot -serial "file:$run/console" -serial stdio -kernel "$kernel" -initrd "$run/initrd.cpio" \
-    -append "console=ttyS0 panic=-1 quiet $append" </dev/null | tr -d '\r' | tee "$log" | grep --line-buffered -vE '^ok ' || true
+    -append "console=ttyS0 panic=-1 quiet $append" </dev/null | sed -u 's,\r$,,' | tee "$log" | grep --line-buffered -vE '^ok ' || true
 
 if ! grep -q '^== end' "$log"; then
     echo "vm: the machine did not come to its end; its console says:"
