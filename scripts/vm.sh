@@ -120,6 +120,8 @@ busybox mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 busybox mount -t tmpfs -o mode=1777 tmpfs /tmp
 busybox mount -t cgroup2 cgroup /sys/fs/cgroup
 busybox ip link set lo up 2>/dev/null
+# Attacks must be able to succeed.
+echo 1 >/proc/sys/kernel/perf_event_paranoid
 cd /sys/fs/cgroup
 mkdir plain user root
 echo "+memory +cpu" >cgroup.subtree_control
