@@ -279,6 +279,93 @@ static void daemons_are_in_the_group_and_end_with_it(void)
     sandlock_policy_free(policy);
 }
 
+/* The program has ended, and what it has started goes on until it holds too much. */
+static void descendants_that_are_waited_for_are_under_the_limit(void)
+{
+    static const char script[] =
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    time.sleep(0.3)\n"
+        "    held = bytearray(b'x') * (300 << 20)\n"
+        "    time.sleep(60)\n";
+    sandlock_policy *policy;
+    sandlock_result *result;
+
+    if (!has_groups())
+        return;
+    if (!expected("landlock-6")) {
+        test_absent = "the machine was not declared to offer landlock-6";
+        return;
+    }
+    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 96 * MIB);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_flag(policy, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, true, NULL));
+    result = run_program(policy, ARGV("/usr/bin/python3", "-S", "-c", script));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT);
+    CHECK(sandlock_result_limit(result) == SANDLOCK_LIMIT_MEMORY);
+    CHECK(sandlock_result_exit_code(result) == 0);
+    CHECK(groups_in(parent) == 0);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
+/* The kernel kills nobody whom the host has made exempt, and whoever is started by it. */
+static void limit_holds_for_a_host_that_is_exempt_from_kills(void)
+{
+    int status;
+    pid_t host;
+
+    if (!has_groups())
+        return;
+    if (geteuid() != 0) {
+        test_absent = "only root can make a process exempt";
+        return;
+    }
+    host = fork();
+    if (host == 0) {
+        sandlock_policy *policy;
+
+        write_text("/proc/self/oom_score_adj", "-1000");
+        policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 96 * MIB);
+        expect_limit(policy, ARGV(program("attack_memory"), "malloc", "300"), 96 * MIB);
+        sandlock_policy_free(policy);
+        fflush(stdout);
+        _exit(test_failures != 0);
+    }
+    CHECK(waitpid(host, &status, 0) == host && status == 0);
+}
+
+static void failed_start_leaves_no_group(void)
+{
+    sandlock_policy *policy;
+    sandlock_process *process = NULL;
+
+    if (!has_groups())
+        return;
+    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 96 * MIB);
+    CHECK_STATUS(SANDLOCK_ERROR_EXEC, sandlock_spawn(policy, NULL, ARGV("/usr/bin/no-such"), NULL, &process, NULL));
+    CHECK(groups_in(parent) == 0);
+    sandlock_policy_free(policy);
+}
+
+static void program_in_namespaces_is_in_the_group(void)
+{
+    sandlock_policy *policy;
+
+    if (!has_groups())
+        return;
+    if (!expected("userns")) {
+        test_absent = "the machine was not declared to offer userns";
+        return;
+    }
+    policy = limited_policy(SANDLOCK_LIMIT_MEMORY, 96 * MIB);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_user(policy, 0, 0, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_IPC, true, NULL));
+    check_mechanism(policy, SANDLOCK_FEATURE_MEMORY, 1);
+    expect_limit(policy, ARGV(program("attack_memory"), "tree", "300", "20"), 96 * MIB);
+    expect_success(policy, ARGV(program("attack_memory"), "malloc", "80"));
+    sandlock_policy_free(policy);
+}
+
 /* Where memory runs out above the sandbox's group, the kernel kills whom it finds there, and everybody who shares his memory. */
 static void host_survives_want_of_memory_in_a_group_above(void)
 {
@@ -368,7 +455,7 @@ static void share_of_processor_time_is_kept(void)
         used = atof(output(result));
         wanted = (seconds() - start) * cases[i].share / 100;
         /* On a busy machine it gets less, limited or not. */
-        if (!CHECK(used <= wanted * 1.1 + 0.02) || !CHECK(used >= wanted * 0.75 || used >= unlimited * 0.6))
+        if (!CHECK(used <= wanted * 1.1 + 0.02) || !CHECK(used >= wanted * 0.75 || used >= unlimited * 0.3))
             printf("# %d processes, %d per cent: %.3f s of %.3f; unlimited %.3f\n", cases[i].processes, cases[i].share, used,
                    wanted, unlimited);
         sandlock_result_free(result);
@@ -660,7 +747,10 @@ static void many_at_a_time_have_a_group_each(void)
 
 TESTS(T(program_starts_in_a_group_that_is_gone_with_it), T(too_much_memory_of_every_kind_ends_the_sandbox),
       T(as_much_as_allowed_can_be_held), T(least_limit_never_ends_the_host), T(largest_process_alone_is_killed),
-      T(daemons_are_in_the_group_and_end_with_it), T(host_survives_want_of_memory_in_a_group_above),
+      T(daemons_are_in_the_group_and_end_with_it),
+      T(descendants_that_are_waited_for_are_under_the_limit), T(limit_holds_for_a_host_that_is_exempt_from_kills),
+      T(failed_start_leaves_no_group), T(program_in_namespaces_is_in_the_group),
+      T(host_survives_want_of_memory_in_a_group_above),
       T(share_of_processor_time_is_kept), T(program_cannot_leave_or_change_its_group),
       T(policy_that_would_let_the_program_change_its_group_does_without),
       T(named_group_that_cannot_be_used_is_refused_with_the_reason), T(group_is_found_only_if_it_was_given_to_the_user),

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 kernel=
 append=
-expect="landlock-6 cgroup"
+expect="landlock-6 cgroup userns"
 group=delegated
 while [ $# -gt 0 ]; do
     case $1 in

@@ -23,6 +23,8 @@ use crate::sys::event::{Wait, poll};
 
 /// The period over which a share of processor time is kept, microseconds.
 const PERIOD: u64 = 100_000;
+/// More than any machine has, per cent.
+const MOST_SHARE: u64 = 1_000_000;
 /// How long the end of what is in a group is waited for. Only who hangs in the kernel takes longer.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
@@ -95,7 +97,8 @@ impl Group {
             group.events = Some(events.map_err(failed("memory.events"))?);
         }
         if let Some(share) = limits.cpu_share {
-            let quota = share.saturating_mul(PERIOD / 100);
+            // The kernel refuses what it cannot count, as it would never be reached.
+            let quota = share.min(MOST_SHARE) * (PERIOD / 100);
             let text = format!("{quota} {PERIOD}");
             group.write(c"cpu.max", &text).map_err(failed("cpu.max"))?;
         }
@@ -127,7 +130,9 @@ impl Group {
         Wait::changed(events.map_or(-1, OwnedFd::as_raw_fd))
     }
 
-    /// How many processes the kernel has killed because this limit was reached: none, if it was one of a group above.
+    /// How often this limit was reached and somebody had to be killed: not so if it was one of a group above. Where one is killed
+    /// after another, how many were. Otherwise the kernel kills all, but whom the host has made exempt (oom_score_adj), so that the
+    /// warden has to.
     pub(super) fn kills(&self) -> u64 {
         if self.events.is_none() {
             return 0;
@@ -140,7 +145,11 @@ impl Group {
                 .and_then(|(_, count)| count.trim().parse().ok())
                 .unwrap_or(0)
         };
-        if count("oom") == 0 { 0 } else { count("oom_kill") }
+        match count("oom") {
+            0 => 0,
+            reached if !self.limits.kills_one => reached,
+            _ => count("oom_kill"),
+        }
     }
 
     /// The limit that was hit then. The kernel gives no more than it, so the reading is the most that was held.
@@ -164,6 +173,10 @@ impl Group {
     pub(super) fn kill(&self) {
         // Linux 5.14; before, the warden's kill must do.
         let _ = self.put(c"cgroup.kill", 1);
+        if self.limits.cpu_share.is_some() {
+            // Who has used up its share would be kept waiting for its end too, and with it whoever waits for that.
+            let _ = self.write(c"cpu.max", "max");
+        }
     }
 
     /// Removes it, as soon as everything in it has ended. What does not end in time stays, for the next one made to remove.

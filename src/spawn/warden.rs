@@ -197,7 +197,7 @@ struct Watch<'a> {
     gauge: Gauge<'a>,
     throttle: Throttle,
     group: Option<Arc<Group>>,
-    /// How many processes of it the kernel has killed for want of memory, as far as was noticed.
+    /// How often that had somebody killed for want of memory, as far as was noticed.
     kills: u64,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
@@ -402,10 +402,10 @@ impl Watch<'_> {
 
     /// Sends SIGKILL to everything in the sandbox.
     fn kill_all(&self) {
+        self.domain.kill_all(self.launched.child());
         if let Some(group) = &self.group {
             group.kill();
         }
-        self.domain.kill_all(self.launched.child());
     }
 
     /// What has come of the limit that the control group holds, since the last look.
