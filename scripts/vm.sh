@@ -70,7 +70,7 @@ add_libraries() { # PROGRAM...
     done
 }
 programs=$(dpkg -L coreutils | grep -E '^(/usr)?/bin/')
-for name in bash dash setpriv setsid grep sed make /usr/bin/python3; do
+for name in bash dash setpriv setsid grep sed make hostname /usr/bin/python3; do
     programs+=" $(command -v "$name")"
 done
 # shellcheck disable=SC2086

@@ -38,8 +38,8 @@ pub struct Place {
     own: Vec<u8>,
     /// Processes can start in a group, and need not enter it.
     starts_inside: bool,
-    /// The `memory.max` of every group that the host's does not lie in, but a sandbox's does.
-    bounds: Vec<PathBuf>,
+    /// Every group that the host's does not lie in, but a sandbox's does.
+    apart: Vec<PathBuf>,
 }
 
 /// How names of groups begin.
@@ -99,13 +99,13 @@ impl Place {
         }
         sweep(&directory, &path);
         let starts_inside = try_out(&directory)?;
-        let bounds = bounds(&path, &own, &mounts);
+        let apart = apart(&path, &own, &mounts);
         let place = Self {
             directory: Arc::new(directory),
             path,
             own,
             starts_inside,
-            bounds,
+            apart,
         };
         Ok((place, memory, cpu))
     }
@@ -130,12 +130,13 @@ impl Place {
         own_group().is_some_and(|own| own == self.own)
     }
 
-    /// True if memory can run out in a group made here when it does not in the host's. The kernel then kills somebody there, and with him
+    /// True if memory can run out in a group made here when it does not in the host's, or all here are killed together. The kernel then kills somebody there, and with him
     /// everybody who shares his memory: so nobody there may share the host's.
     pub fn is_bounded_apart(&self) -> bool {
-        self.bounds
-            .iter()
-            .any(|bound| !fs::read(bound).is_ok_and(|text| text.trim_ascii() == b"max"))
+        let says = |file: &Path, wanted: &[u8]| fs::read(file).is_ok_and(|text| text.trim_ascii() == wanted);
+        let unbounded =
+            |group: &PathBuf| says(&group.join("memory.max"), b"max") && says(&group.join("memory.oom.group"), b"0");
+        !self.apart.iter().all(unbounded)
     }
 
     /// Removes groups that dead hosts have left here.
@@ -295,24 +296,22 @@ fn reaches_groups<'a>(writable: impl Iterator<Item = &'a CStr>, mounts: &[Mount]
         })
 }
 
-/// The `memory.max` of the group at `path`, and of those above it, up to one that the group `own` lies in too.
-fn bounds(path: &Path, own: &[u8], mounts: &[Mount]) -> Vec<PathBuf> {
+/// The group at `path`, and those above it, up to one that the group `own` lies in too.
+fn apart(path: &Path, own: &[u8], mounts: &[Mount]) -> Vec<PathBuf> {
     let own = Path::new(OsStr::from_bytes(own));
-    let Some((mount, group)) = mounts
+    let found = mounts
         .iter()
         .rev()
-        .find_map(|mount| Some((mount, mount.group_of(path)?)))
-    else {
-        // Nobody can tell: the file is not there, and so bounds.
-        return vec![path.join("memory.max.unknown")];
+        .find_map(|mount| Some((mount, mount.group_of(path)?)));
+    let Some((mount, group)) = found else {
+        // Nobody can tell: then there is no such file, and so a bound.
+        return vec![path.join("unknown")];
     };
     group
         .ancestors()
         .take_while(|ancestor| !own.starts_with(ancestor))
-        .map(|ancestor| {
-            let ancestor = mount.path_of(ancestor).unwrap_or_default();
-            ancestor.join("memory.max")
-        })
+        // What is not mounted here is not there either.
+        .map(|ancestor| mount.path_of(ancestor).unwrap_or_default())
         .collect()
 }
 
@@ -355,16 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_those_that_the_host_does_not_share() {
+    fn groups_apart_are_those_that_the_host_does_not_share() {
         let all = [mount("/", "/g")];
-        let found = |path: &str, own: &[u8]| bounds(Path::new(path), own, &all);
+        let found = |path: &str, own: &[u8]| apart(Path::new(path), own, &all);
         assert!(found("/g/a", b"/a/host").is_empty());
         assert!(found("/g", b"/a").is_empty());
-        assert_eq!(found("/g/a/b", b"/a/host"), [PathBuf::from("/g/a/b/memory.max")]);
-        assert_eq!(
-            found("/g/b/c", b"/a"),
-            [PathBuf::from("/g/b/c/memory.max"), PathBuf::from("/g/b/memory.max")]
-        );
+        assert_eq!(found("/g/a/b", b"/a/host"), [PathBuf::from("/g/a/b")]);
+        assert_eq!(found("/g/b/c", b"/a"), [PathBuf::from("/g/b/c"), PathBuf::from("/g/b")]);
         assert_eq!(found("/elsewhere", b"/a").len(), 1);
     }
 
