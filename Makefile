@@ -18,11 +18,12 @@ INSTALL := install
 SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns
 export SANDLOCK_TEST_EXPECT
 
-.PHONY: help all setup demo test bench header lint install fuzz clean
+.PHONY: help all setup demo test vm-test bench header lint install fuzz clean
 
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
 	@echo "make test      all tests, the live ones as an unprivileged user and, if started as root, some as root"
+	@echo "make vm-test   the tests of control groups, on another kernel in an emulated machine"
 	@echo "make bench     every figure beside its reference: a table, and target/bench.json"
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
@@ -41,6 +42,9 @@ demo: setup all
 
 test: setup all
 	@scripts/test.sh
+
+vm-test: setup all
+	@scripts/vm.sh
 
 bench: setup all
 	@scripts/bench.sh

@@ -118,6 +118,7 @@ static void null_where_a_pointer_is_needed_is_invalid(void)
     CHECK_STATUS(INVALID, sandlock_policy_set_cwd(policy, NULL, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_umask(NULL, 0, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_nice(NULL, 0, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_set_cgroup(NULL, "/sys/fs/cgroup", NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_cpus(NULL, &cpu, 1, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_cpus(policy, NULL, 1, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_flag(NULL, SANDLOCK_FLAG_NO_ASLR, true, NULL));
@@ -178,6 +179,8 @@ static void unknown_numbers_are_refused(void)
     CHECK_STATUS(INVALID, sandlock_policy_set_cwd(policy, "", NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_umask(policy, 01000, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_nice(policy, 20, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_set_cgroup(policy, "", NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_cgroup(policy, NULL, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_nice(policy, INT32_MIN, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_cpus(policy, NULL, 0, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_cpus(policy, &cpu, 1, NULL));

@@ -125,7 +125,9 @@ static void programs_processes_and_their_ends_are_told_in_order(void)
         killed += end->signal == SIGKILL && end->exit_code == -1;
         CHECK(end->number == -1 && !strcmp(end->name, "") && !end->advisory);
     }
-    CHECK(sevens == 1 && killed == 1 && count_kind(log, SANDLOCK_EVENT_EXIT) == 3);
+    CHECK(sevens == 1 && count_kind(log, SANDLOCK_EVENT_EXIT) == 3);
+    /* The library may have reaped the program by then, and older kernels forget. */
+    CHECK(killed == 1 || !expected("pidfd-info"));
     if (test_failures)
         for (i = 0; i < log->count; i++)
             printf("# %d %d %s %s %d %d\n", (int)log->events[i].kind, log->events[i].pid, log->events[i].name,

@@ -279,6 +279,11 @@
 /// all of it sleeps, it may use more. Besides, each process has SANDLOCK_LIMIT_DATA of the limit and 256 MiB more, for reservations, so
 /// that allocations that can never be used fail with ENOMEM at once; a policy that sets SANDLOCK_LIMIT_DATA itself decides that itself
 /// (SANDLOCK_UNLIMITED for programs built with AddressSanitizer, which reserve terabytes). See SANDLOCK_FEATURE_MEMORY.
+///
+/// Where the host has been given control groups (sandlock_policy_set_cgroup()), the kernel keeps the limit instead, to the page: then
+/// everything counts that the sandbox has brought into memory, in kernel memory, pipes and on any tmpfs too, each page for who touched
+/// it first. Pages of files on disks count as well, but are given back before anybody is killed. There is no swap, and no
+/// SANDLOCK_LIMIT_DATA. Limits below 64 MiB are always kept by looking.
 #define SANDLOCK_LIMIT_MEMORY 12
 
 /// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
@@ -297,6 +302,9 @@
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
 /// wait for stopped children. Who has timers of its own wake it is stopped again and pays for what it has used;
 /// a sandbox that goes on like that is killed (SANDLOCK_REASON_LIMIT, read: per cent used meanwhile). Takes SANDLOCK_FEATURE_KILL_ALL.
+///
+/// Where the host has been given control groups (sandlock_policy_set_cgroup()), the kernel keeps the share instead, over every tenth of a
+/// second, whatever the program does, and nobody is stopped.
 #define SANDLOCK_LIMIT_CPU_SHARE 15
 
 /// Sandbox: bytes that are written beneath path rules that grant WRITE, as the disk is occupied: holes count for nothing, hard links once,
@@ -342,7 +350,9 @@
 #define SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS 6
 
 /// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
-/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first.
+/// Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// Where a control group holds the limit, the kernel chooses, and a process can have itself preferred (/proc/PID/oom_score_adj).
 #define SANDLOCK_FLAG_MEMORY_KILLS_LARGEST 7
 
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
@@ -487,7 +497,8 @@
 #define SANDLOCK_FEATURE_NS_NET 25
 
 /// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
-/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
+/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. A control group takes neither; the report
+/// says which of the two keeps the limit. Not asked for unless the policy sets that limit.
 #define SANDLOCK_FEATURE_MEMORY 26
 
 /// SANDLOCK_NAMESPACE_PID. Asked for by everything that asks for SANDLOCK_FEATURE_NS_MOUNT too, and disabling it disables that.
@@ -1053,6 +1064,25 @@ sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
                                           uint64_t value,
                                           sandlock_error **error);
 
+/// Names the directory of a control group, version 2, in which sandboxes get groups of their own, which hold SANDLOCK_LIMIT_MEMORY
+/// and SANDLOCK_LIMIT_CPU_SHARE; NULL: none is named, which is the default. The group must be the host's user's to write to, with its
+/// `cgroup.procs`, have the controllers memory and cpu, as far as such limits are set, in its `cgroup.subtree_control`, and no
+/// processes, as cgroups(7) demands. So must the `cgroup.procs` of the next group above that the host's own lies in too. The library
+/// moves no process of the host and writes to no file of that group. A sandbox's group is removed when the sandbox has ended.
+///
+/// A group that cannot be used is UNSUPPORTED when the policy is next checked or used, with the reason. Without a named one, the
+/// parent of the host's own group is used if it is such a group and belongs to the host's user, who is not root; otherwise, and where
+/// the program could change its group, the library keeps those limits by looking, as is said of them. It could if a rule grants WRITE on
+/// groups, if the features files or syscalls are not required, and if a rule allows clone3.
+///
+/// A named group that the host's own does not lie beneath, and that has a limit of memory, itself or by a group above: starting then
+/// copies the host's page tables, so that it takes longer in a large host, and handlers of calls that belong to the start are refused.
+///
+/// INVALID_ARGUMENT: an empty path, `policy` is NULL. The thread rule of policies.
+sandlock_status sandlock_policy_set_cgroup(sandlock_policy *policy,
+                                           const char *path,
+                                           sandlock_error **error);
+
 /// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
 /// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
 /// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no
@@ -1249,6 +1279,7 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 ///     cpu = 60                            # an integer,
 ///     data = "256MiB"                     # or with a unit, KiB, MiB, GiB or TiB,
 ///     processes = "unlimited"             # or SANDLOCK_UNLIMITED
+///     cgroup = "/sys/fs/cgroup/service"   # sandlock_policy_set_cgroup()
 ///
 ///     [process]
 ///     environment = "minimal"             # sandlock_policy_clear_env(), or "inherit"
@@ -1961,7 +1992,8 @@ uint32_t sandlock_result_limit(const sandlock_result *result);
 /// The value of the limit that sandlock_result_limit() names, as the policy has it; 0 if there is none. Any thread.
 uint64_t sandlock_result_limit_value(const sandlock_result *result);
 
-/// What the library read when it found that limit exceeded, in the limit's unit; 0 if there is none. Any thread.
+/// What the library read when it found that limit exceeded, in the limit's unit; 0 if there is none. Where a control group holds
+/// SANDLOCK_LIMIT_MEMORY nobody gets more than its value: then it is the most that the sandbox has held. Any thread.
 uint64_t sandlock_result_limit_reading(const sandlock_result *result);
 
 /// The exit code, 0 to 255, if the program exited by itself (reason EXITED; LIMIT for too much output, or too much written; LIMIT or TIMEOUT after a warning,

@@ -216,6 +216,7 @@ else
     echo "not run: the tests as root, which take root"
 fi
 
+echo "not run: test_cgroup, which takes control groups of version 2 (make vm-test)"
 [ "$absent" -eq 0 ] || echo "$absent tests absent: they need what this machine was not declared to offer"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

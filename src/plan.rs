@@ -128,6 +128,8 @@ pub enum Step<'a> {
         /// Process id of the host.
         parent: i32,
     },
+    /// Move into a control group, whose `cgroup.procs` is open: where it could not be started in it.
+    EnterGroup(i32),
     /// Lead a new session, which has no controlling terminal.
     NewSession,
     /// Lead a new session whose controlling terminal is `terminal`.

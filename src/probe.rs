@@ -1,5 +1,7 @@
 //! What this kernel offers. Each item is asked of the kernel, never read off its version.
 
+pub mod groups;
+
 use std::sync::OnceLock;
 
 use crate::members;
@@ -8,6 +10,7 @@ use crate::sys::namespace::{IdentityMap, try_out};
 
 pub use crate::sys::namespace::Refusal;
 use crate::sys::notify::ListenerFeatures;
+pub use groups::{Groups, Place};
 
 /// What the calling thread can use. A thread that is confined itself may see less than another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct Capabilities {
     pub privileged: bool,
     /// Why namespaces cannot be had, of those that were asked about.
     pub refused_namespaces: Refusals,
+    /// What control groups hold, if that was asked.
+    pub groups: Groups,
 }
 
 /// Why the calling thread cannot start processes in namespaces of their own; None: it can, or it was not asked.
@@ -199,7 +204,7 @@ impl Privileges {
 }
 
 impl Capabilities {
-    /// Asks the kernel, about namespaces not.
+    /// Asks the kernel, about namespaces and control groups not.
     pub fn probe() -> Self {
         let landlock = sys::landlock::abi();
         let notify = listener_features();
@@ -218,6 +223,7 @@ impl Capabilities {
             unlimited_processes: is_initial_root(),
             privileged: sys::credentials::has_capabilities(),
             refused_namespaces: Refusals::default(),
+            groups: Groups::default(),
         }
     }
 }

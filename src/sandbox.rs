@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::Feature;
 use crate::policy::Policy;
 use crate::policy::syscalls::{SyscallRule, Verdict};
-use crate::probe::{Capabilities, Owners, Privileges, Refusals};
+use crate::probe::{Capabilities, Owners, Place, Privileges, Refusals};
 use crate::process::{Outcome, Process};
 use crate::service;
 use crate::spawn::{self, FilesOfRules, Prepared};
@@ -184,9 +184,16 @@ impl Sandbox {
         if compile::mechanism::makes_namespaces(request) {
             kernel.refused_namespaces = Refusals::probe(self.policy.namespace_flags());
         }
+        let place = if self.policy.could_use_group() && request.serving != Serving::NoNewProcess {
+            let (groups, place) = Place::find(self.policy.cgroup.as_deref(), self.policy.writable_in_host());
+            kernel.groups = groups;
+            place
+        } else {
+            None
+        };
         let compiled = compile::compile(&self.policy, request, &kernel);
         let prepared = Arc::new(
-            Prepared::new(&self.policy, compiled, privileges, request.clone()).map_err(|problems| {
+            Prepared::new(&self.policy, compiled, privileges, request.clone(), place).map_err(|problems| {
                 Error::all(problems)
                     .unwrap_or_else(|| Error::new(ErrorKind::Internal, Stage::Policy, "refused without a reason"))
             })?,

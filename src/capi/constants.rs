@@ -151,6 +151,11 @@ pub const SANDLOCK_LIMIT_THREADS: u32 = 11;
 /// all of it sleeps, it may use more. Besides, each process has SANDLOCK_LIMIT_DATA of the limit and 256 MiB more, for reservations, so
 /// that allocations that can never be used fail with ENOMEM at once; a policy that sets SANDLOCK_LIMIT_DATA itself decides that itself
 /// (SANDLOCK_UNLIMITED for programs built with AddressSanitizer, which reserve terabytes). See SANDLOCK_FEATURE_MEMORY.
+///
+/// Where the host has been given control groups (sandlock_policy_set_cgroup()), the kernel keeps the limit instead, to the page: then
+/// everything counts that the sandbox has brought into memory, in kernel memory, pipes and on any tmpfs too, each page for who touched
+/// it first. Pages of files on disks count as well, but are given back before anybody is killed. There is no swap, and no
+/// SANDLOCK_LIMIT_DATA. Limits below 64 MiB are always kept by looking.
 pub const SANDLOCK_LIMIT_MEMORY: u32 = 12;
 /// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
 /// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the
@@ -166,6 +171,9 @@ pub const SANDLOCK_LIMIT_WALL: u32 = 14;
 /// stopped for another reason stays so, and so does a paused sandbox. Programs that catch SIGCONT notice, and so do parents that
 /// wait for stopped children. Who has timers of its own wake it is stopped again and pays for what it has used;
 /// a sandbox that goes on like that is killed (SANDLOCK_REASON_LIMIT, read: per cent used meanwhile). Takes SANDLOCK_FEATURE_KILL_ALL.
+///
+/// Where the host has been given control groups (sandlock_policy_set_cgroup()), the kernel keeps the share instead, over every tenth of a
+/// second, whatever the program does, and nobody is stopped.
 pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
 /// Sandbox: bytes that are written beneath path rules that grant WRITE, as the disk is occupied: holes count for nothing, hard links once,
 /// a new file or directory for 1024 at least, a file that was there before for what it has grown by, deleted files while somebody has
@@ -204,7 +212,9 @@ pub const SANDLOCK_FLAG_NO_SUPERVISOR: u32 = 5;
 /// program's. A deadline and sandlock_process_kill() end all of it, as ever.
 pub const SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS: u32 = 6;
 /// Beyond SANDLOCK_LIMIT_MEMORY the process that holds most is killed instead of the sandbox, and the next one if that was not enough. If
-/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first. Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// it is the program, that is how the sandbox ends (LIMIT), as ever; with WAIT_FOR_DESCENDANTS the others may finish first.
+/// Takes SANDLOCK_FEATURE_KILL_ALL; where that cannot be had, the sandbox is killed.
+/// Where a control group holds the limit, the kernel chooses, and a process can have itself preferred (/proc/PID/oom_score_adj).
 pub const SANDLOCK_FLAG_MEMORY_KILLS_LARGEST: u32 = 7;
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
@@ -316,7 +326,8 @@ pub const SANDLOCK_FEATURE_NS_UTS: u32 = 24;
 /// SANDLOCK_NAMESPACE_NET.
 pub const SANDLOCK_FEATURE_NS_NET: u32 = 25;
 /// SANDLOCK_LIMIT_MEMORY. Landlock ABI 6, Linux 6.12, whose scopes tell who is in the sandbox; below, or where SANDLOCK_FEATURE_KILL_ALL is
-/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. Not asked for unless the policy sets that limit.
+/// disabled, daemons are not seen (DEGRADED). It takes a /proc that shows every process. A control group takes neither; the report
+/// says which of the two keeps the limit. Not asked for unless the policy sets that limit.
 pub const SANDLOCK_FEATURE_MEMORY: u32 = 26;
 /// SANDLOCK_NAMESPACE_PID. Asked for by everything that asks for SANDLOCK_FEATURE_NS_MOUNT too, and disabling it disables that.
 pub const SANDLOCK_FEATURE_NS_PID: u32 = 27;

@@ -211,6 +211,37 @@ pub extern "C" fn sandlock_policy_set_limit(
     })
 }
 
+/// Names the directory of a control group, version 2, in which sandboxes get groups of their own, which hold SANDLOCK_LIMIT_MEMORY
+/// and SANDLOCK_LIMIT_CPU_SHARE; NULL: none is named, which is the default. The group must be the host's user's to write to, with its
+/// `cgroup.procs`, have the controllers memory and cpu, as far as such limits are set, in its `cgroup.subtree_control`, and no
+/// processes, as cgroups(7) demands. So must the `cgroup.procs` of the next group above that the host's own lies in too. The library
+/// moves no process of the host and writes to no file of that group. A sandbox's group is removed when the sandbox has ended.
+///
+/// A group that cannot be used is UNSUPPORTED when the policy is next checked or used, with the reason. Without a named one, the
+/// parent of the host's own group is used if it is such a group and belongs to the host's user, who is not root; otherwise, and where
+/// the program could change its group, the library keeps those limits by looking, as is said of them. It could if a rule grants WRITE on
+/// groups, if the features files or syscalls are not required, and if a rule allows clone3.
+///
+/// A named group that the host's own does not lie beneath, and that has a limit of memory, itself or by a group above: starting then
+/// copies the host's page tables, so that it takes longer in a large host, and handlers of calls that belong to the start are refused.
+///
+/// INVALID_ARGUMENT: an empty path, `policy` is NULL. The thread rule of policies.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_policy_set_cgroup(
+    policy: *mut sandlock_policy,
+    path: *const c_char,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    change(policy, error, |policy| {
+        let path = optional_string(path);
+        if let Some(path) = &path {
+            check::not_empty(path, "control group")?;
+        }
+        policy.cgroup = path;
+        Ok(())
+    })
+}
+
 /// Has the program warned before its sandbox is killed because its time is up: the deadline of sandlock_run(), SANDLOCK_LIMIT_WALL,
 /// SANDLOCK_LIMIT_CPU_TOTAL. It gets `signal`, 1 to 64, and the kill follows `milliseconds` later, unless the sandbox has ended by then.
 /// The reason is TIMEOUT or LIMIT also if the program exits in that time; then the result has its exit code too. A `signal` of 0: no

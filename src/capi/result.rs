@@ -101,7 +101,8 @@ pub extern "C" fn sandlock_result_limit_value(result: *const sandlock_result) ->
     on(result, 0, |result| result.outcome.limit.map_or(0, |hit| hit.value))
 }
 
-/// What the library read when it found that limit exceeded, in the limit's unit; 0 if there is none. Any thread.
+/// What the library read when it found that limit exceeded, in the limit's unit; 0 if there is none. Where a control group holds
+/// SANDLOCK_LIMIT_MEMORY nobody gets more than its value: then it is the most that the sandbox has held. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_result_limit_reading(result: *const sandlock_result) -> u64 {
     on(result, 0, |result| result.outcome.limit.map_or(0, |hit| hit.reading))

@@ -53,6 +53,7 @@ pub struct sandlock_text {
 ///     cpu = 60                            # an integer,
 ///     data = "256MiB"                     # or with a unit, KiB, MiB, GiB or TiB,
 ///     processes = "unlimited"             # or SANDLOCK_UNLIMITED
+///     cgroup = "/sys/fs/cgroup/service"   # sandlock_policy_set_cgroup()
 ///
 ///     [process]
 ///     environment = "minimal"             # sandlock_policy_clear_env(), or "inherit"

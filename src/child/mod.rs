@@ -102,6 +102,7 @@ fn take(step: Step<'_>, record: &Record) -> sys::Result<()> {
         }
         Step::UnblockSignals => sys::signal::set_mask(sys::signal::Mask::EMPTY).map(drop),
         Step::DieWithParent { parent } => setup::die_with_parent(parent),
+        Step::EnterGroup(members) => sys::cgroup::enter(members),
         Step::NewSession => sys::process::new_session(),
         Step::SessionOnTerminal { terminal } => setup::lead_session_on(terminal),
         Step::NewGroup => sys::process::new_group(),

@@ -11,7 +11,7 @@ use super::{Request, landlock, syscalls, traps};
 use crate::feature::Strictness;
 use crate::policy::syscalls::{SyscallMode, SyscallRules};
 use crate::policy::{Access, PathRule, Policy};
-use crate::probe::{Capabilities, Refusals};
+use crate::probe::{Capabilities, Groups, Refusals};
 
 fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -179,6 +179,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         unlimited_processes: false,
         privileged: false,
         refused_namespaces: Refusals::default(),
+        groups: Groups::default(),
     }
 }
 

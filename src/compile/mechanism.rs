@@ -6,6 +6,7 @@ use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::report::Row;
 
+use super::group::{self, GroupLimits};
 use super::namespaces::{self, stand_in};
 use super::{Request, Serving};
 
@@ -180,7 +181,11 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
         Feature::NsUser | Feature::NsIpc | Feature::NsUts | Feature::NsNet | Feature::NsPid | Feature::NsMount => {
             namespaces::lack(feature, policy, request, kernel)
         }
-        Feature::Memory => watch_lack(policy, request, kernel),
+        Feature::Memory => match group_lack(&[Limit::Memory], policy, request, kernel) {
+            None if GroupLimits::new(policy, request, kernel).hold(Limit::Memory) => None,
+            None => watch_lack(policy, request, kernel),
+            lack => lack,
+        },
         Feature::Disk => disk_lack(policy, request, kernel),
         Feature::Descriptors if !kernel.close_range => {
             Some(unavailable("close_range(2) needs Linux 5.11".to_owned(), libc::ENOSYS))
@@ -193,10 +198,22 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             })
         }
         Feature::Limits if watches_time(policy) => {
+            if let Some(lack) = group_lack(&[Limit::CpuShare], policy, request, kernel) {
+                return Some(Lack {
+                    instead: Some("rlimit, the library's own clock, but for CPU_SHARE"),
+                    ..lack
+                });
+            }
+            if !looks_at_time(policy, GroupLimits::new(policy, request, kernel)) {
+                return None;
+            }
             let lack = watch_lack(policy, request, kernel)?;
             Some(Lack {
                 instead: match lack.instead {
-                    Some(_) if policy.limit(Limit::CpuShare).is_some() => {
+                    Some(_)
+                        if policy.limit(Limit::CpuShare).is_some()
+                            && !GroupLimits::new(policy, request, kernel).hold(Limit::CpuShare) =>
+                    {
                         Some("rlimit, walk of descendants, but for CPU_SHARE")
                     }
                     Some(instead) => Some(instead),
@@ -241,12 +258,29 @@ pub fn makes_namespaces(request: &Request) -> bool {
     matches!(request.serving, Serving::Possible | Serving::HostIsSupervised)
 }
 
-/// True if the policy limits what the warden keeps by its own clock.
+/// True if the policy limits time, of whatever kind.
 fn watches_time(policy: &Policy) -> bool {
+    looks_at_time(policy, GroupLimits::default())
+}
+
+/// True if it limits what the warden keeps by its own clock, because `group` does not hold it.
+fn looks_at_time(policy: &Policy, group: GroupLimits) -> bool {
     policy
         .limits
         .keys()
-        .any(|&limit| limit.is_timed() && policy.limit(limit).is_some())
+        .any(|&limit| limit.is_timed() && policy.limit(limit).is_some() && !group.hold(limit))
+}
+
+/// Why the control group that the policy names does not hold these limits, of those that it sets. A group that the library would have
+/// found by itself is not missed.
+fn group_lack(limits: &[Limit], policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+    let set = limits.iter().filter(|&&limit| policy.limit(limit).is_some());
+    let (why, errno) = set
+        .filter_map(|&limit| group::why_not(limit, policy, request, kernel))
+        .next()
+        .filter(|_| policy.cgroup.is_some())?;
+    let path = policy.cgroup.as_deref().unwrap_or_default().to_bytes().escape_ascii();
+    Some(unavailable(format!("control group \"{path}\": {why}"), errno))
 }
 
 /// What the warden lacks to see what the sandbox uses as a whole.
@@ -360,9 +394,20 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::Session => "setsid",
         Feature::ParentDeath => "PR_SET_PDEATHSIG",
         Feature::KillAll => "landlock scope, kill(-1)",
-        Feature::Limits if watches_time(policy) => "rlimit, the library's own clock",
-        Feature::Limits => "rlimit",
-        Feature::Memory => "RLIMIT_DATA, readings of /proc",
+        Feature::Limits => {
+            let group = GroupLimits::new(policy, request, kernel);
+            match (looks_at_time(policy, group), group.hold(Limit::CpuShare)) {
+                (true, true) => "rlimit, the library's own clock, cgroup v2: cpu.max",
+                (true, false) => "rlimit, the library's own clock",
+                (false, true) => "rlimit, cgroup v2: cpu.max",
+                (false, false) => "rlimit",
+            }
+        }
+        Feature::Memory => match GroupLimits::new(policy, request, kernel) {
+            GroupLimits { memory: None, .. } => "RLIMIT_DATA, readings of /proc",
+            GroupLimits { kills_one: true, .. } => "cgroup v2: memory.max",
+            _ => "cgroup v2: memory.max, memory.oom.group",
+        },
         Feature::Disk => "RLIMIT_FSIZE, readings of the trees",
         Feature::NoCoredump => "RLIMIT_CORE",
         Feature::NoAslr => "personality",

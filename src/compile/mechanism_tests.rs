@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::Namespace;
-use crate::probe::{Refusal, Refusals};
+use crate::probe::{Groups, Refusal, Refusals};
 
 fn kernel(landlock_abi: u32) -> Capabilities {
     Capabilities {
@@ -19,6 +19,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         unlimited_processes: false,
         privileged: false,
         refused_namespaces: Refusals::default(),
+        groups: Groups::default(),
     }
 }
 
@@ -322,4 +323,120 @@ fn limit_of_disk_limits_each_file_unless_the_policy_is_stricter() {
     policy.limits.remove(&Limit::Disk);
     assert_eq!(file(&policy), Some(("FSIZE", 1 << 19)));
     assert_eq!(file(&Policy::new()), None);
+}
+
+fn with_groups(landlock_abi: u32) -> Capabilities {
+    Capabilities {
+        groups: Groups {
+            memory: true,
+            cpu: true,
+            ..Groups::default()
+        },
+        ..kernel(landlock_abi)
+    }
+}
+
+fn row_of(feature: Feature, policy: &Policy, kernel: &Capabilities) -> (Row, usize) {
+    let mut problems = Vec::new();
+    let decisions = Decisions::new(policy, &served(), kernel, &mut problems);
+    let row = decisions.rows().iter().find(|row| row.feature == feature);
+    (row.unwrap().clone(), problems.len())
+}
+
+#[test]
+fn group_holds_the_limit_of_memory_where_there_is_one() {
+    let mut policy = limited(Limit::Memory, 1 << 30);
+    let (row, problems) = row_of(Feature::Memory, &policy, &with_groups(6));
+    assert_eq!((row.state, problems), (State::Enforced, 0));
+    assert_eq!(row.mechanism, "cgroup v2: memory.max, memory.oom.group");
+    let compiled = super::super::compile(&policy, &served(), &with_groups(6)).unwrap();
+    assert_eq!(compiled.group.memory, Some(1 << 30));
+    assert!(compiled.limits.iter().all(|limit| limit.resource != libc::RLIMIT_DATA));
+    // It takes neither a domain nor /proc.
+    let blind = Capabilities {
+        proc_blindness: Some("no /proc"),
+        ..with_groups(2)
+    };
+    assert_eq!(row_of(Feature::Memory, &policy, &blind).0.state, State::Enforced);
+    policy.process.set_flag(Flag::MemoryKillsLargest, true);
+    let (row, _) = row_of(Feature::Memory, &policy, &with_groups(6));
+    assert_eq!(row.mechanism, "cgroup v2: memory.max");
+    // What would be too little for the start.
+    policy.limits.insert(Limit::Memory, (64 << 20) - 1);
+    let (row, _) = row_of(Feature::Memory, &policy, &with_groups(6));
+    assert_eq!(row.mechanism, "RLIMIT_DATA, readings of /proc");
+}
+
+#[test]
+fn group_holds_the_share_of_processor_time_and_leaves_the_rest_to_the_clock() {
+    let mut policy = limited(Limit::CpuShare, 50);
+    let mechanism = |policy: &Policy, kernel| row_of(Feature::Limits, policy, &kernel).0.mechanism;
+    assert_eq!(mechanism(&policy, kernel(6)), "rlimit, the library's own clock");
+    assert_eq!(mechanism(&policy, with_groups(6)), "rlimit, cgroup v2: cpu.max");
+    policy.limits.insert(Limit::Wall, 50);
+    assert_eq!(
+        mechanism(&policy, with_groups(6)),
+        "rlimit, the library's own clock, cgroup v2: cpu.max"
+    );
+}
+
+#[test]
+fn group_that_the_program_could_change_holds_nothing() {
+    type Change = fn(&mut Policy);
+    let changes: [Change; 5] = [
+        |policy| policy.set_strictness(Feature::Files, Strictness::Disable),
+        |policy| policy.set_strictness(Feature::Files, Strictness::BestEffort),
+        |policy| policy.set_strictness(Feature::Syscalls, Strictness::Disable),
+        |policy| policy.set_strictness(Feature::Syscalls, Strictness::BestEffort),
+        |policy| {
+            policy.syscalls.rules.push(crate::policy::syscalls::SyscallRule {
+                name: "clone3".to_owned(),
+                verdict: crate::policy::Verdict::Allow,
+            });
+        },
+    ];
+    for change in changes {
+        let mut policy = limited(Limit::Memory, 1 << 30);
+        change(&mut policy);
+        let (row, problems) = row_of(Feature::Memory, &policy, &with_groups(6));
+        assert_eq!(
+            (row.mechanism.as_str(), problems),
+            ("RLIMIT_DATA, readings of /proc", 0)
+        );
+        // One that is asked for by name is not done without.
+        policy.cgroup = Some(c"/delegated".into());
+        let (row, problems) = row_of(Feature::Memory, &policy, &with_groups(6));
+        assert_eq!((row.state, problems), (State::Unavailable, 1));
+        assert!(
+            row.detail.starts_with("control group \"/delegated\": "),
+            "{}",
+            row.detail
+        );
+    }
+    // Whoever is content with less is content with this too.
+    let mut policy = limited(Limit::Memory, 1 << 30);
+    policy.set_all_strictness(Strictness::BestEffort);
+    let (row, _) = row_of(Feature::Memory, &policy, &with_groups(6));
+    assert_eq!(row.mechanism, "cgroup v2: memory.max, memory.oom.group");
+}
+
+#[test]
+fn group_that_was_named_is_required_and_one_that_was_not_is_not_missed() {
+    let refusing = Capabilities {
+        groups: Groups {
+            lack: Some(("it cannot be opened", libc::ENOENT)),
+            ..Groups::default()
+        },
+        ..kernel(6)
+    };
+    for (limit, feature) in [(Limit::Memory, Feature::Memory), (Limit::CpuShare, Feature::Limits)] {
+        let mut policy = limited(limit, 1 << 30);
+        let (row, problems) = row_of(feature, &policy, &refusing);
+        assert_eq!((row.state, problems), (State::Enforced, 0));
+        policy.cgroup = Some(c"/delegated".into());
+        let (row, problems) = row_of(feature, &policy, &refusing);
+        assert_ne!(row.state, State::Enforced);
+        assert_eq!((row.errno, problems), (libc::ENOENT, 1));
+        assert!(row.detail.contains("it cannot be opened"), "{}", row.detail);
+    }
 }

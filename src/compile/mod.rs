@@ -7,6 +7,7 @@ pub mod defaults;
 pub mod filter;
 #[cfg(test)]
 mod golden_tests;
+pub mod group;
 pub mod landlock;
 pub mod mechanism;
 mod namespaces;
@@ -33,6 +34,7 @@ pub use bpf::AssemblyError;
 use self::arch::Arch;
 use self::defaults::{Gaps, Metadata};
 use self::filter::FilterSpec;
+use self::group::GroupLimits;
 use self::landlock::{Parts, RulesetSpec};
 use self::mechanism::Decisions;
 use self::traps::{Listening, Selector, Traps};
@@ -96,6 +98,8 @@ pub struct Compiled {
     pub traced: Option<Arc<FilterSpec>>,
     /// Resource limits, in the order in which they are set.
     pub limits: Vec<ResourceLimit>,
+    /// What a control group of the sandbox's own holds.
+    pub group: GroupLimits,
 }
 
 /// Compiles `policy` for `kernel`, or says everything that is wrong.
@@ -139,7 +143,8 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
             problems.extend(found);
             Filters::default()
         });
-    let limits = resource_limits(policy, &decisions, kernel);
+    let group = GroupLimits::new(policy, request, kernel);
+    let limits = resource_limits(policy, &decisions, kernel, group);
     if problems.is_empty() {
         Ok(Compiled {
             decisions,
@@ -155,6 +160,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
             traps: filters.traps,
             traced: filters.traced,
             limits,
+            group,
         })
     } else {
         Err(problems)
@@ -221,7 +227,12 @@ const EACCES: u16 = 13;
 const EPERM: u16 = 1;
 const _: () = assert!(EACCES as i32 == libc::EACCES && EPERM as i32 == libc::EPERM);
 
-fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities) -> Vec<ResourceLimit> {
+fn resource_limits(
+    policy: &Policy,
+    decisions: &Decisions,
+    kernel: &Capabilities,
+    group: GroupLimits,
+) -> Vec<ResourceLimit> {
     let mut limits = Vec::new();
     if decisions.uses(Feature::Limits) {
         for (&limit, &value) in &policy.limits {
@@ -243,7 +254,8 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
             });
         }
     }
-    if let Some(value) = policy.limit(Limit::Memory).filter(|_| decisions.uses(Feature::Memory)) {
+    let memory = policy.limit(Limit::Memory).filter(|_| !group.hold(Limit::Memory));
+    if let Some(value) = memory.filter(|_| decisions.uses(Feature::Memory)) {
         limits.extend(data_limit(policy, value));
     }
     if let Some(value) = policy.limit(Limit::Disk).filter(|_| decisions.uses(Feature::Disk)) {
@@ -275,7 +287,7 @@ fn resource_limits(policy: &Policy, decisions: &Decisions, kernel: &Capabilities
     limits
 }
 
-/// What a limit of memory adds for each process, so that allocations that can never be used fail at once.
+/// What a limit of memory that no control group holds adds for each process, so that allocations that can never be used fail at once.
 ///
 /// The kernel counts private writable mappings whether they are used or not. Runtimes reserve more than they use, mostly without
 /// access, which does not count, but not always: a stack for each thread, the JVM's bookkeeping (neither a JVM nor Python with forty

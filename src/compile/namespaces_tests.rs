@@ -3,7 +3,7 @@
 use crate::error::{Error, Stage};
 use crate::feature::{Feature, State, Strictness};
 use crate::policy::{Access, Flag, Mount, Namespace, PathRule, Policy, Root};
-use crate::probe::{Capabilities, Refusal, Refusals};
+use crate::probe::{Capabilities, Groups, Refusal, Refusals};
 use crate::report::Row;
 
 use super::super::mechanism::Decisions;
@@ -24,6 +24,7 @@ fn kernel(refused_namespaces: Refusals) -> Capabilities {
         unlimited_processes: false,
         privileged: false,
         refused_namespaces,
+        groups: Groups::default(),
     }
 }
 

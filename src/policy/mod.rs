@@ -13,6 +13,7 @@ pub mod syscalls;
 mod toml;
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 
 use crate::feature::{Feature, Strictness};
 
@@ -32,6 +33,8 @@ pub struct Policy {
     pub syscalls: SyscallRules,
     /// Resource limits.
     pub limits: limits::Limits,
+    /// The control group in which sandboxes get groups of their own; None: one that is found, or none.
+    pub cgroup: Option<CString>,
     /// A warning before the kill when time is up.
     pub grace: Option<Grace>,
     /// The process the program starts in.
@@ -124,6 +127,11 @@ impl Policy {
     /// True if the policy itself, and not a default, limits processes or threads.
     pub fn limits_processes_expressly(&self) -> bool {
         self.thread_limit().is_some() || (self.limits.contains_key(&Limit::Processes) && self.process_limit().is_some())
+    }
+
+    /// True if it sets a limit that a control group can hold.
+    pub fn could_use_group(&self) -> bool {
+        self.limit(Limit::Memory).is_some() || self.limit(Limit::CpuShare).is_some()
     }
 
     /// True if a rule grants WRITE on anything.

@@ -117,6 +117,18 @@ impl Policy {
         Ok(())
     }
 
+    /// Paths of the host that the program may be able to write beneath: those of path rules, wherever they lead in its own view, and what
+    /// is mounted there to be written to.
+    pub(crate) fn writable_in_host(&self) -> impl Iterator<Item = &CStr> {
+        let rules = self.paths.iter().filter(|rule| rule.access.writes());
+        let mounted = self.mounts.iter().filter(|mount| mount.write);
+        let sources = mounted.filter_map(|mount| match &mount.source {
+            Source::Path(path) => Some(path.as_c_str()),
+            Source::Memory { .. } => None,
+        });
+        rules.map(|rule| rule.path.as_c_str()).chain(sources)
+    }
+
     /// True if it says that the program sees other files than the host.
     pub(super) fn mounts_something(&self) -> bool {
         self.root != Root::Host || !self.mounts.is_empty()

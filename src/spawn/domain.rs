@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use crate::error::{Error, ErrorKind, Result, Stage, describe_errno};
 use crate::feature::{Feature, Strictness};
 use crate::members::{self, Reach};
-use crate::policy::{Limit, Policy};
+use crate::policy::Limit;
 use crate::sys;
 use crate::sys::process::Child;
 
@@ -45,15 +45,16 @@ pub(super) fn enter_domain(prepared: &Prepared) -> Result<Domain> {
         });
     match entered.and_then(|()| check_scope()) {
         Ok(()) => Ok(Domain::Scoped),
-        Err(error) if needs_domain(&prepared.policy) => Err(error),
+        Err(error) if needs_domain(prepared) => Err(error),
         Err(error) => Ok(Domain::Open(error.errno())),
     }
 }
 
 /// True if something that the policy requires cannot do without the warden's domain.
-fn needs_domain(policy: &Policy) -> bool {
+fn needs_domain(prepared: &Prepared) -> bool {
+    let policy = &prepared.policy;
     let requires = |feature| policy.strictness(feature) == Strictness::Require;
-    let sets = |limit| policy.limit(limit).is_some();
+    let sets = |limit| policy.limit(limit).is_some() && !prepared.compiled.group.hold(limit);
     requires(Feature::KillAll)
         || (policy.limits_processes_expressly() && requires(Feature::Processes))
         || (sets(Limit::Memory) && requires(Feature::Memory))

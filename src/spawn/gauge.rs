@@ -41,6 +41,8 @@ pub(super) enum Consequence {
     KillAll,
     /// This process is killed.
     Kill(i32),
+    /// The kernel has killed one already.
+    Killed,
 }
 
 /// The limits of a sandbox as a whole, and what was read of it.
@@ -67,12 +69,20 @@ pub(super) struct Gauge<'a> {
 }
 
 impl<'a> Gauge<'a> {
-    /// A gauge for the program `program`, which has just begun at `start`.
-    pub(super) fn new(prepared: &'a Prepared, program: i32, reach: Reach, start: Instant) -> Self {
+    /// A gauge for the program `program`, which has just begun at `start`, of what no control group `holds`.
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        program: i32,
+        reach: Reach,
+        start: Instant,
+        holds: impl Fn(Limit) -> bool,
+    ) -> Self {
         let policy = &prepared.policy;
         let decisions = &prepared.compiled.decisions;
         let timed = |limit| policy.limit(limit).filter(|_| decisions.uses(Feature::Limits));
-        let memory = policy.limit(Limit::Memory).filter(|_| decisions.uses(Feature::Memory));
+        let memory = policy
+            .limit(Limit::Memory)
+            .filter(|_| decisions.uses(Feature::Memory) && !holds(Limit::Memory));
         let cpu = timed(Limit::CpuTotal).map(|limit| (Duration::from_millis(limit), CpuAccount::default()));
         let mut gauge = Self {
             prepared,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::feature::Feature;
+use crate::feature::{Feature, Strictness};
 use crate::plan::Init;
-use crate::policy::Flag;
+use crate::policy::{Flag, Limit};
+use crate::probe::Place;
 use crate::process::Shared;
 use crate::supervisor::{Services, Supervision};
 use crate::sys;
@@ -15,6 +16,7 @@ use crate::sys::limits::CpuSet;
 
 use super::SpawnOptions;
 use super::buffers::Launch;
+use super::group::Group;
 use super::launch::{Arena, Memory};
 use super::prepare::Prepared;
 use super::streams::{self, Streams};
@@ -40,6 +42,10 @@ pub(super) struct Job {
     pub(super) report: Option<Pipe>,
     /// Where the child notes what path rules lead to, in a view of its own.
     pub(super) files_of_rules: Option<FilesOfRules>,
+    /// The sandbox's control group, if one holds limits.
+    pub(super) group: Option<Arc<Group>>,
+    /// The errno that kept it from having one, or 0.
+    pub(super) no_group: i32,
 }
 
 /// A pipe, close-on-exec.
@@ -70,14 +76,27 @@ impl Job {
         options: &SpawnOptions,
         deadline: Option<Duration>,
     ) -> Result<Self> {
-        let memory = child_memory(prepared);
+        let mut memory = child_memory(prepared);
+        let place = prepared.place.as_ref();
+        if memory == Memory::Shared && place.is_some_and(Place::is_bounded_apart) {
+            // Whoever is killed there for want of memory must not take the host with him.
+            memory = Memory::Copied;
+        }
         let serves_set_up = prepared.compiled.traps.reach_set_up();
         let listens = prepared.compiled.listening.is_some();
         if listens && (memory == Memory::PlainFork || (serves_set_up && memory != Memory::Shared)) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 Stage::Supervisor,
-                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork) cannot be supervised",
+                "a child that starts in memory of its own (NO_HUGE_PAGES, SANDLOCK_SPAWN=fork, a control group with a limit \
+                 above it) cannot be supervised",
+            ));
+        }
+        if memory != Memory::Shared && prepared.init.is_some() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                Stage::Namespaces,
+                "a PID namespace's init starts in the host's memory, and a child must not beneath a control group with a limit of its own",
             ));
         }
         let arena = Arena::new(memory != Memory::Shared).map_err(|errno| {
@@ -88,6 +107,7 @@ impl Job {
                 errno.0,
             )
         })?;
+        let (group, no_group) = make_group(prepared, memory)?;
         Ok(Self {
             shared: Arc::clone(shared),
             supervision,
@@ -100,6 +120,8 @@ impl Job {
             deadline,
             arena: Arc::new(arena),
             memory,
+            group,
+            no_group,
             report: prepared.init.is_some().then(Pipe::new).transpose()?,
             files_of_rules: None,
         })
@@ -122,6 +144,27 @@ impl Job {
         let waits = self.supervision.is_some() && !self.serves_set_up;
         waits.then(|| Arc::clone(&self.shared))
     }
+}
+
+/// The sandbox's control group, or the errno of what keeps it from having one, if the policy does not require what it is for.
+fn make_group(prepared: &Prepared, memory: Memory) -> Result<(Option<Arc<Group>>, i32)> {
+    let Some(place) = &prepared.place else {
+        return Ok((None, 0));
+    };
+    let limits = prepared.compiled.group;
+    let enter = memory == Memory::PlainFork || !place.starts_inside();
+    match Group::make(place, limits, enter) {
+        Ok(group) => Ok((Some(Arc::new(group)), 0)),
+        Err(failure) if is_required(prepared) => Err(failure.error(place)),
+        Err(failure) => Ok((None, failure.errno)),
+    }
+}
+
+fn is_required(prepared: &Prepared) -> bool {
+    let requires = |feature| prepared.policy.strictness(feature) == Strictness::Require;
+    let limits = prepared.compiled.group;
+    (limits.hold(Limit::Memory) && requires(Feature::Memory))
+        || (limits.hold(Limit::CpuShare) && requires(Feature::Limits))
 }
 
 /// The child usually shares the host's memory. The huge page setting belongs to the address space, so it takes another one;

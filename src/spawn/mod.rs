@@ -7,6 +7,7 @@ mod attendance;
 mod buffers;
 mod domain;
 mod gauge;
+mod group;
 mod image;
 mod job;
 mod launch;
@@ -156,6 +157,7 @@ pub(crate) fn start(
     let mut job = job::Job::new(&prepared, &shared, supervision, launch, streams, &options, deadline)?;
     job.files_of_rules = files_of_rules;
     let arena = Arc::clone(&job.arena);
+    let no_group = job.no_group;
     let waiting = match early {
         Some(waiting) if waiting.suits(&prepared) => waiting,
         unsuited => {
@@ -171,7 +173,9 @@ pub(crate) fn start(
         let _ = handle.join();
         return Err(error);
     }
-    let report = cloned.purposes.report(&prepared, record, terminal, cloned.no_domain);
+    let report = cloned
+        .purposes
+        .report(&prepared, record, terminal, cloned.no_domain, no_group);
     let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, ends, handle);
     if let Some(membership) = membership {
         process.keep(Box::new(membership));

@@ -11,7 +11,7 @@ use crate::compile::{Compiled, Request};
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
 use crate::feature::Feature;
 use crate::policy::{Access, Policy, ProcessSettings};
-use crate::probe::Privileges;
+use crate::probe::{Place, Privileges};
 use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
@@ -43,6 +43,8 @@ pub(crate) struct Prepared {
     request: Request,
     /// The files that path rules lead to, with what they grant.
     pub(crate) grants: Vec<(FileId, Access)>,
+    /// Where sandboxes get control groups, if those hold limits.
+    pub(super) place: Option<Place>,
 }
 
 /// An open path of the policy.
@@ -58,6 +60,7 @@ impl Prepared {
         compiled: Result<Compiled, Vec<Error>>,
         privileges: Privileges,
         request: Request,
+        place: Option<Place>,
     ) -> Result<Self, Vec<Error>> {
         let mut problems = Vec::new();
         let compiled = compiled.map_err(|found| problems.extend(found)).ok();
@@ -88,6 +91,10 @@ impl Prepared {
             return Err(problems);
         };
         let view = View::of(policy, &compiled, &mut stamps)?;
+        let place = place.filter(|_| !compiled.group.is_empty());
+        if let Some(path) = policy.cgroup.as_ref().filter(|_| place.is_some()) {
+            stamps.push((path.clone(), sys::fd::identify_path(path).ok()));
+        }
         let root = open(c"/", libc::O_PATH).map_err(|errno| {
             vec![Error::system(
                 path_error_kind(errno.0),
@@ -116,6 +123,7 @@ impl Prepared {
             privileges,
             request,
             grants,
+            place,
         })
     }
 
@@ -124,6 +132,7 @@ impl Prepared {
     pub(crate) fn is_current(&self, privileges: Privileges, request: &Request) -> bool {
         self.privileges == privileges
             && self.request == *request
+            && self.place.as_ref().is_none_or(Place::is_current)
             && self
                 .stamps
                 .iter()

@@ -72,6 +72,8 @@ pub(super) struct RunSteps<'a> {
     pub(super) directory: Option<Step<'a>>,
     /// The ruleset that it makes itself then.
     pub(super) ruleset: Option<RulesetPlan<'a>>,
+    /// `cgroup.procs` of a control group that it did not start in.
+    pub(super) group: Option<RawFd>,
     /// Processors, if the policy names any.
     pub(super) cpus: Option<&'a CpuSet>,
 }
@@ -93,6 +95,10 @@ impl<'a> Steps<'a> {
             Stage::Process,
             "die with the host",
         );
+        if let Some(members) = run.group {
+            // Required, whatever is said of the limits: nobody else keeps them.
+            steps.add(Step::EnterGroup(members), Stage::Limits, "enter the control group");
+        }
         // Before anything that looks at who the program is, and before its privileges there go.
         if prepared.init.is_some() {
             steps.add_init(run);
@@ -396,11 +402,18 @@ impl Purposes {
         }
     }
 
-    /// The report: what was decided, corrected by what the steps in `record` came to, and by the errno that kept the
-    /// warden from a domain of its own, if one did.
-    pub(super) fn report(&self, prepared: &Prepared, record: &Record, terminal: bool, no_domain: i32) -> Arc<Report> {
+    /// The report: what was decided, corrected by what the steps in `record` came to, and by the errnos that kept the
+    /// warden from a domain of its own and the sandbox from a control group, if any did.
+    pub(super) fn report(
+        &self,
+        prepared: &Prepared,
+        record: &Record,
+        terminal: bool,
+        no_domain: i32,
+        no_group: i32,
+    ) -> Arc<Report> {
         let all_well = (0..self.0.len()).all(|index| record.outcome(index) == 0);
-        if all_well && !terminal && no_domain == 0 {
+        if all_well && !terminal && no_domain == 0 && no_group == 0 {
             return Arc::clone(&prepared.report);
         }
         let mut rows = prepared.compiled.decisions.rows().to_vec();
@@ -414,11 +427,27 @@ impl Purposes {
             if row.feature == Feature::Processes && no_domain != 0 {
                 set_failed(row, "the warden's domain", no_domain);
             }
+            let group = prepared.compiled.group;
+            let lost = no_group != 0
+                && match row.feature {
+                    Feature::Memory => group.hold(Limit::Memory),
+                    Feature::Limits => group.hold(Limit::CpuShare),
+                    _ => false,
+                };
+            if lost {
+                row.state = State::Degraded;
+                row.errno = no_group;
+                row.mechanism = row.mechanism.replace("cgroup v2: cpu.max", "the library's own clock");
+                if row.feature == Feature::Memory {
+                    "readings of /proc".clone_into(&mut row.mechanism);
+                }
+                row.detail.push_str("; the control group: failed at start");
+            }
+            let seen = |limit: Limit| prepared.policy.limit(limit).is_some() && (lost || !group.hold(limit));
             let watched = match row.feature {
-                Feature::Memory | Feature::Disk => true,
-                Feature::Limits => [Limit::CpuTotal, Limit::CpuShare]
-                    .iter()
-                    .any(|&limit| prepared.policy.limit(limit).is_some()),
+                Feature::Disk => true,
+                Feature::Memory => seen(Limit::Memory),
+                Feature::Limits => [Limit::CpuTotal, Limit::CpuShare].into_iter().any(seen),
                 _ => false,
             };
             if watched && no_domain != 0 && row.state == State::Enforced {

@@ -62,9 +62,9 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// For a sandbox whose program has just begun at `start`.
-    pub(super) fn new(prepared: &Prepared, reach: Reach, start: Instant) -> Self {
-        let used = prepared.compiled.decisions.uses(Feature::Limits);
+    /// For a sandbox whose program has just begun at `start`. `held`: a control group keeps it to its share.
+    pub(super) fn new(prepared: &Prepared, reach: Reach, start: Instant, held: bool) -> Self {
+        let used = prepared.compiled.decisions.uses(Feature::Limits) && !held;
         // Without a domain those that must stop could not be told from others.
         let share = prepared
             .policy

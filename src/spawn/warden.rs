@@ -23,6 +23,7 @@ use crate::sys::process::{Apart, Child, Ending, Resources};
 use super::attendance::{Attendance, LAST_BREATH};
 use super::domain::{Domain, enter_domain};
 use super::gauge::{Consequence, Gauge};
+use super::group::Group;
 use super::job::{Job, Pipe};
 use super::launch::{self, Arena, Launched, Memory};
 use super::namespaces::{Namespaces, Remains};
@@ -70,6 +71,10 @@ pub(super) fn run(prepared: &Prepared, mailbox: &Mailbox) {
     farewell.job = Some((Arc::clone(&job.arena), Arc::clone(&shared)));
     let mut remains = Remains::default();
     let outcome = domain.and_then(|domain| look_after(prepared, domain, &mut job, mailbox, &mut remains));
+    if let Some(group) = &job.group {
+        // Before, everything in it was killed.
+        group.remove();
+    }
     // Release what the sandbox held before anyone learns that it ended.
     drop(job);
     match outcome {
@@ -116,6 +121,7 @@ fn look_after(
             mounts: view.plan(&mounts),
             directory: view.directory(),
             ruleset: view.ruleset(&rules),
+            group: job.group.as_ref().and_then(|group| group.members()),
             cpus: job.cpus.as_ref(),
         },
     );
@@ -133,6 +139,11 @@ fn look_after(
     let apart = Apart {
         share_descriptors: listen,
         namespaces: namespaces.clone_flags(),
+        group: job
+            .group
+            .as_ref()
+            .filter(|group| group.members().is_none())
+            .map(|group| group.directory()),
     };
     let launched =
         launch::launch(&plan, &job.arena, job.memory, apart).map_err(|errno| namespaces.cannot_start(errno.0))?;
@@ -153,6 +164,7 @@ fn look_after(
         attendance.await_listener();
     }
     let captures = std::mem::take(&mut job.streams.captures);
+    let holds = |limit| job.group.as_ref().is_some_and(|group| group.holds(limit));
     let outcome = Watch {
         launched: &launched,
         domain,
@@ -166,8 +178,10 @@ fn look_after(
         warned: false,
         survey,
         file_limit_is_disks: limits_files_by_disk(prepared),
-        gauge: Gauge::new(prepared, launched.pid, reach, start),
-        throttle: Throttle::new(prepared, reach, start),
+        gauge: Gauge::new(prepared, launched.pid, reach, start, holds),
+        throttle: Throttle::new(prepared, reach, start, holds(Limit::CpuShare)),
+        group: job.group.clone(),
+        kills: 0,
         limit: None,
         killed_program: false,
         attendance,
@@ -237,6 +251,9 @@ struct Watch<'a> {
     /// The limit of disk is the limit of each file, too.
     file_limit_is_disks: bool,
     throttle: Throttle,
+    group: Option<Arc<Group>>,
+    /// How often that had somebody killed for want of memory, as far as was noticed.
+    kills: u64,
     /// The limit of the sandbox as a whole that was exceeded last.
     limit: Option<LimitHit>,
     /// The program was killed for the memory it held, and nobody else. If others may finish, the sandbox may yet end for another reason.
@@ -282,6 +299,7 @@ impl Watch<'_> {
                 Wait::readable(self.attendance.waits_on()),
                 Wait::hang_up(if end.is_some() { self.attendance.listener() } else { -1 }),
                 input,
+                Group::wait(self.group.as_ref()),
             ];
             let until = [self.deadline, soon, self.gauge.due(), self.throttle.due()]
                 .into_iter()
@@ -298,7 +316,7 @@ impl Watch<'_> {
             }
             if end.is_some() && self.is_empty(waits[5]) {
                 // A look at /proc may miss who comes while it is made.
-                self.domain.kill_all(self.launched.child());
+                self.kill_all();
                 break;
             }
             let wanted = if waits[1].ready() || blind {
@@ -330,7 +348,13 @@ impl Watch<'_> {
                 over = over.or(Some(Reason::Limit));
             }
             let begun = self.has_begun();
-            if let Some((hit, consequence)) = self.throttle.look(begun).or_else(|| self.gauge.look(begun)) {
+            let killed_by_group = if waits[7].ready() || blind {
+                self.look_at_kills()
+            } else {
+                None
+            };
+            let found = killed_by_group.or_else(|| self.throttle.look(begun));
+            if let Some((hit, consequence)) = found.or_else(|| self.gauge.look(begun)) {
                 self.tell_limit(hit, consequence);
                 match consequence {
                     // One warning, and one time after it, for all limits of time.
@@ -341,6 +365,7 @@ impl Watch<'_> {
                         self.killed_program |= pid == self.launched.pid;
                         self.reach.signal_one(pid, libc::SIGKILL);
                     }
+                    Consequence::Killed => {}
                 }
             }
             if let Some(reason) = time_is_up {
@@ -362,12 +387,21 @@ impl Watch<'_> {
                     // Nobody will have waited for it.
                     self.used = members::resources(self.launched.pid);
                 }
-                self.domain.kill_all(self.launched.child());
+                self.kill_all();
                 if end.is_some() {
                     cut_short = true;
                     break;
                 }
             }
+        }
+        if let Some((hit, consequence)) = self.look_at_kills() {
+            self.tell_limit(hit, consequence);
+        }
+        if self.kills > 0 {
+            // Nobody says whom the kernel has killed: if the program was, it is taken to be the one, though another process of the
+            // sandbox may have killed it since.
+            ended_for.get_or_insert(Reason::Limit);
+            cut_short |= self.waits_for_descendants && self.group.as_ref().is_some_and(|group| !group.kills_one());
         }
         let (reaped, wall) = end.unwrap_or((None, self.start.elapsed()));
         if self.end_survey(reaped.map(|(ending, _)| ending)) && ended_for.is_none_or(|reason| reason == Reason::Limit) {
@@ -414,6 +448,7 @@ impl Watch<'_> {
             Consequence::TimeIsUp => (self.launched.pid, "the sandbox's time is up"),
             Consequence::KillAll => (self.launched.pid, "the sandbox is killed"),
             Consequence::Kill(pid) => (pid, "the largest process is killed"),
+            Consequence::Killed => (self.launched.pid, "the kernel has killed the largest process"),
         };
         self.note_limit(hit, pid, what);
     }
@@ -445,7 +480,7 @@ impl Watch<'_> {
         self.attendance.look();
         if !self.waits_for_descendants && !self.attendance.knows_empty() {
             // Before reaping: until then the program's pid, and so its process group, cannot be anyone else's.
-            self.domain.kill_all(self.launched.child());
+            self.kill_all();
         }
         let reaped = match sys::process::reap(self.launched.child()) {
             Ok(_) | Err(_) if self.report.is_some() => Some(self.reported()),
@@ -475,6 +510,30 @@ impl Watch<'_> {
             }
             None => (Ending::Signaled(libc::SIGKILL), self.used),
         }
+    }
+
+    /// Sends SIGKILL to everything in the sandbox.
+    fn kill_all(&self) {
+        self.domain.kill_all(self.launched.child());
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+    }
+
+    /// What has come of the limit that the control group holds, since the last look.
+    fn look_at_kills(&mut self) -> Option<(LimitHit, Consequence)> {
+        let group = self.group.as_ref()?;
+        let kills = group.kills();
+        let more = kills > self.kills;
+        self.kills = kills;
+        more.then(|| {
+            let consequence = if group.kills_one() {
+                Consequence::Killed
+            } else {
+                Consequence::KillAll
+            };
+            (group.hit(), consequence)
+        })
     }
 
     /// True if nobody is left in the sandbox. `listener`: what poll(2) says of it.

@@ -39,6 +39,15 @@ impl Wait {
         })
     }
 
+    /// Waits for a file of a control group to change from what was last read; a negative `fd` waits for nothing.
+    pub fn changed(fd: i32) -> Self {
+        Self(libc::pollfd {
+            fd,
+            events: libc::POLLPRI,
+            revents: 0,
+        })
+    }
+
     /// True if the last [`poll`] found something to read.
     pub fn readable_now(&self) -> bool {
         self.0.revents & libc::POLLIN != 0

@@ -118,6 +118,13 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
     usize::try_from(count).map_err(|_| Errno::last())
 }
 
+/// Reads into `buffer` from `offset` bytes on; 0 at end of file.
+pub fn read_at(fd: i32, buffer: &mut [u8], offset: libc::off_t) -> Result<usize> {
+    // SAFETY: the pointer and length describe a live, writable buffer.
+    let count = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
 /// Writes what `fd` takes of `bytes`. Raises SIGPIPE in the calling thread if it is a pipe that nobody reads.
 pub fn write(fd: i32, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the pointer and length describe a live buffer.

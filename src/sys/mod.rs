@@ -19,6 +19,7 @@
     clippy::panic
 )]
 
+pub mod cgroup;
 pub mod clock;
 pub mod credentials;
 pub mod directory;

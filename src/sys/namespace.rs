@@ -172,7 +172,7 @@ extern "C" fn attempt(trial: *mut c_void) -> c_int {
 }
 
 /// Waits for the end of a child that ends without a signal.
-fn await_end(pid: i32) {
+pub(super) fn await_end(pid: i32) {
     loop {
         // SAFETY: null pointers are allowed.
         let waited = unsafe { syscall!(libc::SYS_wait4, pid, 0_usize, libc::__WALL, 0_usize) };

@@ -27,6 +27,16 @@ pub struct Apart {
     pub share_descriptors: bool,
     /// CLONE_NEW* of the namespaces that it starts in.
     pub namespaces: c_int,
+    /// The control group that it starts in, an open directory.
+    pub group: Option<c_int>,
+}
+
+impl Apart {
+    /// As clone(2) takes it, but for the group.
+    pub(super) fn flags(self) -> c_int {
+        let share = if self.share_descriptors { libc::CLONE_FILES } else { 0 };
+        self.namespaces | share
+    }
 }
 
 /// Starts `entry(argument)` in a process that shares the caller's memory, on a stack of its own, and returns at once (clone(2)
@@ -46,12 +56,12 @@ pub unsafe fn start_sharing_memory(
     present: &AtomicU32,
     apart: Apart,
 ) -> Result<Child> {
-    let mut pidfd = -1;
-    let mut flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-    flags |= apart.namespaces;
-    if apart.share_descriptors {
-        flags |= libc::CLONE_FILES;
+    if let Some(group) = apart.group {
+        // SAFETY: as the caller promises.
+        return unsafe { super::cgroup::start_sharing_memory(entry, stack_top, argument, present, (apart, group)) };
     }
+    let mut pidfd = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD | apart.flags();
     let no_tls = core::ptr::null_mut::<c_void>();
     // SAFETY: the child uses entry, stack, argument and `present`, which the caller vouches for, until it has left this memory.
     let pid = unsafe {
@@ -106,11 +116,12 @@ pub unsafe fn start_beside(
 /// As for [`start_sharing_memory`], but for memory: the child has a copy, and only shared mappings carry back what it
 /// writes.
 pub unsafe fn start_copying_memory(entry: Entry, argument: *mut c_void, apart: Apart) -> Result<Child> {
-    let mut pidfd: c_int = -1;
-    let mut flags = libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | apart.namespaces;
-    if apart.share_descriptors {
-        flags |= libc::CLONE_FILES;
+    if let Some(group) = apart.group {
+        // SAFETY: as the caller promises.
+        return unsafe { super::cgroup::start_copying_memory(entry, argument, (apart, group)) };
     }
+    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | apart.flags();
     // SAFETY: as the caller promises.
     let pid = unsafe { clone_here(flags, &raw mut pidfd, entry, argument) }?;
     Ok(Child {
@@ -149,7 +160,7 @@ unsafe fn clone_here(flags: c_int, pidfd: *mut c_int, entry: Entry, argument: *m
 
 /// Moves the descriptor of a process away from the numbers of the standard streams. If the table is full it stays where it
 /// is: a process that runs must not become one that nobody can wait for.
-fn high_or_as_is(pidfd: i32) -> i32 {
+pub(super) fn high_or_as_is(pidfd: i32) -> i32 {
     if pidfd > 2 {
         return pidfd;
     }

@@ -50,6 +50,9 @@ const UNITS: &[(&str, u32)] = &[("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 1
 /// The value of a limit that is [`super::UNLIMITED`].
 const NO_LIMIT: &str = "unlimited";
 
+/// The key of the control group among those of limits.
+const CGROUP: &str = "cgroup";
+
 /// Errnos by name: their numbers differ from one architecture to another. Others are written as numbers.
 const ERRNOS: &[(&str, i32)] = &[
     ("EPERM", libc::EPERM),

@@ -10,7 +10,7 @@ use super::super::{
     Access, Environment, Flag, Grace, Limit, Namespace, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check,
 };
 use super::values::{Entry, Reader, Value, entries, quoted, reason, words};
-use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name, mounts};
+use super::{ACCESS_KEYS, CGROUP, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_by_name, mounts};
 
 /// The policy of `text`, or what is wrong with it.
 pub(super) fn read(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Result<Policy> {
@@ -215,9 +215,17 @@ impl Reader<'_> {
     fn limits(&mut self, table: &DeTable<'_>) {
         let names = words(Limit::ALL, Limit::name);
         for entry in entries("limits", table) {
+            if entry.key == CGROUP {
+                if let Some(path) = self.bytes(&entry.path, entry.value, "a path") {
+                    self.accept(&entry.path, entry.value, check::not_empty(&path, "control group"));
+                    self.policy.cgroup = Some(path);
+                }
+                continue;
+            }
             let index = names.iter().position(|name| name == entry.key);
             let Some(&limit) = index.and_then(|index| Limit::ALL.get(index)) else {
-                self.unknown_key(&entry, &names);
+                let known: Vec<_> = names.iter().cloned().chain([CGROUP.to_owned()]).collect();
+                self.unknown_key(&entry, &known);
                 continue;
             };
             let Some(value) = self.limit(&entry) else { continue };

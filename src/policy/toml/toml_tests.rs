@@ -431,6 +431,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         option::of((0..u32::MAX, 0..u32::MAX)),
         btree_set(proptest::sample::select(Namespace::ALL), 0..3),
         option::of((1..=64, any::<u64>()).prop_map(|(signal, after)| Grace::new(signal, after).unwrap())),
+        option::of(c_string()),
     );
     let files = (root(), vec(mount(), 0..5));
     let settings = (rules, files, process, apart, all, vec(strictness, 0..5));
@@ -454,7 +455,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         policy.process.cwd = process.2;
         policy.process.umask = process.3;
         policy.process.nice = process.4;
-        (policy.process.user, policy.namespaces, policy.grace) = apart;
+        (policy.process.user, policy.namespaces, policy.grace, policy.cgroup) = apart;
         policy.process.cpus = process.5;
         for flag in process.6 {
             policy.process.set_flag(flag, true);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::feature::{Feature, Strictness};
 
 use super::super::{Environment, Flag, Limit, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check};
-use super::{ACCESS_KEYS, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_name, mounts, to_unicode, word};
+use super::{ACCESS_KEYS, CGROUP, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_name, mounts, to_unicode, word};
 
 /// A line that would be longer is broken.
 const WIDTH: usize = 100;
@@ -22,7 +22,8 @@ pub(super) fn write(policy: &Policy) -> String {
         let value = limit_value(limit, value);
         (word(limit.name()), value)
     });
-    put_table(&mut out, "[limits]", limits);
+    let cgroup = policy.cgroup.as_deref().map(|path| (CGROUP.to_owned(), bytes(path)));
+    put_table(&mut out, "[limits]", limits.chain(cgroup));
     process(policy, &mut out);
     put_table(&mut out, "[strictness]", strictness(policy));
     out
