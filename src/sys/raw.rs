@@ -159,7 +159,7 @@ pub(super) unsafe fn clone_onto(
             "call r12",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone as isize => returned,
+            inlateout("rax") libc::SYS_clone => returned,
             in("rdi") flags, in("rsi") stack, in("rdx") pidfd, in("r10") present, in("r8") 0_usize,
             in("r12") entry, in("r13") argument,
             lateout("rcx") _, lateout("r11") _,
