@@ -1,6 +1,7 @@
 //! The processes of a sandbox, found by who the warden's signals reach.
 
 pub(crate) mod memory;
+mod namespace;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +36,7 @@ impl Found {
 pub(crate) enum Reach {
     /// Whoever signals of the calling thread reach, which is in a domain that scopes them.
     Domain,
-    /// Whoever is in this PID namespace, but for its init.
+    /// Whoever is in this PID namespace or one beneath, but for its init.
     Namespace {
         /// The inode that stands for it.
         inode: u64,
@@ -49,7 +50,7 @@ impl Reach {
     /// The PID namespace of `init`, a child that has not been waited for.
     pub(crate) fn of_namespace(init: i32) -> Self {
         Self::Namespace {
-            inode: namespace_of(init).unwrap_or_default(),
+            inode: namespace::number_of(init).unwrap_or_default(),
             init,
         }
     }
@@ -65,7 +66,7 @@ impl Reach {
     pub(crate) fn found(self) -> sys::Result<Vec<Found>> {
         match self {
             Self::Domain => in_scope(),
-            Self::Namespace { inode, init } => in_namespace(inode, init),
+            Self::Namespace { inode, init } => namespace::found(inode, init),
             Self::Family(program) => family(program),
         }
     }
@@ -95,7 +96,7 @@ impl Reach {
             Self::Namespace { inode, .. } => {
                 let Ok(pidfd) = sys::process::open_pidfd(pid) else { return };
                 // The number is not given again while its process is in the namespace.
-                if namespace_of(pid) == Some(inode) {
+                if namespace::contains(inode, pid) == Ok(true) {
                     let _ = sys::signal::send_to(Child { pid, pidfd }, signal);
                 }
                 sys::fd::close(pidfd);
@@ -126,21 +127,6 @@ impl Reach {
         }
         Ok(())
     }
-}
-
-/// The PID namespace of the process `pid`, as procfs numbers it; None: there is no such process, or it is not ours to look at.
-fn namespace_of(pid: i32) -> Option<u64> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
-    let number = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
-    number.parse().ok()
-}
-
-/// Those in the PID namespace `inode`, without its `init`. Of what has ended, what waits for a parent there.
-fn in_namespace(inode: u64, init: i32) -> sys::Result<Vec<Found>> {
-    let inside = |&pid: &i32| pid != init && namespace_of(pid) == Some(inode);
-    let mut found = look_at_all(all_processes()?.filter(inside))?;
-    leave_out_lost(&mut found);
-    Ok(found)
 }
 
 /// Leaves out what has ended and waits for nobody among those who run.

@@ -28,7 +28,7 @@ pub(super) fn mount_all(plan: &MountPlan<'_>, record: &Record) -> sys::Result<()
     let root = lay_root(plan.root)?;
     for (index, planned) in plan.mounts.iter().enumerate() {
         record.begin_part(part_of(index).saturating_add(1));
-        let source = Descriptor::take_over(planned.parked.load(Ordering::Relaxed));
+        let source = Descriptor::take_over(planned.parked.swap(-1, Ordering::Relaxed));
         make(&root, &planned.places);
         mount::attach(&source, &mount::open_in(&root, planned.target)?)?;
     }
@@ -42,13 +42,24 @@ pub(super) fn mount_all(plan: &MountPlan<'_>, record: &Record) -> sys::Result<()
     }
     record.begin_part(MountPlan::ENTER);
     match plan.root {
-        NewRoot::Unchanged => Ok(()),
+        NewRoot::Unchanged => enter_again(),
         NewRoot::Directory(_) => mount::enter(&root),
         NewRoot::Memory => {
             mount::enter(&root)?;
             // Not what is mounted in it.
             mount::restrict_alone(&root, READ_ONLY)
         }
+    }
+}
+
+/// Enters the working directory by its path once more: something may have been mounted over it, or over a directory that it is in, which
+/// hides it from everybody but those who are there.
+fn enter_again() -> sys::Result<()> {
+    let mut room = [0; 4096];
+    match mount::path_of_directory(&mut room) {
+        Ok(path) if path.to_bytes().starts_with(b"/") && mount::change_directory(path).is_ok() => Ok(()),
+        // It has none, or there is no such directory now.
+        _ => mount::change_directory(c"/"),
     }
 }
 

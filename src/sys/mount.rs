@@ -195,6 +195,14 @@ pub fn enter(root: &Descriptor) -> Result<()> {
     change_directory(c"/")
 }
 
+/// The path of the working directory, in `room`, as if nothing were mounted over it. It begins with "/" unless the directory is out of
+/// reach from the root.
+pub fn path_of_directory(room: &mut [u8; 4096]) -> Result<&CStr> {
+    // SAFETY: the kernel writes at most as many bytes as there are.
+    unsafe { syscall!(libc::SYS_getcwd, room.as_mut_ptr(), room.len()) }?;
+    CStr::from_bytes_until_nul(room).map_err(|_| super::Errno(libc::ENAMETOOLONG))
+}
+
 /// Makes the directory at `path` the working directory.
 pub fn change_directory(path: &CStr) -> Result<()> {
     // SAFETY: the path is NUL-terminated.
