@@ -196,6 +196,12 @@ static void what_is_missing_is_named(void)
     expect_failure(policy, SANDLOCK_ERROR_NOT_FOUND, "\"/none/such\"");
     sandlock_policy_free(policy);
 
+    CHECK(symlink("/", in_tree(tree, "link")) == 0);
+    policy = system_policy();
+    bind_mount(policy, in_tree(tree, "link"), "/mnt", 0);
+    expect_failure(policy, SANDLOCK_ERROR_INVALID_ARGUMENT, "/link\"");
+    sandlock_policy_free(policy);
+
     policy = system_policy();
     mount_memory(policy, "/none/such", 1 << 20);
     expect_failure(policy, SANDLOCK_ERROR_CHILD_SETUP, "\"/none/such\"");

@@ -47,11 +47,14 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    /// The PID namespace of `init`, a child that has not been waited for.
-    pub(crate) fn of_namespace(init: i32) -> Self {
+    /// The PID namespace of `init`, a child; nobody's if somebody else has waited for that meanwhile.
+    pub(crate) fn of_namespace(init: Child) -> Self {
+        let inode = namespace::number_of(init.pid);
+        // Asked afterwards: a number that is the init's now was the init's then.
+        let is_there = sys::signal::send_to(init, 0).is_ok();
         Self::Namespace {
-            inode: namespace::number_of(init).unwrap_or_default(),
-            init,
+            inode: inode.filter(|_| is_there).unwrap_or_default(),
+            init: init.pid,
         }
     }
 
