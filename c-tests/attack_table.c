@@ -507,28 +507,32 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
     return outcome;
 }
 
+/* Makes the files anew, and says what they are called now. */
+static void make_world(const struct attack_case *attack, const char **argv)
+{
+    size_t i;
+
+    make_files();
+    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
+    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    for (i = 0; i < 5 && attack->arguments[i]; i++)
+        argv[i + 1] = expand(attack->arguments[i]);
+}
+
 static void run_case(const struct attack_case *attack)
 {
     const char *argv[7] = {program(attack->program)};
-    size_t i;
 
     if (attack->needs && !expected(attack->needs)) {
         test_absent = attack->needs;
         return;
     }
-    for (i = 0; i < 5 && attack->arguments[i]; i++)
-        argv[i + 1] = expand(attack->arguments[i]);
-
-    make_files();
-    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
-    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    make_world(attack, argv);
     if (!CHECK(run_under_policy(attack, argv, 0) == ATTACK_REFUSED))
         printf("# %s: not refused confined\n", attack->name);
     if (!attack->no_ablation && !CHECK(run_under_policy(attack, argv, 1) == ATTACK_SUCCEEDED))
         printf("# %s: did not succeed without the protection\n", attack->name);
-    make_files();
-    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
-    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    make_world(attack, argv);
     if (!CHECK(run_bare(argv) == ATTACK_SUCCEEDED))
         printf("# %s: did not succeed bare\n", attack->name);
 }
