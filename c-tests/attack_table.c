@@ -21,6 +21,8 @@ struct setting {
 };
 
 enum { READ_PROC = 1, USE_TERMINALS = 2, READ_RANDOM = 4, WRITE_SHM = 8 };
+/* The system and what the policy grants of the tree, and nothing else; of that, the programs with their set-user-ID bits. */
+enum { NARROW_VIEW = 1, READ_ONLY_VIEW = 2 };
 enum { AS_ROOT = 1, AS_USER = 2, AS_ANY = 3 };
 
 struct attack_case {
@@ -33,6 +35,7 @@ struct attack_case {
     uint32_t limit;            /* set confined only */
     uint64_t limit_value;
     uint32_t namespace;        /* set confined only */
+    unsigned view;             /* likewise: what the program sees, NARROW_VIEW or READ_ONLY_VIEW */
     int user;                  /* likewise: the program goes by another user */
     unsigned who;              /* 0 is AS_ANY */
     const char *needs;         /* what the machine must offer for the attack to succeed bare */
@@ -54,11 +57,12 @@ struct attack_case {
 #define PROCESSES(title, ...) ATTACK("processes", title, __VA_ARGS__)
 #define OFF(feature) .ablation = {.disable = {SANDLOCK_FEATURE_##feature}}
 #define APART(which) .namespace = SANDLOCK_NAMESPACE_##which
+#define SEEING(what) .view = what##_VIEW
 #define LIMIT(which, amount) .limit = SANDLOCK_LIMIT_##which, .limit_value = (amount)
 
 /* In arguments: %T the tree, %P another process of the user, %A an address in it, %t a TCP port, %a an abstract
  * socket, %S a program that is set-user-ID for somebody else, %m System V shared memory, %q a message queue, %h the host's name,
- * %u its user. */
+ * %u its user, %i the type of a handle on the secret file, %I its bytes. */
 static const struct attack_case cases[] = {
     {FILES("read_ungranted_file", "read", "%T/secret"), OFF(FILES)},
     {FILES("list_ungranted_directory", "list", "%T"), OFF(FILES)},
@@ -197,6 +201,39 @@ static const struct attack_case cases[] = {
         .base = {.disable = {SANDLOCK_FEATURE_FILES}, .allow = {"mq_open"}}, APART(IPC)},
     {NAMESPACES("learn_name_of_host", "host-name", "%h"), APART(UTS)},
     {NAMESPACES("learn_user_of_host", "user", "%u"), .user = 1},
+    {NAMESPACES("open_handle_on_process", "open-process", "%P"), APART(PID)},
+    {NAMESPACES("see_process_in_proc", "look-up-process", "%P"), .grants = READ_PROC, APART(MOUNT)},
+    {NAMESPACES("see_process_by_its_processors", "ask-for-affinity", "%P"), APART(PID)},
+    {PROCESSES("signal_another_process_against_namespace", "kill", "%P"), .needs = "userns",
+        .base = {.disable = {LANDLOCK}}, APART(PID)},
+    {PROCESSES("trace_against_namespace", "ptrace", "%P"), .needs = "userns",
+        .base = {.disable = {LANDLOCK}, .allow = {"ptrace"}}, APART(PID)},
+    {PROCESSES("read_memory_against_namespace", "vm-readv", "%P", "%A"), .needs = "userns",
+        .base = {.disable = {LANDLOCK}, .allow = {"process_vm_readv"}}, APART(PID)},
+    {FILES("read_file_that_is_not_mounted", "read", "%T/secret"), .needs = "userns",
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {FILES("list_directory_that_is_not_mounted", "list", "%T/denied"), .needs = "userns",
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {NAMESPACES("climb_out_by_dots", "climb", "%T/writable", "%T/secret"),
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {NAMESPACES("climb_out_by_descriptors", "climb-by-descriptors", "%T/writable", "%T/secret"),
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {NAMESPACES("get_out_by_root_in_proc", "root-of", "self", "%T/secret"), .grants = READ_PROC,
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {NAMESPACES("get_out_by_absolute_link", "link", "%T/writable", "%T/secret"),
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {NAMESPACES("get_out_by_climbing_link", "link", "%T/writable", "%T/secret", "climbing"),
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}}, SEEING(NARROW)},
+    {NAMESPACES("get_out_by_chroot", "chroot", "%T/writable", "%T/secret"), .who = AS_ROOT,
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}, .allow = {"chroot"}}, SEEING(NARROW)},
+    {NAMESPACES("get_out_by_file_handle", "handle", "%T/writable", "%i", "%I"), .who = AS_ROOT,
+        .base = {.disable = {SANDLOCK_FEATURE_FILES}, .allow = {"open_by_handle_at"}}, SEEING(NARROW)},
+    {FILES("write_file_that_is_mounted_for_reading", "write", "%T/writable/file"), .needs = "userns",
+        SEEING(READ_ONLY)},
+    {FILES("change_mode_of_file_that_is_mounted_for_reading", "chmod", "%T/writable/file"), .needs = "userns",
+        .who = AS_USER, SEEING(READ_ONLY)},
+    {PROCESSES("become_another_user_by_program_that_is_mounted", "run-setuid", "%S"), .who = AS_ROOT, .needs = "userns",
+        .base = {.disable = {SANDLOCK_FEATURE_NO_NEW_PRIVS}}, SEEING(NARROW)},
     {SOCKETS("connect_by_tcp_against_namespace", "tcp-connect", "%t"), .needs = "userns",
         .base = {.disable = {SANDLOCK_FEATURE_NETWORK}}, APART(NET)},
     {SOCKETS("connect_to_abstract_socket_against_namespace", "unix", "%a"), .needs = "userns",
@@ -327,11 +364,30 @@ static void remove_ipc(void)
     mq_unlink(queue_name);
 }
 
+/* What names the secret file to whoever may open files by handles. */
+static void handle_of_secret(int *type, char *bytes)
+{
+    union {
+        struct file_handle handle;
+        char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    } found = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+    unsigned i;
+    int mount;
+
+    if (name_to_handle_at(AT_FDCWD, in_tree(tree, "secret"), &found.handle, &mount, 0))
+        perror("name_to_handle_at");
+    *type = found.handle.handle_type;
+    for (i = 0; i < found.handle.handle_bytes && i < MAX_HANDLE_SZ; i++)
+        sprintf(bytes + i * 2, "%02x", found.handle.f_handle[i]);
+}
+
 static const char *expand(const char *argument)
 {
     static char buffers[6][PATH_MAX + 64];
     static unsigned next;
     char *buffer = buffers[next++ % 6];
+    char bytes[MAX_HANDLE_SZ * 2 + 1] = "";
+    int type = 0;
 
     if (!argument || argument[0] != '%')
         return argument;
@@ -346,6 +402,14 @@ static const char *expand(const char *argument)
     case 'q': snprintf(buffer, sizeof buffers[0], "%s", queue_name); break;
     case 'h': gethostname(buffer, sizeof buffers[0]); break;
     case 'u': snprintf(buffer, sizeof buffers[0], "%u", getuid()); break;
+    case 'i':
+    case 'I':
+        handle_of_secret(&type, bytes);
+        if (argument[1] == 'I')
+            snprintf(buffer, sizeof buffers[0], "%s", bytes);
+        else
+            snprintf(buffer, sizeof buffers[0], "%d", type);
+        break;
     default: abort();
     }
     return buffer;
@@ -377,6 +441,24 @@ static void apply(sandlock_policy *policy, const struct setting *setting)
     }
     for (i = 0; i < 2 && setting->allow[i]; i++)
         CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_syscall(policy, setting->allow[i], NULL));
+}
+
+/* A root in memory with the system, the test programs, and what the policy grants of the tree. */
+static void narrow_view(sandlock_policy *policy, uint64_t writing)
+{
+    static const char *const system[] = {"/usr", "/bin", "/lib", "/lib64"};
+    static const char *const granted[] = {"readable", "writable", "writeonly", "foreign"};
+    size_t i;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_root(policy, "", NULL));
+    for (i = 0; i < sizeof system / sizeof *system; i++)
+        if (access(system[i], F_OK) == 0)
+            CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, system[i], system[i], 0, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, program_directory(), program_directory(), 0, NULL));
+    for (i = 0; i < sizeof granted / sizeof *granted; i++) {
+        const char *path = in_tree(tree, granted[i]);
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, path, path, writing, NULL));
+    }
 }
 
 static int run_under_policy(const struct attack_case *attack, const char *const *argv, int ablated)
@@ -412,6 +494,8 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
         sandlock_policy_set_limit(policy, attack->limit, attack->limit_value, NULL);
     else if (attack->namespace)
         CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_namespace(policy, attack->namespace, true, NULL));
+    else if (attack->view)
+        narrow_view(policy, attack->view == READ_ONLY_VIEW ? 0 : SANDLOCK_MOUNT_WRITE);
     else if (attack->user)
         CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_user(policy, 7, 7, NULL));
     /* Of two limits that would refuse, the other is out of the way. */
@@ -435,28 +519,32 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
     return outcome;
 }
 
+/* Makes the files anew, and says what they are called now. */
+static void make_world(const struct attack_case *attack, const char **argv)
+{
+    size_t i;
+
+    make_files();
+    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
+    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    for (i = 0; i < 5 && attack->arguments[i]; i++)
+        argv[i + 1] = expand(attack->arguments[i]);
+}
+
 static void run_case(const struct attack_case *attack)
 {
     const char *argv[7] = {program(attack->program)};
-    size_t i;
 
     if (attack->needs && !expected(attack->needs)) {
         test_absent = attack->needs;
         return;
     }
-    for (i = 0; i < 5 && attack->arguments[i]; i++)
-        argv[i + 1] = expand(attack->arguments[i]);
-
-    make_files();
-    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
-    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    make_world(attack, argv);
     if (!CHECK(run_under_policy(attack, argv, 0) == ATTACK_REFUSED))
         printf("# %s: not refused confined\n", attack->name);
     if (!attack->no_ablation && !CHECK(run_under_policy(attack, argv, 1) == ATTACK_SUCCEEDED))
         printf("# %s: did not succeed without the protection\n", attack->name);
-    make_files();
-    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
-    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    make_world(attack, argv);
     if (!CHECK(run_bare(argv) == ATTACK_SUCCEEDED))
         printf("# %s: did not succeed bare\n", attack->name);
 }

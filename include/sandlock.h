@@ -1114,7 +1114,8 @@ sandlock_status sandlock_policy_clear_env(sandlock_policy *policy,
 
 /// Sets the working directory; without it the program starts in the host's. It is opened when the policy is next checked or
 /// used (NOT_FOUND if missing), and needs no path rule to be entered. In a mount namespace it is the program's path instead: see
-/// sandlock_policy_set_root().
+/// sandlock_policy_set_root(). There, without it, the program starts in what it finds at the path of the host's, or in "/" if there is no
+/// such directory or the root is another.
 ///
 /// INVALID_ARGUMENT: NULL, an empty path. The thread rule of policies.
 sandlock_status sandlock_policy_set_cwd(sandlock_policy *policy,
@@ -1219,7 +1220,8 @@ sandlock_status sandlock_policy_set_root(sandlock_policy *policy,
 /// The host sees nothing of it.
 ///
 /// Mounts are made in the order in which they were added: one may lie in a former one, but not hide it. Without a root that is set
-/// they are made over the host's tree. For the rest see sandlock_policy_set_root().
+/// they are made over the host's tree. A `source` that leads to "/" or into /proc by a symbolic link is refused (INVALID_ARGUMENT) when
+/// the policy is checked or used. For the rest see sandlock_policy_set_root().
 ///
 /// INVALID_ARGUMENT: NULL, a path that is not absolute or has "." or ".." in it, a `source` that is "/" or in /proc, which would bring
 /// the host's processes along, a `target` that is "/" or in /proc, or has a mount already, or would hide one, unknown flags, more than 64

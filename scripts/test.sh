@@ -23,6 +23,7 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
+everywhere+=" test_views test_init test_init_host"
 everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
 # Two thirds of a minute of readings, which neither sanitizer nor root would change, and another of disks.
 user_tests="$everywhere test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
@@ -154,6 +155,9 @@ if [ "$(id -u)" -eq 0 ]; then
     cp "$bin/attack_processes" "$bin/attack_setuid_root" && chmod 4755 "$bin/attack_setuid_root"
     cp "$bin/attack_processes" "$bin/attack_setuid_nobody" && chown 65534 "$bin/attack_setuid_nobody"
     chmod 4755 "$bin/attack_setuid_nobody"
+    # A program that others may execute and not read.
+    install -m 711 "$bin/attack_forks" "$bin/attack_unreadable"
+    install -m 711 "$bin/attack_forks" "$bin/asan/attack_unreadable"
 else
     user=$(id -un)
     as_user=()

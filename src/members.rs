@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod memory;
+mod namespace;
 mod open;
 
 use std::collections::BTreeSet;
@@ -42,7 +43,7 @@ impl Found {
 pub(crate) enum Reach {
     /// Whoever signals of the calling thread reach, which is in a domain that scopes them.
     Domain,
-    /// Whoever is in this PID namespace, but for its init.
+    /// Whoever is in this PID namespace or one beneath, but for its init.
     Namespace {
         /// The inode that stands for it.
         inode: u64,
@@ -53,11 +54,14 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    /// The PID namespace of `init`, a child that has not been waited for.
-    pub(crate) fn of_namespace(init: i32) -> Self {
+    /// The PID namespace of `init`, a child; nobody's if somebody else has waited for that meanwhile.
+    pub(crate) fn of_namespace(init: Child) -> Self {
+        let inode = namespace::number_of(init.pid);
+        // Asked afterwards: a number that is the init's now was the init's then.
+        let is_there = sys::signal::send_to(init, 0).is_ok();
         Self::Namespace {
-            inode: namespace_of(init).unwrap_or_default(),
-            init,
+            inode: inode.filter(|_| is_there).unwrap_or_default(),
+            init: init.pid,
         }
     }
 
@@ -72,7 +76,7 @@ impl Reach {
     pub(crate) fn found(self) -> sys::Result<Vec<Found>> {
         match self {
             Self::Domain => in_scope(),
-            Self::Namespace { inode, init } => in_namespace(inode, init),
+            Self::Namespace { inode, init } => namespace::found(inode, init),
             Self::Family(program) => family(program),
         }
     }
@@ -104,7 +108,7 @@ impl Reach {
                     return;
                 };
                 // The number is not given again while its process is in the namespace.
-                if namespace_of(pid) == Some(inode) {
+                if namespace::contains(inode, pid) == Ok(true) {
                     let _ = sys::signal::send_to(Child { pid, pidfd }, signal);
                 }
                 sys::fd::close(pidfd);
@@ -135,21 +139,6 @@ impl Reach {
         }
         Ok(())
     }
-}
-
-/// The PID namespace of the process `pid`, as procfs numbers it; None: there is no such process, or it is not ours to look at.
-fn namespace_of(pid: i32) -> Option<u64> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
-    let number = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
-    number.parse().ok()
-}
-
-/// Those in the PID namespace `inode`, without its `init`. Of what has ended, what waits for a parent there.
-fn in_namespace(inode: u64, init: i32) -> sys::Result<Vec<Found>> {
-    let inside = |&pid: &i32| pid != init && namespace_of(pid) == Some(inode);
-    let mut found = look_at_all(all_processes()?.filter(inside))?;
-    leave_out_lost(&mut found);
-    Ok(found)
 }
 
 /// Leaves out what has ended and waits for nobody among those who run.

@@ -59,8 +59,17 @@ pub struct PlannedMount<'a> {
     pub write: bool,
     /// What must be made to mount it on.
     pub places: Places<'a>,
-    /// Where the child keeps it open until it is mounted: nothing may be mounted over a source before.
+    /// Where the child keeps it open until it is mounted: nothing may be mounted over a source before. What is left there when the child is
+    /// gone lies in the table that it shared with whoever made this, and is closed with this.
     pub parked: AtomicI32,
+}
+
+impl Drop for PlannedMount<'_> {
+    fn drop(&mut self) {
+        if let number @ 0.. = *self.parked.get_mut() {
+            crate::sys::fd::close(number);
+        }
+    }
 }
 
 /// What is mounted.

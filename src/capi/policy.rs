@@ -302,7 +302,8 @@ pub extern "C" fn sandlock_policy_clear_env(
 
 /// Sets the working directory; without it the program starts in the host's. It is opened when the policy is next checked or
 /// used (NOT_FOUND if missing), and needs no path rule to be entered. In a mount namespace it is the program's path instead: see
-/// sandlock_policy_set_root().
+/// sandlock_policy_set_root(). There, without it, the program starts in what it finds at the path of the host's, or in "/" if there is no
+/// such directory or the root is another.
 ///
 /// INVALID_ARGUMENT: NULL, an empty path. The thread rule of policies.
 #[unsafe(no_mangle)]

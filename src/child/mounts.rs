@@ -28,7 +28,7 @@ pub(super) fn mount_all(plan: &MountPlan<'_>, record: &Record) -> sys::Result<()
     let root = lay_root(plan.root)?;
     for (index, planned) in plan.mounts.iter().enumerate() {
         record.begin_part(part_of(index).saturating_add(1));
-        let source = Descriptor::take_over(planned.parked.load(Ordering::Relaxed));
+        let source = Descriptor::take_over(planned.parked.swap(-1, Ordering::Relaxed));
         make(&root, &planned.places);
         mount::attach(&source, &mount::open_in(&root, planned.target)?)?;
     }

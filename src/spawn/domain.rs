@@ -111,7 +111,7 @@ impl Domain {
     pub(super) fn reach(self, launched: &Launched<'_>) -> Reach {
         match self {
             Self::Scoped => Reach::Domain,
-            Self::Namespace => Reach::of_namespace(launched.child().pid),
+            Self::Namespace => Reach::of_namespace(launched.child()),
             Self::Open(_) => Reach::Family(launched.pid),
         }
     }

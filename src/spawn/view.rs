@@ -12,7 +12,7 @@ use landlock::{AccessFs, BitFlags};
 
 use crate::compile::Compiled;
 use crate::compile::landlock::RulesetSpec;
-use crate::error::{Error, Result, Stage, path_error_kind};
+use crate::error::{Error, ErrorKind, Result, Stage, path_error_kind};
 use crate::feature::Feature;
 use crate::plan::{MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedRule, RulesetPlan, Step};
 use crate::policy::{Mount, Policy, Root, Source};
@@ -75,21 +75,29 @@ impl View {
             return Ok(None);
         }
         let mut problems = Vec::new();
-        let mut look_at = |path: &CString| {
+        let mut look_at = |path: &CString, beneath: bool| {
             let id = sys::fd::identify_path(path);
             if let Err(sys::Errno(errno)) = id {
                 let what = format!("cannot find \"{}\" to mount it", path.as_bytes().escape_ascii());
                 problems.push(Error::system(path_error_kind(errno), Stage::Namespaces, what, errno));
             }
+            if beneath && brings_proc_along(path_of(path)) {
+                let what = format!(
+                    "\"{}\" leads to what has the host's /proc beneath it",
+                    path.as_bytes().escape_ascii()
+                );
+                problems.push(Error::new(ErrorKind::InvalidArgument, Stage::Namespaces, what));
+            }
             stamps.push((path.clone(), id.ok()));
             id.is_ok_and(|id| id.directory)
         };
         if let Root::Directory(path) = &policy.root {
-            look_at(path);
+            // Over its /proc comes the program's own.
+            look_at(path, false);
         }
         let entry = |(index, mount): (usize, &Mount)| {
             let (source, directory) = match &mount.source {
-                Source::Path(path) => (MountedFrom::Path(path.clone()), look_at(path)),
+                Source::Path(path) => (MountedFrom::Path(path.clone()), look_at(path, true)),
                 Source::Memory { size } => (MountedFrom::Memory(decimal(*size)), true),
             };
             Entry {
@@ -361,6 +369,11 @@ impl Made {
             file: false,
         })
     }
+}
+
+/// True for a path that leads to the root or into /proc by links; without any the policy has refused it.
+fn brings_proc_along(path: &Path) -> bool {
+    std::fs::canonicalize(path).is_ok_and(|path| path == Path::new("/") || path.starts_with("/proc"))
 }
 
 fn path_of(path: &CStr) -> &Path {
