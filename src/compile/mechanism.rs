@@ -6,8 +6,9 @@ use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::report::Row;
 
-use super::group::{self, GroupLimits};
+use super::group::GroupLimits;
 use super::namespaces::{self, stand_in};
+use super::watching::{disk_lack, group_lack, looks_at_time, watch_lack, watches_time};
 use super::{Request, Serving};
 
 /// The features that will be enforced, with a row for every feature.
@@ -127,7 +128,7 @@ fn rests_on_disabled(feature: Feature, policy: &Policy) -> bool {
 }
 
 /// The Landlock ABI that brought a feature.
-fn needed_abi(feature: Feature) -> Option<u32> {
+pub(super) fn needed_abi(feature: Feature) -> Option<u32> {
     match feature {
         Feature::Files => Some(1),
         Feature::FilesRefer => Some(2),
@@ -258,83 +259,6 @@ pub fn makes_namespaces(request: &Request) -> bool {
     matches!(request.serving, Serving::Possible | Serving::HostIsSupervised)
 }
 
-/// True if the policy limits time, of whatever kind.
-fn watches_time(policy: &Policy) -> bool {
-    looks_at_time(policy, GroupLimits::default())
-}
-
-/// True if it limits what the warden keeps by its own clock, because `group` does not hold it.
-fn looks_at_time(policy: &Policy, group: GroupLimits) -> bool {
-    policy
-        .limits
-        .keys()
-        .any(|&limit| limit.is_timed() && policy.limit(limit).is_some() && !group.hold(limit))
-}
-
-/// Why the control group that the policy names does not hold these limits, of those that it sets. A group that the library would have
-/// found by itself is not missed.
-fn group_lack(limits: &[Limit], policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    let set = limits.iter().filter(|&&limit| policy.limit(limit).is_some());
-    let (why, errno) = set
-        .filter_map(|&limit| group::why_not(limit, policy, request, kernel))
-        .next()
-        .filter(|_| policy.cgroup.is_some())?;
-    let path = policy.cgroup.as_deref().unwrap_or_default().to_bytes().escape_ascii();
-    Some(unavailable(format!("control group \"{path}\": {why}"), errno))
-}
-
-/// What the warden lacks to see what the sandbox uses as a whole.
-fn watch_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    if request.serving == Serving::NoNewProcess {
-        return Some(unavailable("it takes a new process".to_owned(), libc::EOPNOTSUPP));
-    }
-    if let Some(why) = kernel.proc_blindness {
-        return Some(unavailable(why.to_owned(), libc::EACCES));
-    }
-    let why = match needed_abi(Feature::KillAll).and_then(|needed| landlock_lack(Feature::KillAll, needed, kernel)) {
-        _ if namespaces::has_pid(policy, request, kernel) => return None,
-        Some(lack) => lack.why,
-        None if policy.strictness(Feature::KillAll) == Strictness::Disable => {
-            "who is in the sandbox is told by the feature kill-all, which the policy disables".to_owned()
-        }
-        None => return None,
-    };
-    Some(Lack {
-        why,
-        errno: libc::EOPNOTSUPP,
-        instead: Some("rlimit, walk of descendants"),
-    })
-}
-
-/// What the warden lacks to see what the sandbox writes. The size of each file is limited in any case.
-fn disk_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    let lack = |why: &str, errno, instead| Lack {
-        why: why.to_owned(),
-        errno,
-        instead: Some(instead),
-    };
-    if request.serving == Serving::NoNewProcess {
-        return Some(lack("it takes a new process", libc::EOPNOTSUPP, "RLIMIT_FSIZE alone"));
-    }
-    let everywhere = policy.strictness(Feature::Files) == Strictness::Disable
-        || needed_abi(Feature::Files).is_some_and(|needed| kernel.landlock_abi < needed);
-    if everywhere && !policy.writes_everywhere() {
-        return Some(lack(
-            "where the program writes is told by the feature files, without which it may write anywhere",
-            libc::EOPNOTSUPP,
-            "RLIMIT_FSIZE, readings of the trees of path rules",
-        ));
-    }
-    let watch = watch_lack(policy, request, kernel)?;
-    Some(Lack {
-        instead: Some(match watch.instead {
-            Some(_) => "RLIMIT_FSIZE, readings of the trees, walk of descendants",
-            None => "RLIMIT_FSIZE, readings of the trees, but not of open files without a name",
-        }),
-        ..watch
-    })
-}
-
 pub(super) fn unavailable(why: String, errno: i32) -> Lack {
     Lack {
         why,
@@ -343,7 +267,7 @@ pub(super) fn unavailable(why: String, errno: i32) -> Lack {
     }
 }
 
-fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option<Lack> {
+pub(super) fn landlock_lack(feature: Feature, needed: u32, kernel: &Capabilities) -> Option<Lack> {
     if kernel.landlock_abi >= needed {
         return None;
     }

@@ -19,6 +19,7 @@ mod table_groups;
 mod table_riscv64;
 mod table_x86_64;
 pub mod traps;
+mod watching;
 
 use std::sync::Arc;
 

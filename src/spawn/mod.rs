@@ -15,6 +15,7 @@ mod namespaces;
 mod own_process;
 mod prepare;
 mod pty;
+mod purposes;
 mod ruleset;
 mod steps;
 mod streams;
@@ -25,6 +26,7 @@ mod throttle;
 mod view;
 mod vigil;
 mod warden;
+mod watch;
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -39,7 +41,7 @@ pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
 pub(crate) use view::{FilesOfRules, View};
 
-use steps::Purposes;
+use purposes::Purposes;
 use thread::Waiting;
 
 /// Where a standard stream of the program comes from or goes to.

@@ -13,30 +13,19 @@
 //!    listener comes before the descriptors instead, while the child shares the table that the listener must appear in.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Stage};
-use crate::feature::{Feature, State, Strictness};
-use crate::plan::{FdMove, MountPlan, PlannedStep, Record, RulesetPlan, Step};
+use crate::error::Stage;
+use crate::feature::{Feature, Strictness};
+use crate::plan::{FdMove, MountPlan, PlannedStep, RulesetPlan, Step};
 use crate::policy::Limit;
-use crate::probe::namespace_hint;
-use crate::report::{Report, Row};
 use crate::sys;
 use crate::sys::limits::CpuSet;
-use crate::sys::namespace::Refusal;
 use crate::sys::seccomp::Instruction;
 
 use super::namespaces::Namespaces;
 use super::prepare::Prepared;
+use super::purposes::{Purpose, Purposes, RULESET_FEATURES};
 use super::terminal::Terminal;
-use super::view::View;
-
-/// What a step is for.
-struct Purpose {
-    feature: Option<Feature>,
-    stage: Stage,
-    what: &'static str,
-}
 
 /// Steps and their purposes, index by index.
 pub(super) struct Steps<'a> {
@@ -46,9 +35,6 @@ pub(super) struct Steps<'a> {
     pub(super) first: usize,
     prepared: &'a Prepared,
 }
-
-/// What each step is for.
-pub(super) struct Purposes(Vec<Purpose>);
 
 /// What a run adds to the policy.
 pub(super) struct RunSteps<'a> {
@@ -83,7 +69,7 @@ impl<'a> Steps<'a> {
     pub(super) fn for_child(prepared: &'a Prepared, run: &RunSteps<'a>) -> Self {
         let mut steps = Self {
             planned: Vec::new(),
-            purposes: Purposes(Vec::new()),
+            purposes: Purposes::default(),
             first: 0,
             prepared,
         };
@@ -182,7 +168,7 @@ impl<'a> Steps<'a> {
     pub(super) fn for_own_process(prepared: &'a Prepared, all_threads: bool) -> Self {
         let mut steps = Self {
             planned: Vec::new(),
-            purposes: Purposes(Vec::new()),
+            purposes: Purposes::default(),
             first: 0,
             prepared,
         };
@@ -201,7 +187,7 @@ impl<'a> Steps<'a> {
 
     fn add(&mut self, step: Step<'a>, stage: Stage, what: &'static str) {
         self.planned.push(PlannedStep { step, required: true });
-        self.purposes.0.push(Purpose {
+        self.purposes.push(Purpose {
             feature: None,
             stage,
             what,
@@ -213,7 +199,7 @@ impl<'a> Steps<'a> {
         if self.prepared.compiled.decisions.uses(feature) {
             let required = self.prepared.policy.strictness(feature) == Strictness::Require;
             self.planned.push(PlannedStep { step, required });
-            self.purposes.0.push(Purpose {
+            self.purposes.push(Purpose {
                 feature: Some(feature),
                 stage,
                 what,
@@ -275,7 +261,7 @@ impl<'a> Steps<'a> {
             step: Step::Mounts(mounts),
             required: true,
         });
-        self.purposes.0.push(Purpose {
+        self.purposes.push(Purpose {
             feature: Some(Feature::NsMount),
             stage: Stage::Namespaces,
             what: "mount",
@@ -303,7 +289,7 @@ impl<'a> Steps<'a> {
                     && self.prepared.policy.strictness(feature) == Strictness::Require
             });
             self.planned.push(PlannedStep { step, required });
-            self.purposes.0.push(Purpose {
+            self.purposes.push(Purpose {
                 feature: Some(Feature::Files),
                 stage: Stage::Landlock,
                 what: "enter the domain",
@@ -356,7 +342,7 @@ impl<'a> Steps<'a> {
                 },
                 required: true,
             });
-            self.purposes.0.push(Purpose {
+            self.purposes.push(Purpose {
                 feature: Some(Feature::Supervisor),
                 stage: Stage::Seccomp,
                 what: "install the filter with a listener",
@@ -380,140 +366,4 @@ impl<'a> Steps<'a> {
 fn ready_ruleset(prepared: &Prepared, flags: u32) -> Option<Step<'_>> {
     let ruleset = prepared.ruleset.as_ref()?.as_raw_fd();
     Some(Step::Landlock { ruleset, flags })
-}
-
-impl Purposes {
-    /// Describes the failure of step `index`; of a step of `view`, in that `part`.
-    pub(super) fn error(&self, index: usize, errno: i32, view: Option<&View>, part: usize) -> Error {
-        match self.0.get(index) {
-            Some(purpose) => {
-                let about = match (view, purpose.feature, purpose.stage) {
-                    (Some(view), Some(Feature::NsMount), _) => Some(view.name_of_mount(part)),
-                    (Some(view), _, Stage::Landlock) => view.name_of_rule(part),
-                    _ => None,
-                };
-                let what = about.map_or_else(
-                    || format!("{}{}", purpose.what, hint(purpose, errno)),
-                    |about| format!("{}: {about}", purpose.what),
-                );
-                Error::system(ErrorKind::ChildSetup, purpose.stage, what, errno)
-            }
-            None => Error::system(ErrorKind::Internal, Stage::Spawn, "an unknown step", errno),
-        }
-    }
-
-    /// The report: what was decided, corrected by what the steps in `record` came to, and by the errnos that kept the
-    /// warden from a domain of its own and the sandbox from a control group, if any did.
-    pub(super) fn report(
-        &self,
-        prepared: &Prepared,
-        record: &Record,
-        terminal: bool,
-        no_domain: i32,
-        no_group: i32,
-    ) -> Arc<Report> {
-        let all_well = (0..self.0.len()).all(|index| record.outcome(index) == 0);
-        if all_well && !terminal && no_domain == 0 && no_group == 0 {
-            return Arc::clone(&prepared.report);
-        }
-        let mut rows = prepared.compiled.decisions.rows().to_vec();
-        for row in &mut rows {
-            if row.feature == Feature::KillAll && no_domain != 0 {
-                row.state = State::Degraded;
-                "process group, walk of descendants".clone_into(&mut row.mechanism);
-                "the warden's domain: failed at start".clone_into(&mut row.detail);
-                row.errno = no_domain;
-            }
-            if row.feature == Feature::Processes && no_domain != 0 {
-                set_failed(row, "the warden's domain", no_domain);
-            }
-            let group = prepared.compiled.group;
-            let lost = no_group != 0
-                && match row.feature {
-                    Feature::Memory => group.hold(Limit::Memory),
-                    Feature::Limits => group.hold(Limit::CpuShare),
-                    _ => false,
-                };
-            if lost {
-                row.state = State::Degraded;
-                row.errno = no_group;
-                row.mechanism = row.mechanism.replace("cgroup v2: cpu.max", "the library's own clock");
-                if row.feature == Feature::Memory {
-                    "readings of /proc".clone_into(&mut row.mechanism);
-                }
-                row.detail.push_str("; the control group: failed at start");
-            }
-            let seen = |limit: Limit| prepared.policy.limit(limit).is_some() && (lost || !group.hold(limit));
-            let watched = match row.feature {
-                Feature::Disk => true,
-                Feature::Memory => seen(Limit::Memory),
-                Feature::Limits => [Limit::CpuTotal, Limit::CpuShare].into_iter().any(seen),
-                _ => false,
-            };
-            if watched && no_domain != 0 && row.state == State::Enforced {
-                row.state = State::Degraded;
-                row.errno = no_domain;
-                row.detail.push_str(
-                    "; the warden's domain failed at start: daemons are not seen, no share of processor time",
-                );
-            }
-            if row.feature == Feature::FilesMetadata && no_domain != 0 && row.state == State::Enforced {
-                "refused altogether: the warden's domain failed at start".clone_into(&mut row.detail);
-            }
-            if row.feature == Feature::Session && terminal && row.state == State::Enforced {
-                "process group".clone_into(&mut row.mechanism);
-                "in the session of the inherited terminal".clone_into(&mut row.detail);
-            }
-        }
-        for (index, purpose) in self.0.iter().enumerate() {
-            let errno = record.outcome(index);
-            let Some(feature) = purpose.feature.filter(|_| errno != 0) else {
-                continue;
-            };
-            let concerned: &[Feature] = match feature {
-                Feature::Files => RULESET_FEATURES,
-                Feature::Syscalls => &[Feature::Syscalls, Feature::FilesMetadata],
-                _ => &[feature],
-            };
-            for row in rows.iter_mut().filter(|row| concerned.contains(&row.feature)) {
-                set_failed(row, purpose.what, errno);
-            }
-        }
-        Arc::new(Report::new(rows))
-    }
-}
-
-/// What the child's Landlock ruleset is for.
-const RULESET_FEATURES: &[Feature] = &[
-    Feature::Files,
-    Feature::FilesRefer,
-    Feature::FilesTruncate,
-    Feature::FilesIoctlDev,
-    Feature::Network,
-    Feature::SignalScope,
-    Feature::AbstractUnixScope,
-];
-
-fn set_failed(row: &mut Row, what: &str, errno: i32) {
-    if matches!(row.state, State::Enforced | State::Degraded) {
-        // One limit of several: the others hold.
-        row.state = if matches!(row.feature, Feature::Limits | Feature::Memory | Feature::Disk) {
-            State::Degraded
-        } else {
-            State::Unavailable
-        };
-        row.detail = format!("{what}: failed at start");
-        row.errno = errno;
-    }
-}
-
-fn hint(purpose: &Purpose, errno: i32) -> &'static str {
-    match (purpose.stage, errno) {
-        (Stage::Namespaces, errno) if purpose.feature == Some(Feature::NsUser) => namespace_hint(Refusal::Map(errno)),
-        (Stage::Landlock, libc::E2BIG) => " (16 nested domains are the most)",
-        (Stage::Seccomp, libc::E2BIG) => " (32768 instructions in all filters are the most)",
-        (Stage::Seccomp, libc::EBUSY) => " (the host itself is supervised, and a process can have one listener only)",
-        (Stage::Process, libc::ESRCH) if purpose.feature == Some(Feature::ParentDeath) => " (the host has died)",
-        _ => "",
-    }
 }

@@ -14,7 +14,7 @@ use crate::sys;
 use super::SpawnOptions;
 use super::job::Job;
 use super::prepare::Prepared;
-use super::steps::Purposes;
+use super::purposes::Purposes;
 use super::warden;
 
 /// Stack of a warden. It polls, reads pipes and formats an error at most.
