@@ -408,15 +408,32 @@ static void bench_start(void)
     sandlock_policy_free(policy);
 }
 
-static sandlock_policy *make_apart_policy(int network)
+static sandlock_policy *make_apart_policy(const uint32_t *namespaces)
 {
     sandlock_policy *policy = make_policy();
 
     sandlock_policy_set_user(policy, 0, 0, NULL);
-    sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_IPC, true, NULL);
-    sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_UTS, true, NULL);
-    sandlock_policy_set_namespace(policy, SANDLOCK_NAMESPACE_NET, network, NULL);
+    for (; *namespaces; namespaces++)
+        sandlock_policy_set_namespace(policy, *namespaces, true, NULL);
     return policy;
+}
+
+enum { NAMESPACE_PAIRS = 200, PAUSED_PAIRS = 60, PAUSE_US = 30000 };
+
+/* Pairs of starts under `policy` and of `reference`, each after `pause` microseconds. */
+static void bench_starts(const char *name, const char *beside, sandlock_policy *policy, const char *const *reference, int pairs,
+                         unsigned pause, double aim)
+{
+    double ours[NAMESPACE_PAIRS], theirs[NAMESPACE_PAIRS];
+    int i;
+
+    for (i = 0; i < pairs; i++) {
+        usleep(pause);
+        ours[i] = start_sandboxed(policy);
+        usleep(pause);
+        theirs[i] = start_plainly(reference);
+    }
+    figure(name, beside, "us", ours, theirs, pairs, aim);
 }
 
 /* What namespaces cost. The kernel takes a network namespace down after its last process has ended, which takes milliseconds, and no
@@ -424,51 +441,37 @@ static sandlock_policy *make_apart_policy(int network)
  * pause before every start, and one without. */
 static void bench_namespaces(void)
 {
-    enum { PAIRS = 200, FEWER = 60, PAUSE_US = 30000 };
-    const char *const bwrap[] = {"/usr/bin/bwrap", "--dev-bind", "/", "/", "--unshare-user", "--unshare-ipc", "--unshare-uts",
-                                 "--unshare-net", "/bin/true", NULL};
-    sandlock_policy *apart = make_apart_policy(0), *networked = make_apart_policy(1);
-    double ours[PAIRS], theirs[PAIRS];
+    static const uint32_t some[] = {SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, 0},
+                          networked[] = {SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_NET, 0},
+                          files[] = {SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_PID,
+                                     SANDLOCK_NAMESPACE_MOUNT, 0},
+                          all[] = {SANDLOCK_NAMESPACE_IPC, SANDLOCK_NAMESPACE_UTS, SANDLOCK_NAMESPACE_PID,
+                                   SANDLOCK_NAMESPACE_MOUNT, SANDLOCK_NAMESPACE_NET, 0};
+    const char *const bwrap[] = {"/usr/bin/bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-user", "--unshare-ipc",
+                                 "--unshare-uts", "--unshare-pid", "--unshare-net", "/bin/true", NULL};
+    sandlock_policy *policies[] = {make_apart_policy(some), make_apart_policy(networked), make_apart_policy(files),
+                                   make_apart_policy(all)};
     sandlock_error *error = NULL;
-    int i, has_bwrap = access(bwrap[0], X_OK) == 0;
+    size_t i;
 
-    if (sandlock_policy_check(networked, &error)) {
+    if (sandlock_policy_check(policies[3], &error)) {
         printf("no figures with namespaces: %s\n", sandlock_error_message(error));
         sandlock_error_free(error);
-        sandlock_policy_free(apart);
-        sandlock_policy_free(networked);
-        return;
+    } else {
+        bench_starts("start in user, IPC, UTS namespaces", "posix_spawn", policies[0], true_argv, NAMESPACE_PAIRS, 0, 2.5);
+        bench_starts("start in these, PID and mount namespaces", "posix_spawn", policies[2], true_argv, NAMESPACE_PAIRS, 0, 2.5);
+        bench_starts("start in user, IPC, UTS, network namespaces", "posix_spawn", policies[1], true_argv, PAUSED_PAIRS, PAUSE_US,
+                     2.5);
+        bench_starts("start in all namespaces", "posix_spawn", policies[3], true_argv, PAUSED_PAIRS, PAUSE_US, 2.5);
+        if (access(bwrap[0], X_OK) == 0) {
+            bench_starts("start in all namespaces", "bubblewrap with the same", policies[3], bwrap, PAUSED_PAIRS, PAUSE_US, 0);
+            bench_starts("the same without a pause", "bubblewrap with the same", policies[3], bwrap, PAUSED_PAIRS, 0, 0);
+        } else {
+            printf("bubblewrap is not installed: no figure beside it\n");
+        }
     }
-    for (i = 0; i < PAIRS; i++) {
-        ours[i] = start_sandboxed(apart);
-        theirs[i] = start_plainly(true_argv);
-    }
-    figure("start in user, IPC, UTS namespaces", "posix_spawn", "us", ours, theirs, PAIRS, 2.5);
-    for (i = 0; i < FEWER; i++) {
-        usleep(PAUSE_US);
-        ours[i] = start_sandboxed(networked);
-        usleep(PAUSE_US);
-        theirs[i] = start_plainly(true_argv);
-    }
-    figure("start in these and a network namespace", "posix_spawn", "us", ours, theirs, FEWER, 2.5);
-    for (i = 0; has_bwrap && i < FEWER; i++) {
-        usleep(PAUSE_US);
-        ours[i] = start_sandboxed(networked);
-        usleep(PAUSE_US);
-        theirs[i] = start_plainly(bwrap);
-    }
-    if (has_bwrap)
-        figure("start in these and a network namespace", "bubblewrap with the same", "us", ours, theirs, FEWER, 0);
-    for (i = 0; has_bwrap && i < FEWER; i++) {
-        ours[i] = start_sandboxed(networked);
-        theirs[i] = start_plainly(bwrap);
-    }
-    if (has_bwrap)
-        figure("the same without a pause", "bubblewrap with the same", "us", ours, theirs, FEWER, 0);
-    else
-        printf("bubblewrap is not installed: no figure beside it\n");
-    sandlock_policy_free(apart);
-    sandlock_policy_free(networked);
+    for (i = 0; i < sizeof policies / sizeof *policies; i++)
+        sandlock_policy_free(policies[i]);
 }
 
 static void bench_calls(void)

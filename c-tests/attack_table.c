@@ -516,6 +516,8 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
     sandlock_result_free(result);
     sandlock_process_free(process);
     sandlock_policy_free(policy);
+    if (attack->grants & WRITE_SHM)
+        remove_leftovers();
     return outcome;
 }
 

@@ -230,6 +230,15 @@ static inline void remove_tree(const char *path)
         printf("# cannot remove %s\n", path);
 }
 
+/* Removes what attacks have left in memory that were killed before they could, but not what somebody else's have. */
+static inline void remove_leftovers(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "find /dev/shm -maxdepth 1 -name 'sandlock-attack-*' -user %u -delete", (unsigned)getuid());
+    CHECK(system(command) == 0);
+}
+
 static inline const char *in_tree(const char *tree, const char *name)
 {
     static char paths[8][PATH_MAX * 2];

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Stage};
 use crate::feature::{Feature, State, Strictness};
-use crate::policy::{Access, Flag, Mount, Namespace, PathRule, Policy, Root};
+use crate::policy::{Access, Flag, Limit, Mount, Namespace, PathRule, Policy, Root};
 use crate::probe::{Capabilities, Groups, Refusal, Refusals};
 use crate::report::Row;
 
@@ -193,4 +193,49 @@ fn report_says_what_the_program_sees() {
     policy.root = Root::Memory;
     policy.mounts.clear();
     assert_eq!(detail(&policy), "root in memory, 0 mounts");
+}
+
+#[test]
+fn pid_namespace_stands_in_for_scopes_that_the_kernel_lacks() {
+    let old = Capabilities {
+        landlock_abi: 5,
+        ..kernel(Refusals::default())
+    };
+    let rows = |policy: &Policy| {
+        let mut problems = Vec::new();
+        let decisions = Decisions::new(policy, &served(), &old, &mut problems);
+        let rows = [
+            Feature::KillAll,
+            Feature::Processes,
+            Feature::SignalScope,
+            Feature::AbstractUnixScope,
+        ]
+        .map(|feature| {
+            let row = decisions.rows().iter().find(|row| row.feature == feature).unwrap();
+            (row.state, row.mechanism.clone())
+        });
+        (rows, problems.len())
+    };
+    let mut policy = Policy::new();
+    let (without, problems) = rows(&policy);
+    assert!(without.iter().all(|(state, _)| *state != State::Enforced) && problems > 0);
+    policy.namespaces.extend([Namespace::Pid, Namespace::Net]);
+    policy.limits.insert(Limit::Memory, 1 << 30);
+    let (with, problems) = rows(&policy);
+    assert_eq!(problems, 0);
+    assert!(with.iter().all(|(state, _)| *state == State::Enforced));
+    let mechanisms = with.map(|(_, mechanism)| mechanism);
+    assert_eq!(
+        mechanisms,
+        [
+            "PID namespace",
+            "seccomp user notification, PID namespace",
+            "PID namespace",
+            "network namespace"
+        ]
+    );
+    let compiled = compile(&policy, &served(), &old).unwrap();
+    // What the kernel does not know it is not asked for, and the init must be in no domain.
+    assert!(compiled.ruleset.is_some_and(|ruleset| ruleset.scopes.is_empty()));
+    assert_eq!(compiled.domain, None);
 }
