@@ -381,9 +381,9 @@ impl Record {
         self.present.load(Ordering::Acquire) == 0 && self.init_present.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until [`Record::has_left`].
+    /// Waits until [`Record::has_left`]. For the program first, which itself waits for its init.
     pub fn wait_until_left(&self) {
-        for word in [&self.init_present, &self.present] {
+        for word in [&self.present, &self.init_present] {
             wait_until_clear(word);
         }
     }
@@ -545,8 +545,14 @@ impl Record {
 }
 
 fn wait_until_clear(word: &AtomicU32) {
+    let mut waited = false;
     while word.load(Ordering::Acquire) != 0 {
         crate::sys::event::wait_for_change(word, 1, None);
+        waited = true;
+    }
+    if waited {
+        // The kernel has woken one of those who wait for this.
+        crate::sys::event::wake_all(word);
     }
 }
 
