@@ -274,10 +274,14 @@ static void *start_often(void *policy)
 
         if (supervisor)
             handle(supervisor, "getppid", pass_on, NULL);
+        sandlock_error *error = NULL;
         if (sandlock_run(policy, supervisor, i % 7 ? ARGV("true") : ARGV("sh", "-c", "setsid sleep 1000 & kill -9 $$"), 20000,
-                         &result, NULL) ||
-            sandlock_result_reason(result) != (i % 7 ? SANDLOCK_REASON_EXITED : SANDLOCK_REASON_SIGNALED))
+                         &result, &error) ||
+            sandlock_result_reason(result) != (i % 7 ? SANDLOCK_REASON_EXITED : SANDLOCK_REASON_SIGNALED)) {
             failed_starts++;
+            printf("# start %d: %s, reason %u\n", i, sandlock_error_message(error), sandlock_result_reason(result));
+        }
+        sandlock_error_free(error);
         sandlock_result_free(result);
         sandlock_supervisor_free(supervisor);
     }
@@ -426,7 +430,7 @@ static void *hunt(void *unused)
                 continue;
             text[length] = 0;
             random = random * 1103515245 + 12345;
-            usleep(random >> 16 & 2047);
+            usleep(random >> 16 & 1023);
             child = atoi(text);
             if (child > 1)
                 kill(child, SIGKILL);
@@ -444,7 +448,7 @@ static void kill_inits(void)
     sandlock_policy *policy = apart_policy();
     struct footprint before;
     pthread_t thread;
-    int i, started = 0;
+    int i;
 
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_memory_mount(policy, "/mnt", 1 << 20, NULL));
     run_and_check(policy, 0);
@@ -457,14 +461,12 @@ static void kill_inits(void)
         hunting = 1;
         pthread_create(&thread, NULL, hunt, NULL);
         if (sandlock_run(policy, NULL, ARGV("sleep", "1000"), 20000, &result, NULL) == SANDLOCK_OK) {
-            started++;
             CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_SIGNALED && sandlock_result_signal(result) == SIGKILL);
         }
         sandlock_result_free(result);
         hunting = 0;
         pthread_join(thread, NULL);
     }
-    CHECK(started < 2 * ROUNDS);
     before.descriptors = footprint().descriptors;
     CHECK_UNCHANGED(before);
     sandlock_policy_free(policy);

@@ -103,9 +103,9 @@ impl Record {
         self.present.load(Ordering::Acquire) == 0 && self.init_present.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until [`Record::has_left`].
+    /// Waits until [`Record::has_left`]. For the program first, which itself waits for its init.
     pub fn wait_until_left(&self) {
-        for word in [&self.init_present, &self.present] {
+        for word in [&self.present, &self.init_present] {
             wait_until_clear(word);
         }
     }
@@ -126,11 +126,9 @@ impl Record {
         event::wake_all(&self.program);
     }
 
-    /// Waits until the init leaves this memory, as the kernel says, which is a moment before it has. Others who wait for that are told.
+    /// Waits until the init leaves this memory, as the kernel says, which is a moment before it has.
     pub fn wait_until_init_leaves(&self) {
         wait_until_clear(&self.init_present);
-        // The kernel wakes one only.
-        event::wake_all(&self.init_present);
     }
 
     /// Notes that everything is ready for the program, and tells it.
@@ -291,8 +289,14 @@ impl Record {
 }
 
 fn wait_until_clear(word: &AtomicU32) {
+    let mut waited = false;
     while word.load(Ordering::Acquire) != 0 {
         event::wait_for_change(word, 1, None);
+        waited = true;
+    }
+    if waited {
+        // The kernel has woken one of those who wait for this.
+        event::wake_all(word);
     }
 }
 
