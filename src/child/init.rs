@@ -5,6 +5,8 @@
 //! user namespace, and so could trace this process, which is why the program waits for it ([`Step::AwaitInit`](crate::plan::Step)).
 
 use core::ffi::{c_char, c_int, c_void};
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
 
 use crate::plan::ChildPlan;
 use crate::sys::{self, Errno};
@@ -57,6 +59,12 @@ extern "C" fn program(plan: *mut c_void) -> c_int {
     sys::process::exit(super::FAILED)
 }
 
+/// How often, and how long each time, to wait for a process that the host forked while it wrote the init's code, and that has the file
+/// open for writing until it executes something.
+const PATIENCE: u32 = 1000;
+const MOMENT: Duration = Duration::from_millis(1);
+static NEVER: AtomicU32 = AtomicU32::new(0);
+
 /// Executes the init's code; returns if that fails.
 #[allow(unsafe_code)]
 pub(super) fn become_init(plan: &ChildPlan<'_>) -> sys::Result<()> {
@@ -72,6 +80,12 @@ pub(super) fn become_init(plan: &ChildPlan<'_>) -> sys::Result<()> {
         core::ptr::null()
     };
     let argv: [*const c_char; 3] = [c"sandlock-init".as_ptr(), all, core::ptr::null()];
-    // SAFETY: the array is null-terminated, its strings are NUL-terminated.
-    Err(unsafe { sys::process::execute_file(init.image, argv.as_ptr()) })
+    for _ in 0..PATIENCE {
+        // SAFETY: the array is null-terminated, its strings are NUL-terminated.
+        match unsafe { sys::process::execute_file(init.image, argv.as_ptr()) } {
+            Errno(libc::ETXTBSY) => sys::event::wait_for_change(&NEVER, 0, Some(MOMENT)),
+            errno => return Err(errno),
+        }
+    }
+    Err(Errno(libc::ETXTBSY))
 }

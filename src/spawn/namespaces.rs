@@ -22,7 +22,13 @@ pub(super) struct Remains(Vec<OwnedFd>);
 impl Remains {
     /// Keeps those among `flags`, CLONE_NEW*, that `program` is in.
     pub(super) fn keep(&mut self, program: i32, flags: c_int) {
-        for (flag, name) in [(libc::CLONE_NEWNS, "mnt"), (libc::CLONE_NEWNET, "net")] {
+        let kept = [
+            (libc::CLONE_NEWNS, "mnt"),
+            (libc::CLONE_NEWNET, "net"),
+            // So that its number, by which it is told who is in the sandbox, does not become another's.
+            (libc::CLONE_NEWPID, "pid"),
+        ];
+        for (flag, name) in kept {
             // An error means that it has ended, or that the host has no descriptor left: then waiting takes longer.
             let open = || {
                 let file = OwnedFd::from(File::open(format!("/proc/{program}/ns/{name}")).ok()?);
