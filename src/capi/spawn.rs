@@ -162,7 +162,8 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// EXECUTE on the program. `supervisor` may be NULL: then
 /// nobody looks at the program's calls. `options` may be NULL: then all three streams are inherited. On success the caller owns `*out`.
 ///
-/// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, and
+/// A thread of the library, with all signals blocked, owns the sandbox until it ends; it is the parent of the program, or with
+/// SANDLOCK_NAMESPACE_PID of the program's init, a process of the library's named sandlock-init that ends with the sandbox; and
 /// no signal, working directory, umask or variable of the host is touched. The calling thread may end at once. When the
 /// program ends, everything else in the sandbox is killed.
 ///
