@@ -23,7 +23,7 @@ use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
 use sandlock::policy::syscalls::SyscallRule;
 use sandlock::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict};
-use sandlock::probe::{Capabilities, Refusal, Refusals};
+use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
 
 /// Every call of every architecture, and every group.
@@ -122,6 +122,7 @@ fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
             Metadata::Open
         },
         network: policy.strictness(Feature::Network) == Strictness::Require,
+        reservations: policy.limit(Limit::Disk).is_some(),
     };
     let spec = match filter(&policy.syscalls, gaps, arch) {
         Ok(spec) => spec,
@@ -192,6 +193,14 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
             ipc: refusal(bytes)?,
             uts: refusal(bytes)?,
             net: refusal(bytes)?,
+            pid: refusal(bytes)?,
+            mount: refusal(bytes)?,
+        },
+        groups: Groups {
+            named: bytes.ratio(1, 8)?,
+            memory: bytes.arbitrary()?,
+            cpu: bytes.arbitrary()?,
+            lack: bytes.ratio(1, 8)?.then_some(("none", 2)),
         },
     })
 }
@@ -199,9 +208,11 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
 /// Why a namespace is refused, if it is.
 fn refusal(bytes: &mut Unstructured) -> Result<Option<Refusal>> {
     let errno = bytes.int_in_range(1..=133)?;
-    Ok(match bytes.int_in_range(0..=3)? {
+    Ok(match bytes.int_in_range(0..=5)? {
         0 => Some(Refusal::Clone(errno)),
         1 => Some(Refusal::Map(errno)),
+        2 => Some(Refusal::Image(errno)),
+        3 => Some(Refusal::Proc(errno)),
         _ => None,
     })
 }
