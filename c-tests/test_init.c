@@ -109,6 +109,8 @@ static void program_comes_after_its_init(void)
     CHECK(!strcmp(status_of(init, "Threads"), "1") && !strcmp(status_of(init, "SigBlk"), "fffffffffffbfeff"));
     CHECK(!strcmp(status_of(init, "CapPrm"), "0000000000000000") && !strcmp(status_of(init, "CapEff"), "0000000000000000"));
     CHECK(!strcmp(status_of(init, "CapBnd"), "0000000000000000") && !strcmp(status_of(init, "NoNewPrivs"), "1"));
+    /* Who has privileges in the namespace could change what it does, but not what it may. */
+    CHECK(!strcmp(status_of(init, "Seccomp"), "2"));
     /* It has nothing of the host's memory: its code, a stack, and what the kernel adds. */
     CHECK(atoi(status_of(init, "VmSize")) < 1024);
     /* The list has the program, and not the init. */
@@ -246,6 +248,7 @@ static void whole_sandbox_is_paused_and_killed(void)
 static void descendants_are_waited_for_if_the_policy_says_so(void)
 {
     const char *const *argv = ARGV("sh", "-c", "(setsid sleep 0.3; echo late) & echo early");
+    sandlock_result *result = NULL;
     sandlock_policy *policy;
 
     if (!offered())
@@ -256,6 +259,12 @@ static void descendants_are_waited_for_if_the_policy_says_so(void)
     expect_output(policy, argv, "early\nlate\n");
     sandlock_policy_set_flag(policy, SANDLOCK_FLAG_NO_SUPERVISOR, true, NULL);
     expect_output(policy, argv, "early\nlate\n");
+    /* Whose time is up is not the program. */
+    sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_WALL, 500, NULL);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_run(policy, NULL, ARGV("sh", "-c", "sleep 100 & exit 3"), -1, &result, NULL));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT && sandlock_result_limit(result) == SANDLOCK_LIMIT_WALL);
+    CHECK(sandlock_result_exit_code(result) == 3);
+    sandlock_result_free(result);
     sandlock_policy_free(policy);
 }
 

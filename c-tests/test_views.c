@@ -189,6 +189,9 @@ static void what_is_missing_is_named(void)
     policy = in_memory_policy();
     allow(policy, "/not/mounted", SANDLOCK_ACCESS_READ);
     expect_failure(policy, SANDLOCK_ERROR_CHILD_SETUP, "\"/not/mounted\"");
+    /* Or whoever removes a directory has done away with all rules. */
+    sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_ALL, SANDLOCK_BEST_EFFORT, NULL);
+    expect_failure(policy, SANDLOCK_ERROR_CHILD_SETUP, "\"/not/mounted\"");
     sandlock_policy_free(policy);
 
     policy = in_memory_policy();
@@ -274,6 +277,49 @@ static void memory_is_bounded_and_counts(void)
 }
 
 /* The library changes modes and times for the program: of what the program means, and where it may write. */
+/* Wherever the program sees it, and whatever directory the rule is for. */
+static void disk_of_what_is_mounted_is_limited(void)
+{
+    static const char *const rules[] = {"/work", "/", "/work/deep"};
+    const char *const *argv = ARGV("sh", "-c", "mkdir -p /work/deep; i=0; while [ $i -lt 64 ]; do head -c 1048576 /dev/zero >"
+                                               "/work/deep/$i || exit 1; i=$((i+1)); done");
+    const char *tree;
+    size_t i;
+
+    if (!offered())
+        return;
+    for (i = 0; i < sizeof rules / sizeof *rules; i++) {
+        sandlock_policy *policy = in_memory_policy();
+        sandlock_result *result;
+
+        tree = make_tree();
+        mkdir(in_tree(tree, "deep"), 0755);
+        bind_mount(policy, tree, "/work", SANDLOCK_MOUNT_WRITE);
+        bind_mount(policy, "/dev/zero", "/dev/zero", 0);
+        allow(policy, "/dev/zero", SANDLOCK_ACCESS_READ);
+        allow(policy, rules[i], SANDLOCK_ACCESS_ALL);
+        result = run_program(policy, argv);
+        CHECK(sandlock_result_exit_code(result) == 0);
+        sandlock_result_free(result);
+        remove_tree(tree);
+
+        tree = make_tree();
+        sandlock_policy_free(policy);
+        policy = in_memory_policy();
+        mkdir(in_tree(tree, "deep"), 0755);
+        bind_mount(policy, tree, "/work", SANDLOCK_MOUNT_WRITE);
+        bind_mount(policy, "/dev/zero", "/dev/zero", 0);
+        allow(policy, "/dev/zero", SANDLOCK_ACCESS_READ);
+        allow(policy, rules[i], SANDLOCK_ACCESS_ALL);
+        sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_DISK, 4 << 20, NULL);
+        result = run_program(policy, argv);
+        CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_LIMIT && sandlock_result_limit(result) == SANDLOCK_LIMIT_DISK);
+        sandlock_result_free(result);
+        sandlock_policy_free(policy);
+        remove_tree(tree);
+    }
+}
+
 static void metadata_is_changed_where_the_program_means(void)
 {
     const char *tree;
@@ -426,5 +472,6 @@ static void everything_apart_at_once(void)
 
 TESTS(T(proc_shows_its_own_processes_only), T(root_in_memory_has_what_is_mounted), T(root_directory_is_the_end_of_all_links),
       T(what_is_missing_is_named), T(working_directory_is_what_is_seen), T(memory_is_bounded_and_counts),
+      T(disk_of_what_is_mounted_is_limited),
       T(metadata_is_changed_where_the_program_means), T(repository_can_be_kept_in_memory), T(trace_names_what_the_program_sees),
       T(mounts_cannot_be_changed), T(everything_apart_at_once))

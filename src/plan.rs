@@ -16,7 +16,7 @@ use crate::sys::seccomp::Instruction;
 pub use record::{Listener, Progress, Record};
 
 /// Most steps a plan may have.
-pub const MAX_STEPS: usize = 48;
+pub const MAX_STEPS: usize = 64;
 
 /// What a program in a mount namespace of its own is to find there.
 #[derive(Clone, Copy, Debug)]

@@ -73,7 +73,10 @@ pub(super) fn stand_in(
         // The warden is in no domain then.
         Feature::KillAll if has_pid(policy, request, kernel) => Some("PID namespace"),
         Feature::Processes if has_pid(policy, request, kernel) => Some("seccomp user notification, PID namespace"),
-        Feature::SignalScope if without_scopes && has_pid(policy, request, kernel) => Some("PID namespace"),
+        // Without a session it may be in the host's process group, which can be signalled as a whole.
+        Feature::SignalScope if without_scopes && policy.strictness(Feature::Session) == Strictness::Require => {
+            has_pid(policy, request, kernel).then_some("PID namespace")
+        }
         Feature::AbstractUnixScope if without_scopes => {
             has(Feature::NsNet, libc::CLONE_NEWNET, policy, request, kernel).then_some("network namespace")
         }

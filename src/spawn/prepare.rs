@@ -7,6 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use crate::compile::arch::Arch;
+use crate::compile::filter::{Action, FilterSpec, Rule};
 use crate::compile::{Compiled, Request};
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
 use crate::feature::Feature;
@@ -15,6 +17,7 @@ use crate::probe::{Place, Privileges};
 use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
+use crate::sys::seccomp::Instruction;
 
 use super::view::View;
 use super::{image, ruleset};
@@ -31,8 +34,9 @@ pub(crate) struct Prepared {
     pub(crate) domain: Option<OwnedFd>,
     /// What the program sees, if that is not what the host does. Then the child makes its ruleset itself.
     pub(crate) view: Option<View>,
-    /// The code of the init of a PID namespace.
+    /// The code of the init of a PID namespace, and the filter that it has.
     pub(crate) init: Option<OwnedFd>,
+    pub(crate) init_filter: Option<Vec<Instruction>>,
     /// The working directory.
     pub(crate) cwd: Option<OwnedFd>,
     /// The report of a run in which every step succeeds.
@@ -114,6 +118,7 @@ impl Prepared {
             view,
             domain: build(&compiled.domain)?,
             init: init(&compiled)?,
+            init_filter: init_filter(&compiled)?,
             cwd: cwd.map(|opened| opened.fd),
             settings: policy.process.clone(),
             policy: policy.clone(),
@@ -146,6 +151,45 @@ fn init(compiled: &Compiled) -> Result<Option<OwnedFd>, Vec<Error>> {
         let what = "cannot make the init of a PID namespace, a program in memory (see vm.memfd_noexec in sysctl)";
         vec![Error::system(ErrorKind::System, Stage::Namespaces, what, errno.0)]
     })
+}
+
+/// The filter of an init: nothing but what it does. A program that the policy leaves privileges in its namespace may change the init, which is in
+/// the host's network.
+fn init_filter(compiled: &Compiled) -> Result<Option<Vec<Instruction>>, Vec<Error>> {
+    const CALLS: [&str; 11] = [
+        // To become the init,
+        "close_range",
+        "fcntl",
+        "dup3",
+        "execveat",
+        "futex",
+        "restart_syscall",
+        // and to be it.
+        "prctl",
+        "wait4",
+        "write",
+        "exit",
+        "exit_group",
+    ];
+    if !compiled.decisions.uses(Feature::NsPid) {
+        return Ok(None);
+    }
+    let arch = Arch::NATIVE;
+    let allowed = CALLS.iter().filter_map(|name| arch.number(name));
+    let spec = FilterSpec {
+        arch,
+        rules: allowed.map(|number| (number, Rule::always(Action::Allow))).collect(),
+        otherwise: Action::Kill,
+        first_unknown: u32::MAX,
+    };
+    let failed = |_| {
+        vec![Error::new(
+            ErrorKind::Internal,
+            Stage::Namespaces,
+            "cannot build the init's filter",
+        )]
+    };
+    spec.compile().map(Some).map_err(failed)
 }
 
 fn open_rule_path(path: &CStr, optional: bool, problems: &mut Vec<Error>) -> Option<OpenPath> {

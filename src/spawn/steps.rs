@@ -224,6 +224,14 @@ impl<'a> Steps<'a> {
     fn add_network(&mut self, namespaces: &'a Namespaces) {
         for (feature, step, what) in namespaces.steps_for_network() {
             self.add_for(feature, step, Stage::Namespaces, what);
+            // As where it starts in one: what was found possible is not done without.
+            if matches!(step, Step::OwnNamespaces(_)) {
+                self.planned
+                    .iter_mut()
+                    .last()
+                    .into_iter()
+                    .for_each(|last| last.required = true);
+            }
         }
     }
 
@@ -242,6 +250,13 @@ impl<'a> Steps<'a> {
             "give up the init's capabilities",
         );
         self.add(Step::NoNewPrivs, Stage::Namespaces, "no_new_privs for the init");
+        if let Some(program) = &self.prepared.init_filter {
+            self.add(
+                Step::Filter { program, flags: 0 },
+                Stage::Namespaces,
+                "install the init's filter",
+            );
+        }
         self.add(
             Step::BecomeInit,
             Stage::Namespaces,
@@ -283,11 +298,13 @@ impl<'a> Steps<'a> {
 
     fn add_domain(&mut self, step: Option<Step<'a>>) {
         if let Some(step) = step {
-            // The ruleset serves several features: required if any of them is.
-            let required = RULESET_FEATURES.iter().any(|&feature| {
-                self.prepared.compiled.decisions.uses(feature)
-                    && self.prepared.policy.strictness(feature) == Strictness::Require
-            });
+            // The ruleset serves several features: required if any of them is. What is wrong with the paths of one that is made for the
+            // program alone is no lack of the kernel's, and whoever has changed them must not be able to do away with it.
+            let required = matches!(step, Step::Restrict(_))
+                || RULESET_FEATURES.iter().any(|&feature| {
+                    self.prepared.compiled.decisions.uses(feature)
+                        && self.prepared.policy.strictness(feature) == Strictness::Require
+                });
             self.planned.push(PlannedStep { step, required });
             self.purposes.push(Purpose {
                 feature: Some(Feature::Files),

@@ -91,9 +91,14 @@ impl Survey {
         let writable = rules.map(|rule| rule.path.clone());
         // The host's files, wherever the program sees them.
         let writable: Vec<CString> = match &prepared.view {
-            Some(view) => writable
-                .filter_map(|path| view.in_host(&path).transpose())
-                .collect::<Result<_>>()?,
+            Some(view) => {
+                let mut all = writable
+                    .filter_map(|path| view.in_host(&path).transpose())
+                    .collect::<Result<Vec<_>>>()?;
+                // A rule may be for a directory above them. What lies in two trees counts once.
+                all.extend(view.writable_sources());
+                all
+            }
             None => writable.collect(),
         };
         let trees = Trees::open(writable.iter().map(CString::as_c_str)).map_err(|errno| {

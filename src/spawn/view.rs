@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use landlock::{AccessFs, BitFlags};
@@ -81,7 +81,7 @@ impl View {
                 let what = format!("cannot find \"{}\" to mount it", path.as_bytes().escape_ascii());
                 problems.push(Error::system(path_error_kind(errno), Stage::Namespaces, what, errno));
             }
-            if beneath && brings_proc_along(path_of(path)) {
+            if brings_proc_along(path_of(path), !beneath) {
                 let what = format!(
                     "\"{}\" leads to what has the host's /proc beneath it",
                     path.as_bytes().escape_ascii()
@@ -136,6 +136,12 @@ impl View {
     /// error: a symbolic link on the way, which may mean something else there than here.
     pub(super) fn in_host(&self, path: &CStr) -> Result<Option<CString>> {
         let path = path_of(path);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(Error::policy(format_args!(
+                "DISK takes path rules without \"..\" in a mount namespace, and {} has one",
+                path.display()
+            )));
+        }
         let around = self
             .mounts
             .iter()
@@ -162,6 +168,14 @@ impl View {
             }
         }
         Ok(CString::new(here.into_os_string().into_encoded_bytes()).ok())
+    }
+
+    /// What of the host is mounted to be written to.
+    pub(super) fn writable_sources(&self) -> impl Iterator<Item = CString> {
+        self.mounts.iter().filter_map(|entry| match &entry.source {
+            MountedFrom::Path(path) if entry.write => Some(path.clone()),
+            MountedFrom::Path(_) | MountedFrom::Memory(_) => None,
+        })
     }
 
     /// Room for the files of one run.
@@ -371,9 +385,31 @@ impl Made {
     }
 }
 
-/// True for a path that leads to the root or into /proc by links; without any the policy has refused it.
-fn brings_proc_along(path: &Path) -> bool {
-    std::fs::canonicalize(path).is_ok_and(|path| path == Path::new("/") || path.starts_with("/proc"))
+/// True for a path that leads to the root or into /proc by links (without any the policy has refused it), or that has a procfs beneath it. A
+/// `root` may have one at its /proc, over which comes the program's own.
+fn brings_proc_along(path: &Path, root: bool) -> bool {
+    let Ok(path) = std::fs::canonicalize(path) else {
+        return false;
+    };
+    if !root && (path == Path::new("/") || path.starts_with("/proc")) {
+        return true;
+    }
+    let covered = path.join("proc");
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = String::from_utf8_lossy(&mounts);
+    let mut procfs = mounts.lines().filter_map(place_of_procfs);
+    procfs.any(|place| place.starts_with(&path) && !(root && place == covered))
+}
+
+/// Where a procfs is mounted, from a line of mountinfo, in which blanks and backslashes are written in octal digits.
+fn place_of_procfs(line: &str) -> Option<PathBuf> {
+    let (before, after) = line.split_once(" - ")?;
+    let place = before.split(' ').nth(4)?;
+    let spelled = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    let place = spelled
+        .iter()
+        .fold(place.to_owned(), |place, (from, to)| place.replace(from, to));
+    (after.split(' ').next() == Some("proc")).then(|| place.into())
 }
 
 fn path_of(path: &CStr) -> &Path {
@@ -400,6 +436,15 @@ mod tests {
 
     fn place(parent: &str, name: &str, file: bool) -> (String, String, bool) {
         (parent.to_owned(), name.to_owned(), file)
+    }
+
+    #[test]
+    fn procfs_is_found_wherever_it_is_mounted() {
+        let line = "23 29 0:22 / /srv/a\\040b/proc rw,nosuid shared:5 - proc proc rw";
+        assert_eq!(place_of_procfs(line), Some("/srv/a b/proc".into()));
+        assert_eq!(place_of_procfs("23 29 0:22 / /x rw - tmpfs proc rw"), None);
+        assert!(brings_proc_along(Path::new("/"), false) && brings_proc_along(Path::new("/proc/self"), false));
+        assert!(!brings_proc_along(Path::new("/usr"), false));
     }
 
     #[test]

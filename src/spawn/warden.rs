@@ -167,6 +167,8 @@ fn look_after(
         reach,
         report: job.report.take(),
         // Without a domain they could not be told from others, nor ended. An init waits for them itself.
+        init_waits: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Namespace,
+        said: None,
         waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Scoped,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),

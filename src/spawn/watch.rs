@@ -59,6 +59,10 @@ pub(super) struct Watch<'a> {
     pub(super) report: Option<Pipe>,
     /// The sandbox ends with its last process, not with the program.
     pub(super) waits_for_descendants: bool,
+    /// The init of its PID namespace waits for them instead.
+    pub(super) init_waits: bool,
+    /// What the init had said of the program before the sandbox was killed.
+    pub(super) said: Option<Report>,
     pub(super) start: Instant,
     /// When the time of the run is up; after a warning, when the sandbox is killed.
     pub(super) deadline: Option<Instant>,
@@ -204,8 +208,12 @@ impl Watch<'_> {
                 self.gauge.put_away();
                 self.throttle.put_away();
                 if self.report.is_some() {
-                    // Nobody will have waited for it.
+                    // Nobody will have waited for it, unless it has ended, and others should have finished.
                     self.used = members::resources(self.launched.pid);
+                    if self.init_waits && self.said.is_none() {
+                        self.said = self.report();
+                        cut_short |= self.said.is_some();
+                    }
                 }
                 self.kill_all();
                 if end.is_some() {
@@ -221,7 +229,8 @@ impl Watch<'_> {
             // Nobody says whom the kernel has killed: if the program was, it is taken to be the one, though another process of the
             // sandbox may have killed it since.
             ended_for.get_or_insert(Reason::Limit);
-            cut_short |= self.waits_for_descendants && self.group.as_ref().is_some_and(|group| !group.kills_one());
+            let waits = self.waits_for_descendants || self.init_waits;
+            cut_short |= waits && self.group.as_ref().is_some_and(|group| !group.kills_one());
         }
         let (reaped, wall) = end.unwrap_or((None, self.start.elapsed()));
         if self.end_survey(reaped.map(|(ending, _)| ending)) && ended_for.is_none_or(|reason| reason == Reason::Limit) {
@@ -323,7 +332,7 @@ impl Watch<'_> {
 
     /// How the program ended, with its PID namespace or before.
     fn reported(&self) -> (Ending, Option<Resources>) {
-        match self.report() {
+        match self.said.or_else(|| self.report()) {
             Some(report) => {
                 let (ending, resources) = report.outcome();
                 (ending, Some(resources))
