@@ -153,8 +153,8 @@ fn init(compiled: &Compiled) -> Result<Option<OwnedFd>, Vec<Error>> {
     })
 }
 
-/// The filter of an init: nothing but what it does. A program that the policy leaves privileges in its namespace may change the init, which is in
-/// the host's network.
+/// The filter of an init whose program is in no domain: nothing but what it does. With privileges in its namespace such a program may change the
+/// init, which is in the host's network.
 fn init_filter(compiled: &Compiled) -> Result<Option<Vec<Instruction>>, Vec<Error>> {
     const CALLS: [&str; 11] = [
         // To become the init,

@@ -250,7 +250,9 @@ impl<'a> Steps<'a> {
             "give up the init's capabilities",
         );
         self.add(Step::NoNewPrivs, Stage::Namespaces, "no_new_privs for the init");
-        if let Some(program) = &self.prepared.init_filter {
+        // A domain of the program's keeps it from changing its init, whatever its privileges. A filter is dearer.
+        let confined = run.ruleset.is_some() || (self.prepared.ruleset.is_some() && self.requires_domain());
+        if let Some(program) = self.prepared.init_filter.as_ref().filter(|_| !confined) {
             self.add(
                 Step::Filter { program, flags: 0 },
                 Stage::Namespaces,
@@ -296,15 +298,19 @@ impl<'a> Steps<'a> {
         self.add_for(Feature::NoNewPrivs, Step::NoNewPrivs, Stage::Privileges, "no_new_privs");
     }
 
+    /// True if a feature that the ruleset serves is required.
+    fn requires_domain(&self) -> bool {
+        RULESET_FEATURES.iter().any(|&feature| {
+            self.prepared.compiled.decisions.uses(feature)
+                && self.prepared.policy.strictness(feature) == Strictness::Require
+        })
+    }
+
     fn add_domain(&mut self, step: Option<Step<'a>>) {
         if let Some(step) = step {
             // The ruleset serves several features: required if any of them is. What is wrong with the paths of one that is made for the
             // program alone is no lack of the kernel's, and whoever has changed them must not be able to do away with it.
-            let required = matches!(step, Step::Restrict(_))
-                || RULESET_FEATURES.iter().any(|&feature| {
-                    self.prepared.compiled.decisions.uses(feature)
-                        && self.prepared.policy.strictness(feature) == Strictness::Require
-                });
+            let required = matches!(step, Step::Restrict(_)) || self.requires_domain();
             self.planned.push(PlannedStep { step, required });
             self.purposes.push(Purpose {
                 feature: Some(Feature::Files),
