@@ -151,7 +151,11 @@ pub(crate) fn start(
     };
     let launch = buffers::Launch::new(argv, &prepared.settings)?;
     let program = launch.program().to_owned();
-    let files_of_rules = prepared.view.as_ref().map(View::files_of_rules);
+    let files_of_rules = prepared
+        .view
+        .as_ref()
+        .filter(|view| view.makes_rules)
+        .map(View::files_of_rules);
     let supervision = supervision.map(|supervision| {
         let services = (policy.services)(&prepared, files_of_rules.clone());
         (supervision, services)

@@ -12,7 +12,7 @@ use crate::compile::filter::{Action, FilterSpec, Rule};
 use crate::compile::{Compiled, Request};
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
 use crate::feature::Feature;
-use crate::policy::{Access, Policy, ProcessSettings};
+use crate::policy::{Access, Policy, ProcessSettings, Root};
 use crate::probe::{Place, Privileges};
 use crate::report::Report;
 use crate::sys;
@@ -75,7 +75,8 @@ impl Prepared {
         let has_view = compiled
             .as_ref()
             .is_some_and(|compiled| compiled.decisions.uses(Feature::NsMount));
-        let host_paths = if has_view { &[][..] } else { &policy.paths };
+        let makes_rules = has_view && changes_paths(policy);
+        let host_paths = if makes_rules { &[][..] } else { &policy.paths };
         for rule in host_paths {
             let opened = open_rule_path(&rule.path, rule.access.is_optional(), &mut problems);
             stamps.push((rule.path.clone(), opened.as_ref().map(|opened| opened.id)));
@@ -94,7 +95,7 @@ impl Prepared {
         let Some(compiled) = compiled.filter(|_| problems.is_empty()) else {
             return Err(problems);
         };
-        let view = View::of(policy, &compiled, &mut stamps)?;
+        let view = View::of(policy, &compiled, makes_rules, &mut stamps)?;
         let place = place.filter(|_| !compiled.group.is_empty());
         if let Some(path) = policy.cgroup.as_ref().filter(|_| place.is_some()) {
             stamps.push((path.clone(), sys::fd::identify_path(path).ok()));
@@ -114,7 +115,7 @@ impl Prepared {
                 .map_err(|error| vec![error])
         };
         Ok(Self {
-            ruleset: if has_view { None } else { build(&compiled.ruleset)? },
+            ruleset: if makes_rules { None } else { build(&compiled.ruleset)? },
             view,
             domain: build(&compiled.domain)?,
             init: init(&compiled)?,
@@ -151,6 +152,14 @@ fn init(compiled: &Compiled) -> Result<Option<OwnedFd>, Vec<Error>> {
         let what = "cannot make the init of a PID namespace, a program in memory (see vm.memfd_noexec in sysctl)";
         vec![Error::system(ErrorKind::System, Stage::Namespaces, what, errno.0)]
     })
+}
+
+/// True if a path rule may lead to another file in a mount namespace of `policy` than it does here. It does not where nothing is mounted but
+/// /proc: then the ruleset can be made once, and not anew by every child.
+fn changes_paths(policy: &Policy) -> bool {
+    let lies_on_proc =
+        |path: &CStr| open(path, libc::O_PATH).is_ok_and(|found| sys::fd::is_on_proc(found.fd.as_raw_fd()));
+    policy.root != Root::Host || !policy.mounts.is_empty() || policy.paths.iter().any(|rule| lies_on_proc(&rule.path))
 }
 
 /// The filter of an init whose program is in no domain: nothing but what it does. With privileges in its namespace such a program may change the

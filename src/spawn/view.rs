@@ -29,6 +29,8 @@ pub(crate) struct View {
     made_for_proc: AllMade,
     /// The working directory.
     pub(super) cwd: Option<CString>,
+    /// The child makes the ruleset.
+    pub(super) makes_rules: bool,
     ruleset: Option<RulesetSpec>,
     /// The policy's path rules: what may be found under them is noted.
     paths: Vec<(CString, bool)>,
@@ -65,10 +67,11 @@ struct Made {
 pub(crate) type FilesOfRules = Arc<[FileCell]>;
 
 impl View {
-    /// The view, if `policy` gives the program one of its own. The paths of the host that it is made of go into `stamps`.
+    /// The view, if `policy` gives the program one of its own. `makes_rules`: paths may mean something else there than here. The paths of the host that it is made of go into `stamps`.
     pub(super) fn of(
         policy: &Policy,
         compiled: &Compiled,
+        makes_rules: bool,
         stamps: &mut Vec<(CString, Option<FileId>)>,
     ) -> std::result::Result<Option<Self>, Vec<Error>> {
         if !compiled.decisions.uses(Feature::NsMount) {
@@ -116,7 +119,8 @@ impl View {
             mounts,
             made_for_proc: AllMade::for_target(policy, &policy.mounts, c"/proc", false),
             cwd: policy.process.cwd.clone(),
-            ruleset: compiled.ruleset.clone(),
+            makes_rules,
+            ruleset: compiled.ruleset.clone().filter(|_| makes_rules),
             paths: policy
                 .paths
                 .iter()
