@@ -45,7 +45,7 @@ pub(crate) enum Reach {
     Domain,
     /// Whoever is in this PID namespace or one beneath, but for its init.
     Namespace {
-        /// The inode that stands for it.
+        /// The inode that stands for it; 0: nobody could tell.
         inode: u64,
         init: i32,
     },
@@ -76,6 +76,8 @@ impl Reach {
     pub(crate) fn found(self) -> sys::Result<Vec<Found>> {
         match self {
             Self::Domain => in_scope(),
+            // It could not be told which it is.
+            Self::Namespace { inode: 0, .. } => Err(sys::Errno(libc::EIO)),
             Self::Namespace { inode, init } => namespace::found(inode, init),
             Self::Family(program) => family(program),
         }
@@ -395,6 +397,13 @@ mod tests {
         let headless = line("a", "Z").replace(" 0 1 0 1000", " 0 2 0 1000");
         assert!(!read_stat(42, &headless).unwrap().has_ended());
         assert!(read_stat(42, "rubbish").is_none());
+    }
+
+    #[test]
+    fn nobody_is_absent_from_a_namespace_that_is_not_known() {
+        let gone = Reach::of_namespace(Child { pid: -1, pidfd: -1 });
+        assert!(gone.found().is_err());
+        assert!(gone.signal(libc::SIGSTOP, -1).is_err());
     }
 
     #[test]
