@@ -317,7 +317,9 @@
 /// LIMIT too. No file can become larger than the limit (RLIMIT_FSIZE: SIGXFSZ, for which the reason is LIMIT if it ends the program, or
 /// EFBIG), nor than SANDLOCK_LIMIT_FSIZE; that holds for memory files and inherited streams as well. fallocate(2) does not
 /// reserve space then, but fails with EOPNOTSUPP, unless a rule allows it by name; posix_fallocate(3) writes instead. In trees of more
-/// than some hundred files, one that is changed in the first moments of the run may count whole. See SANDLOCK_FEATURE_DISK.
+/// than some hundred files, one that is changed in the first moments of the run may count whole. In a mount namespace whatever is mounted
+/// to be written to counts, file systems in memory do not, and path rules that grant WRITE may have neither ".." nor, if something is
+/// mounted, symbolic links in them (the spawn fails). See SANDLOCK_FEATURE_DISK.
 #define SANDLOCK_LIMIT_DISK 16
 
 /// As the value of a limit of the sandbox as a whole: no limit.
@@ -1220,8 +1222,9 @@ sandlock_status sandlock_policy_set_root(sandlock_policy *policy,
 /// The host sees nothing of it.
 ///
 /// Mounts are made in the order in which they were added: one may lie in a former one, but not hide it. Without a root that is set
-/// they are made over the host's tree. A `source` that leads to "/" or into /proc by a symbolic link is refused (INVALID_ARGUMENT) when
-/// the policy is checked or used. For the rest see sandlock_policy_set_root().
+/// they are made over the host's tree. A `source` that leads to "/" or into /proc by a symbolic link, or that has a /proc mounted
+/// beneath it, is refused (INVALID_ARGUMENT) when the policy is checked or used, and so is a root that has one elsewhere than at its
+/// own /proc. For the rest see sandlock_policy_set_root().
 ///
 /// INVALID_ARGUMENT: NULL, a path that is not absolute or has "." or ".." in it, a `source` that is "/" or in /proc, which would bring
 /// the host's processes along, a `target` that is "/" or in /proc, or has a mount already, or would hide one, unknown flags, more than 64

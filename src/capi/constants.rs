@@ -185,7 +185,9 @@ pub const SANDLOCK_LIMIT_CPU_SHARE: u32 = 15;
 /// LIMIT too. No file can become larger than the limit (RLIMIT_FSIZE: SIGXFSZ, for which the reason is LIMIT if it ends the program, or
 /// EFBIG), nor than SANDLOCK_LIMIT_FSIZE; that holds for memory files and inherited streams as well. fallocate(2) does not
 /// reserve space then, but fails with EOPNOTSUPP, unless a rule allows it by name; posix_fallocate(3) writes instead. In trees of more
-/// than some hundred files, one that is changed in the first moments of the run may count whole. See SANDLOCK_FEATURE_DISK.
+/// than some hundred files, one that is changed in the first moments of the run may count whole. In a mount namespace whatever is mounted
+/// to be written to counts, file systems in memory do not, and path rules that grant WRITE may have neither ".." nor, if something is
+/// mounted, symbolic links in them (the spawn fails). See SANDLOCK_FEATURE_DISK.
 pub const SANDLOCK_LIMIT_DISK: u32 = 16;
 
 /// As the value of a limit of the sandbox as a whole: no limit.

@@ -53,8 +53,9 @@ pub extern "C" fn sandlock_policy_set_root(
 /// The host sees nothing of it.
 ///
 /// Mounts are made in the order in which they were added: one may lie in a former one, but not hide it. Without a root that is set
-/// they are made over the host's tree. A `source` that leads to "/" or into /proc by a symbolic link is refused (INVALID_ARGUMENT) when
-/// the policy is checked or used. For the rest see sandlock_policy_set_root().
+/// they are made over the host's tree. A `source` that leads to "/" or into /proc by a symbolic link, or that has a /proc mounted
+/// beneath it, is refused (INVALID_ARGUMENT) when the policy is checked or used, and so is a root that has one elsewhere than at its
+/// own /proc. For the rest see sandlock_policy_set_root().
 ///
 /// INVALID_ARGUMENT: NULL, a path that is not absolute or has "." or ".." in it, a `source` that is "/" or in /proc, which would bring
 /// the host's processes along, a `target` that is "/" or in /proc, or has a mount already, or would hide one, unknown flags, more than 64
