@@ -197,64 +197,13 @@ fn address<T>(pointer: *mut T) -> u64 {
 ///
 /// `arguments` are in order, `entry` never returns, and it and `argument` are as [`super::process::start_sharing_memory`] says.
 unsafe fn clone_onto(arguments: &libc::clone_args, entry: Entry, argument: *mut c_void) -> Result<i32> {
-    let size = size_of::<libc::clone_args>();
-    let returned: isize;
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the kernel preserves all registers but rax, rcx and r11 in both processes. The child never comes back from its entry, and
-    // nothing that it changes is the parent's.
-    unsafe {
-        core::arch::asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r9",
-            "call r8",
-            "ud2",
-            "2:",
-            inlateout("rax") libc::SYS_clone3 => returned,
-            in("rdi") arguments, in("rsi") size, in("r8") entry, in("r9") argument,
-            lateout("rcx") _, lateout("r11") _,
-            options(nostack),
-        );
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above; the kernel preserves all registers but x0.
-    unsafe {
-        core::arch::asm!(
-            "svc 0",
-            "cbnz x0, 2f",
-            "mov x29, xzr",
-            "mov x0, x10",
-            "blr x9",
-            "udf #0",
-            "2:",
-            in("x8") libc::SYS_clone3,
-            inlateout("x0") arguments => returned,
-            in("x1") size, in("x9") entry, in("x10") argument,
-            options(nostack),
-        );
-    }
-    #[cfg(target_arch = "riscv64")]
-    // SAFETY: as above; the kernel preserves all registers but a0.
-    unsafe {
-        core::arch::asm!(
-            "ecall",
-            "bnez a0, 2f",
-            "li s0, 0",
-            "mv a0, t2",
-            "jalr t1",
-            "unimp",
-            "2:",
-            in("a7") libc::SYS_clone3,
-            inlateout("a0") arguments => returned,
-            in("a1") size, in("t1") entry, in("t2") argument,
-            options(nostack),
-        );
-    }
-    match i32::try_from(returned) {
-        Ok(errno @ -4095..=-1) => Err(Errno(errno.saturating_neg())),
-        Ok(pid) => Ok(pid),
-        Err(_) => Err(Errno(libc::EOVERFLOW)),
-    }
+    let arguments = [
+        core::ptr::from_ref(arguments).addr(),
+        size_of::<libc::clone_args>(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: as the caller promises.
+    unsafe { super::raw::start_process(libc::SYS_clone3, arguments, entry, argument) }
 }

@@ -101,8 +101,15 @@ pub unsafe fn start_beside(
     }
     let flags = usize::try_from(flags).map_err(|_| Errno(libc::EINVAL))?;
     let mut pidfd = -1;
+    let (stack, pidfd_at, present) = (stack_top.addr(), (&raw mut pidfd).addr(), present.as_ptr().addr());
+    // Where the child is to be noted, and thread-local storage, of which it gets none, are in the order of the architecture.
+    let arguments = if cfg!(target_arch = "x86_64") {
+        [flags, stack, pidfd_at, present, 0]
+    } else {
+        [flags, stack, pidfd_at, 0, present]
+    };
     // SAFETY: as the caller promises; `pidfd` outlives the call.
-    let pid = unsafe { super::raw::clone_onto(stack_top, flags, entry, argument, &raw mut pidfd, present.as_ptr()) }?;
+    let pid = unsafe { super::raw::start_process(libc::SYS_clone, arguments, entry, argument) }?;
     // On failure, in a full table, it stays where it is.
     let pidfd = super::fd::raise(pidfd).unwrap_or(pidfd);
     Ok(Child { pid, pidfd })

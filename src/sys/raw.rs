@@ -130,25 +130,23 @@ unsafe fn trap(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     returned
 }
 
-/// clone(2), with a child that runs `entry(argument)` on a stack of its own. Returns its process id, in the caller's PID namespace.
+/// A call that makes a process: `number` with `arguments`, as clone(2) and clone3(2) take them on this architecture. The child runs
+/// `entry(argument)` on the stack that they name. Returns its process id, in the caller's PID namespace.
 ///
 /// # Safety
 ///
-/// As for the system call with these `flags`, which include CLONE_VM. `entry` never returns or unwinds, and is sound in a process that
-/// shares this memory, as `argument`, and the memory below `stack`, which is 16-byte aligned, are valid for it. `pidfd` and `present`
-/// are valid for what the kernel writes there.
-pub(super) unsafe fn clone_onto(
-    stack: *mut c_void,
-    flags: usize,
+/// As for the system call, which is to give the child a stack of its own: 16-byte aligned, with enough unused memory below. `entry` never
+/// returns or unwinds, and it and `argument` are sound for a process that shares what these flags have it share.
+pub(super) unsafe fn start_process(
+    number: c_long,
+    [a, b, c, d, e]: [usize; 5],
     entry: extern "C" fn(*mut c_void) -> c_int,
     argument: *mut c_void,
-    pidfd: *mut c_int,
-    present: *mut u32,
 ) -> Result<i32> {
     let returned: isize;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the caller goes on here with what the kernel preserves; the child, on its own stack, calls `entry`, as the caller
-    // of this function allows.
+    // SAFETY: the caller goes on here with what the kernel preserves, all registers but rax, rcx and r11; the child, on its own stack,
+    // calls `entry`, and never comes back.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -159,14 +157,15 @@ pub(super) unsafe fn clone_onto(
             "call r12",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone => returned,
-            in("rdi") flags, in("rsi") stack, in("rdx") pidfd, in("r10") present, in("r8") 0_usize,
+            inlateout("rax") number => returned,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
             in("r12") entry, in("r13") argument,
             lateout("rcx") _, lateout("r11") _,
+            options(nostack),
         );
     }
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
+    // SAFETY: as above; the kernel preserves all registers but x0.
     unsafe {
         core::arch::asm!(
             "svc 0",
@@ -176,15 +175,15 @@ pub(super) unsafe fn clone_onto(
             "blr x20",
             "brk 0",
             "2:",
-            in("x8") libc::SYS_clone,
-            inlateout("x0") flags => returned,
-            in("x1") stack, in("x2") pidfd, in("x3") 0_usize, in("x4") present,
+            in("x8") number,
+            inlateout("x0") a => returned,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e,
             in("x20") entry, in("x21") argument,
-            lateout("x30") _,
+            options(nostack),
         );
     }
     #[cfg(target_arch = "riscv64")]
-    // SAFETY: as above.
+    // SAFETY: as above; the kernel preserves all registers but a0.
     unsafe {
         core::arch::asm!(
             "ecall",
@@ -193,11 +192,11 @@ pub(super) unsafe fn clone_onto(
             "jalr s2",
             "ebreak",
             "2:",
-            in("a7") libc::SYS_clone,
-            inlateout("a0") flags => returned,
-            in("a1") stack, in("a2") pidfd, in("a3") 0_usize, in("a4") present,
+            in("a7") number,
+            inlateout("a0") a => returned,
+            in("a1") b, in("a2") c, in("a3") d, in("a4") e,
             in("s2") entry, in("s3") argument,
-            lateout("ra") _,
+            options(nostack),
         );
     }
     match i32::try_from(returned) {
