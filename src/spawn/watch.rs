@@ -96,6 +96,9 @@ pub(super) struct Watch<'a> {
     pub(super) used: Option<Resources>,
 }
 
+/// How long somebody of the host who reaps the program may take from taking it to releasing it, before its status counts as lost.
+const RELEASE_MS: i32 = 1000;
+
 /// How often the warden looks for descendants that it waits for, if nobody tells it that they have ended.
 const LOOK_FOR_DESCENDANTS: Duration = Duration::from_millis(20);
 
@@ -315,9 +318,11 @@ impl Watch<'_> {
             Ok(_) | Err(_) if self.report.is_some() => Some(self.reported()),
             Ok(Some((ending, resources))) => Some((ending, Some(resources))),
             // Reaped by the host's waitpid(-1) or its ignored SIGCHLD; Linux 6.15 remembers the status.
-            _ => sys::process::ending_after_reap(self.launched.child().pidfd)
-                .ok()
-                .map(|ending| (ending, None)),
+            _ => {
+                let pidfd = self.launched.child().pidfd;
+                let _ = sys::process::await_release(pidfd, RELEASE_MS);
+                sys::process::ending_after_reap(pidfd).ok().map(|ending| (ending, None))
+            }
         };
         (reaped, wall)
     }

@@ -4,6 +4,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
 
+use super::event::{self, Wait};
 use super::fd::Descriptor;
 use super::raw::syscall;
 use super::{Errno, Result, check, check_long};
@@ -453,7 +454,13 @@ pub fn id_of(pidfd: i32) -> Result<i32> {
     i32::try_from(pid).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
-/// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15).
+/// Waits until the kernel has let go of a process that somebody is reaping, at most `timeout_ms` (Linux 6.9): whoever reaps takes
+/// the process first and releases it a moment later, and between the two there is neither a child to wait for nor a status to ask for.
+pub fn await_release(pidfd: i32, timeout_ms: i32) -> Result<()> {
+    event::poll(&mut [Wait::hang_up(pidfd)], timeout_ms)
+}
+
+/// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15). ENODATA: it is not released yet.
 pub fn ending_after_reap(pidfd: i32) -> Result<Ending> {
     const EXIT: u64 = 1 << 3;
     let info = info(pidfd, EXIT)?;
