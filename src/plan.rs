@@ -286,6 +286,8 @@ pub struct Init {
     pub image: i32,
     /// Where it reports.
     pub report: i32,
+    /// A pidfd of the thread that makes it, or negative.
+    pub maker: i32,
     /// It ends with the last process, and not with the program.
     pub waits_for_all: bool,
     /// The program starts in the descriptor table of the host.

@@ -33,6 +33,10 @@ pub(super) fn start_program(plan: &ChildPlan<'_>) -> sys::Result<()> {
             init.share_descriptors,
         )
     }?;
+    // This process asked to be killed with its maker, who shows here as no parent at all; one that was gone by then would never be missed.
+    if sys::process::is_over(init.maker) {
+        return Err(Errno(libc::ESRCH));
+    }
     if child.pid != sys::init::PROGRAM {
         // The init would not know it.
         return Err(Errno(libc::EIO));

@@ -1,6 +1,6 @@
 //! What a warden needs for a run, put together by the thread that asks for it.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,12 +128,15 @@ impl Job {
     }
 
     /// What the init needs, if the program is to have one.
-    pub(super) fn init_of(&self, prepared: &Prepared, listen: bool) -> Option<Init> {
+    ///
+    /// `maker` is a pidfd of the thread that makes it.
+    pub(super) fn init_of(&self, prepared: &Prepared, listen: bool, maker: Option<RawFd>) -> Option<Init> {
         let (image, pipe) = (prepared.init.as_ref()?, self.report.as_ref()?);
         Some(Init {
             stack_top: self.arena.second_stack_top(),
             image: image.as_raw_fd(),
             report: pipe.writer.as_raw_fd(),
+            maker: maker.unwrap_or(-1),
             waits_for_all: prepared.settings.has(Flag::WaitForDescendants),
             share_descriptors: listen,
         })

@@ -305,3 +305,36 @@ fn stand_in_for_pidfd(pid: i32, record: &Record) -> Option<Launched<'_>> {
     }
     watching
 }
+
+/// A pidfd of this thread, for an init to see whether it has outlived it. None: it does without that.
+pub(super) fn open_own_thread() -> Option<OwnedFd> {
+    let pidfd = sys::process::open_pidfd_of_thread().ok()?;
+    // SAFETY: just made, and nobody else has it.
+    Some(unsafe { OwnedFd::from_raw_fd(pidfd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn thread_that_made_an_init_is_seen_to_be_gone() {
+        let (tell, told) = mpsc::channel();
+        let (leave, may_leave) = mpsc::channel::<()>();
+        let maker = std::thread::spawn(move || {
+            tell.send(open_own_thread().expect("pidfd")).expect("send");
+            let _ = may_leave.recv();
+        });
+        let pidfd = told.recv().expect("pidfd of the thread");
+        assert!(!sys::process::is_over(pidfd.as_raw_fd()));
+        drop(leave);
+        maker.join().expect("thread");
+        // The kernel lets go of a thread a moment after whoever joins it knows.
+        sys::process::await_release(pidfd.as_raw_fd(), 10_000).expect("poll");
+        assert!(sys::process::is_over(pidfd.as_raw_fd()));
+        assert!(!sys::process::is_over(-1));
+    }
+}

@@ -6,6 +6,7 @@
 //! domain, daemons included, and nothing else. It reaps the program, reads captured output, keeps the deadline, and answers
 //! system calls as far as a confined thread can.
 
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -121,7 +122,8 @@ fn look_after(
             cpus: job.cpus.as_ref(),
         },
     );
-    let init = job.init_of(prepared, listen);
+    let own = prepared.init.as_ref().and_then(|_| launch::open_own_thread());
+    let init = job.init_of(prepared, listen, own.as_ref().map(AsRawFd::as_raw_fd));
     let survey = Survey::start(prepared, &job.shared)?;
     let mut arrays = job.launch.arrays();
     let plan = ChildPlan {

@@ -186,6 +186,18 @@ pub fn open_pidfd(pid: i32) -> Result<i32> {
     i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
+/// A pidfd of the calling thread (Linux 6.9), else of its process.
+pub fn open_pidfd_of_thread() -> Result<i32> {
+    const THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint; // PIDFD_THREAD
+    // SAFETY: takes no pointers.
+    let own = unsafe { libc::gettid() };
+    // SAFETY: takes no pointers.
+    match check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, own, THREAD) }) {
+        Ok(fd) => i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW)),
+        Err(_) => open_pidfd(id()),
+    }
+}
+
 /// The same past libc, for a child.
 pub fn open_pidfd_raw(pid: i32) -> Result<Descriptor> {
     // SAFETY: takes no pointers.
@@ -458,6 +470,20 @@ pub fn id_of(pidfd: i32) -> Result<i32> {
 /// the process first and releases it a moment later, and between the two there is neither a child to wait for nor a status to ask for.
 pub fn await_release(pidfd: i32, timeout_ms: i32) -> Result<()> {
     event::poll(&mut [Wait::hang_up(pidfd)], timeout_ms)
+}
+
+/// True if the process or thread behind `pidfd` has ended. Past libc, for a child.
+pub fn is_over(pidfd: i32) -> bool {
+    let mut wait = libc::pollfd {
+        fd: pidfd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let no_mask = core::ptr::null::<c_void>();
+    // SAFETY: the entry is live and writable, and there is one of it.
+    let polled = unsafe { syscall!(libc::SYS_ppoll, &raw mut wait, 1_usize, &raw const now, no_mask, 0_usize) };
+    polled.is_ok() && wait.revents & libc::POLLIN != 0
 }
 
 /// The status of an ended process that somebody else reaped (PIDFD_GET_INFO, Linux 6.15). ENODATA: it is not released yet.
