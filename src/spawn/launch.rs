@@ -324,10 +324,12 @@ mod tests {
     fn thread_that_made_an_init_is_seen_to_be_gone() {
         let (tell, told) = mpsc::channel();
         let (leave, may_leave) = mpsc::channel::<()>();
-        let maker = std::thread::spawn(move || {
-            tell.send(open_own_thread().expect("pidfd")).expect("send");
-            let _ = may_leave.recv();
-        });
+        let maker = std::thread::Builder::new()
+            .spawn(move || {
+                tell.send(open_own_thread().expect("pidfd")).expect("send");
+                let _ = may_leave.recv();
+            })
+            .expect("thread");
         let pidfd = told.recv().expect("pidfd of the thread");
         assert!(!sys::process::is_over(pidfd.as_raw_fd()));
         drop(leave);

@@ -482,7 +482,16 @@ pub fn is_over(pidfd: i32) -> bool {
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let no_mask = core::ptr::null::<c_void>();
     // SAFETY: the entry is live and writable, and there is one of it.
-    let polled = unsafe { syscall!(libc::SYS_ppoll, &raw mut wait, 1_usize, &raw const now, no_mask, 0_usize) };
+    let polled = unsafe {
+        syscall!(
+            libc::SYS_ppoll,
+            &raw mut wait,
+            1_usize,
+            &raw const now,
+            no_mask,
+            0_usize
+        )
+    };
     polled.is_ok() && wait.revents & libc::POLLIN != 0
 }
 
