@@ -168,9 +168,46 @@ static int is_running(int pid)
     return !strchr("ZX", state_of(pid)); /* 0, for none at all, is found too: at the end */
 }
 
+enum { DAEMONS = 2000 };
+
+/* How long the kernel takes, in seconds, to end as many processes outside of any sandbox, which one kill(2) reaches. */
+static double bare_kill(void)
+{
+    int pipes[2];
+    char byte;
+    double began;
+    pid_t group;
+
+    if (!CHECK(pipe(pipes) == 0))
+        return 0;
+    group = fork();
+    if (group == 0) {
+        int i;
+
+        setpgid(0, 0);
+        for (i = 0; i < DAEMONS; i++)
+            if (fork() == 0)
+                for (;;)
+                    pause();
+        (void)!write(pipes[1], ".", 1);
+        for (;;)
+            pause();
+    }
+    close(pipes[1]);
+    CHECK(read(pipes[0], &byte, 1) == 1);
+    began = seconds();
+    CHECK(kill(-group, SIGKILL) == 0);
+    CHECK(read(pipes[0], &byte, 1) == 0); /* nobody has the other end any more */
+    began = seconds() - began;
+    close(pipes[0]);
+    waitpid(group, NULL, 0);
+    return began;
+}
+
 static void storm_of_daemons_is_gone_when_kill_returns(void)
 {
-    enum { DAEMONS = 2000 };
+    /* What is promised: gone within 100 ms, where the kernel is that fast. */
+    double bare = bare_kill(), patience = 1.5 * bare > 0.1 ? 1.5 * bare : 0.1;
     sandlock_policy *policy = system_policy();
     sandlock_process *process;
     sandlock_members *members = NULL;
@@ -188,15 +225,16 @@ static void storm_of_daemons_is_gone_when_kill_returns(void)
     CHECK(count > DAEMONS);
     began = seconds();
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_kill(process, NULL));
-    while (seconds() - began < 0.1)
-        usleep(1000); /* what is promised: gone within 100 ms */
+    while (seconds() - began < patience)
+        usleep(1000);
     for (i = 0; i < count; i++) {
         sandlock_members_get(members, i, &member, NULL);
         left += (size_t)is_running(member.pid);
     }
     CHECK(left == 0);
     if (left)
-        printf("# %zu of %zu are left\n", left, count);
+        printf("# %zu of %zu are left after %.0f ms; the bare kill took %.0f ms\n", left, count, patience * 1e3,
+               bare * 1e3);
     close(out);
     sandlock_members_free(members);
     sandlock_process_free(process);
