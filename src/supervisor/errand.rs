@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::ThreadId;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -15,6 +15,8 @@ use super::{Call, Core, Level};
 
 /// Most errands of a sandbox.
 pub(super) const MOST: usize = 1024;
+/// How long the threads aside are waited for when everything in the sandbox is gone: what they do can be held up for long.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Something that is gone on with when something comes to pass. It belongs to the warden until it is done; until then none of what
 /// it says of itself changes but by [`Errand::proceed`]. What it says must be said at once, and without a panic.
@@ -93,11 +95,36 @@ impl Errands {
         })
     }
 
+    /// Takes what has arrived since the last time. For the warden, which then has it.
+    pub(super) fn collect(&self) -> Vec<Box<dyn Errand>> {
+        let mut arrivals = self.0.arrivals.lock();
+        arrivals.held += arrivals.errands.len();
+        std::mem::take(&mut arrivals.errands)
+    }
+
+    /// The warden has `count` errands now.
+    pub(super) fn note_held(&self, count: usize) {
+        self.0.arrivals.lock().held = count;
+    }
+
+    /// The sandbox has ended: takes what has arrived, and nothing is left any more.
+    pub(super) fn close(&self) -> Vec<Box<dyn Errand>> {
+        self.0.asides.close();
+        let mut arrivals = self.0.arrivals.lock();
+        arrivals.closed = true;
+        std::mem::take(&mut arrivals.errands)
+    }
+
+    /// Waits for the threads aside, for a moment.
+    pub(super) fn dismiss_asides(&self) {
+        self.0.asides.dismiss(FAREWELL);
+    }
+
     /// Runs a service's code. A panic is told, and goes no further: what it was about is dropped, and a call so denied.
     pub(super) fn contain<T>(&self, body: impl FnOnce() -> T) -> Option<T> {
         let done = catch_unwind(AssertUnwindSafe(body)).ok();
         if done.is_none() {
-            let message = "a bug in libsandlock has ended what a call waited for; the call is denied";
+            let message = "a bug in libsandlock has ended a service's work; the call that it was for is denied";
             self.0.core.log(Level::Error, message);
         }
         done

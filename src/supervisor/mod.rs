@@ -9,6 +9,7 @@
 //! comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call is received
 //! where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
 
+mod agenda;
 mod answer;
 #[allow(dead_code)] // until a service uses it
 mod aside;
@@ -36,6 +37,7 @@ use crate::process::Shared;
 use crate::sys;
 
 pub use crate::process::Stats;
+pub(crate) use agenda::Agenda;
 pub(crate) use answer::Reply;
 #[allow(unused_imports)] // until a service uses it
 pub(crate) use aside::Work;

@@ -49,7 +49,6 @@ impl Wait {
     }
 
     /// Waits for `events` of poll(2); a negative `fd` waits for nothing.
-    #[allow(dead_code)] // until the warden does
     pub fn events(fd: i32, events: i16) -> Self {
         Self(libc::pollfd { fd, events, revents: 0 })
     }
