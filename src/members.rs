@@ -2,11 +2,14 @@
 
 pub(crate) mod disk;
 pub(crate) mod memory;
+mod interruption;
 mod namespace;
 mod open;
 
 use std::collections::BTreeSet;
 use std::fs;
+
+pub(crate) use interruption::{Interruption, interruption};
 
 use crate::process::Member;
 use crate::sys;

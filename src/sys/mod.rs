@@ -38,6 +38,7 @@ mod raw;
 pub mod remote;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 pub mod thread;
 

@@ -93,3 +93,9 @@ pub fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: takes no pointers.
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
+
+/// Sends `signal` to one thread, which the caller knows to be there.
+pub fn send_to_thread(thread: i32, signal: i32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    check_long(unsafe { libc::syscall(libc::SYS_tkill, thread, signal) }).map(drop)
+}

@@ -1,0 +1,186 @@
+//! bind(2) and listen(2), on behalf.
+//!
+//! Port 0 asks for any free port. Where a rule allows a range, and not all ports, that means one of the range, which the kernel does not
+//! know: free ones are tried. A datagram socket that asks for any port gets what it would be given when it sends.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use crate::policy::net::{Protocol, Table};
+use crate::supervisor::Call;
+use crate::sys::socket::Kind;
+use crate::sys::{Errno, socket};
+
+use super::address::{Address, Meaning};
+use super::rules::{Rules, protocol};
+use super::{answer, owned_socket, unix};
+
+/// How many ports of a range are tried. Whoever binds that many has them.
+const MOST_TRIES: usize = 4096;
+
+/// Serves bind(2).
+pub(super) fn serve(rules: &Rules, call: &Call) {
+    answer(call, bind(rules, call).map(|()| 0));
+}
+
+fn bind(rules: &Rules, call: &Call) -> Result<(), Errno> {
+    let [number, pointer, length, ..] = call.received().arguments;
+    let (socket, kind) = owned_socket(call, number)?;
+    let address = Address::read(call, pointer, length)?;
+    if kind.domain == libc::AF_UNIX {
+        return unix::bind(rules, call, &socket, &address);
+    }
+    let address = address.with_family(kind);
+    let Meaning::Internet(_, port) = address.meaning(kind)? else {
+        return Err(Errno(libc::EAFNOSUPPORT));
+    };
+    match (protocol(kind).ok_or(Errno(libc::EACCES))?, port) {
+        // The "port" is an identifier of echo requests.
+        (Protocol::Icmp, _) | (Protocol::Udp, 0) => {}
+        (Protocol::Tcp, 0) => return bind_to_any(rules, call, &socket, kind, &address),
+        (_, port) => rules.decide_bind(call, kind, port)?,
+    }
+    rules.on_behalf(|| socket::bind(socket.as_raw_fd(), address.bytes()))
+}
+
+/// Binds to a free port that is allowed.
+fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: &Address) -> Result<(), Errno> {
+    let table = rules.table();
+    let ports = free_choice(&table, Protocol::Tcp);
+    let number = socket.as_raw_fd();
+    match ports {
+        Choice::Any => rules.on_behalf(|| socket::bind(number, address.bytes())),
+        Choice::None => {
+            // To be told of, and refused.
+            rules.decide_bind(call, kind, 0)?;
+            Err(Errno(libc::EACCES))
+        }
+        Choice::Some(ports) => rules.on_behalf(|| {
+            for port in ports {
+                match socket::bind(number, address.with_port(port).bytes()) {
+                    Err(Errno(libc::EADDRINUSE)) => {}
+                    bound => return bound,
+                }
+            }
+            Err(Errno(libc::EADDRINUSE))
+        }),
+    }
+}
+
+/// Which ports stand for "any free one".
+enum Choice {
+    Any,
+    /// These, in this order.
+    Some(Vec<u16>),
+    None,
+}
+
+fn free_choice(table: &Table, protocol: Protocol) -> Choice {
+    let Some(ports) = table.bound_ports(protocol) else {
+        return Choice::None;
+    };
+    if ports.is_all() {
+        return Choice::Any;
+    }
+    // A port by itself was meant to be named.
+    let ranges = ports.ranges().iter().filter(|range| range.start() != range.end());
+    let mut free: Vec<u16> = ranges.flat_map(Clone::clone).collect();
+    if free.is_empty() {
+        return Choice::None;
+    }
+    // Not always the same: two programs that begin at one end would meet at every port.
+    let start = usize::try_from(std::process::id()).unwrap_or(0).wrapping_mul(31) ^ somewhere();
+    let length = free.len();
+    free.rotate_left(start % length);
+    free.truncate(MOST_TRIES);
+    Choice::Some(free)
+}
+
+/// A number that differs from call to call.
+fn somewhere() -> usize {
+    use std::hash::{BuildHasher, RandomState};
+    usize::try_from(RandomState::new().hash_one(0_u8) >> 33).unwrap_or(0)
+}
+
+/// Serves listen(2): on a socket without a port the kernel would choose one, which Landlock does not see.
+pub(super) fn serve_listen(rules: &Rules, call: &Call) {
+    answer(call, listen(rules, call).map(|()| 0));
+}
+
+fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
+    let [number, backlog, ..] = call.received().arguments;
+    let (socket, kind) = owned_socket(call, number)?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // an int: its lower half
+    let backlog = backlog as u32 as i32;
+    let listen = || rules.on_behalf(|| socket::listen(socket.as_raw_fd(), backlog));
+    if kind.domain == libc::AF_UNIX {
+        return listen();
+    }
+    if protocol(kind) != Some(Protocol::Tcp) {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    if port_of(&socket, kind)? == 0 {
+        let address = any_address(kind).ok_or(Errno(libc::EAFNOSUPPORT))?;
+        bind_to_any(rules, call, &socket, kind, &address)?;
+    }
+    listen()?;
+    // Another thread can have taken the port from it (AF_UNSPEC) just before.
+    let port = port_of(&socket, kind)?;
+    if !rules.table().may_bind(Protocol::Tcp, port) {
+        let _ = socket::shut_down_reading(socket.as_raw_fd());
+        rules.decide_bind(call, kind, port)?;
+    }
+    Ok(())
+}
+
+/// The port that it is bound to, or 0.
+fn port_of(socket: &OwnedFd, kind: Kind) -> Result<u16, Errno> {
+    let (bytes, length) = socket::local_address(socket.as_raw_fd())?;
+    let address = bytes.get(..length).and_then(Address::of).ok_or(Errno(libc::EINVAL))?;
+    match address.meaning(kind)? {
+        Meaning::Internet(_, port) => Ok(port),
+        _ => Ok(0),
+    }
+}
+
+/// Any address, port 0.
+fn any_address(kind: Kind) -> Option<Address> {
+    let length = match kind.domain {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        _ => return None,
+    };
+    let mut bytes = [0; size_of::<libc::sockaddr_in6>()];
+    let family = libc::sa_family_t::try_from(kind.domain).ok()?;
+    *bytes.first_chunk_mut()? = family.to_ne_bytes();
+    Address::of(bytes.get(..length)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::net::{BindRule, NetRules};
+
+    fn choice(rules: &[&str]) -> Choice {
+        let rules = NetRules {
+            allow_bind: rules.iter().map(|text| BindRule::parse(text).unwrap()).collect(),
+            ..NetRules::default()
+        };
+        free_choice(&Table::new(&rules, &std::collections::BTreeMap::new()), Protocol::Tcp)
+    }
+
+    #[test]
+    fn any_port_is_one_of_the_ranges_that_are_allowed() {
+        assert!(matches!(choice(&["*"]), Choice::Any));
+        assert!(matches!(choice(&[]), Choice::None));
+        assert!(matches!(choice(&["8080"]), Choice::None));
+        let Choice::Some(mut ports) = choice(&["8000-8003", "9000"]) else {
+            panic!("a range is a choice");
+        };
+        ports.sort_unstable();
+        assert_eq!(ports, [8000, 8001, 8002, 8003]);
+        let Choice::Some(ports) = choice(&["1024-65535"]) else {
+            panic!("a range is a choice");
+        };
+        assert_eq!(ports.len(), MOST_TRIES);
+    }
+}

@@ -1,0 +1,98 @@
+//! connect(2), on behalf: with the address that was decided about, on a duplicate of the caller's socket.
+//!
+//! The caller waits, if it would, without anybody waiting with it: the connection is begun without waiting, for which the socket is made
+//! non-blocking for just that call, and asked for again when the kernel says that something has come of it. The kernel then tells how a
+//! connection ended that was begun that way, and leaves the socket as after a call that has waited.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::supervisor::Call;
+use crate::sys::{Errno, socket};
+
+use super::address::{Address, Meaning};
+use super::rules::{Action, Rules};
+use super::waiting::{For, Held, Patience, wait};
+use super::{answer, owned_socket, unix};
+
+/// Serves connect(2).
+pub(super) fn serve(rules: &Arc<Rules>, call: Call) {
+    match begin(rules, &call) {
+        Ok((socket, target, blocking)) => {
+            let held = Held {
+                patience: Patience::of(&socket, libc::EINPROGRESS),
+                socket,
+                call,
+            };
+            go_on(rules, held, target, blocking);
+        }
+        Err(errno) => answer(&call, Err(errno)),
+    }
+}
+
+/// Where a connection goes, and what keeps that there.
+struct Target {
+    address: Address,
+    /// Of a socket in the file system, whose address names it by this descriptor.
+    _file: Option<OwnedFd>,
+    is_unix: bool,
+}
+
+fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target, bool), Errno> {
+    let [number, pointer, length, ..] = call.received().arguments;
+    let (socket, kind) = owned_socket(call, number)?;
+    let address = Address::read(call, pointer, length)?.without_any();
+    let (address, file) = match address.meaning(kind)? {
+        Meaning::Nobody => (address, None),
+        Meaning::Internet(host, port) => {
+            rules.decide(call, kind, (host, port), Action::Connect)?;
+            (address, None)
+        }
+        Meaning::Path(path) => {
+            let (address, file) = unix::find(rules, call, &path)?;
+            (address, Some(file))
+        }
+        Meaning::Abstract(name) => {
+            rules.decide_abstract(call, &name)?;
+            (address, None)
+        }
+    };
+    // Only a stream has somebody to wait for.
+    let blocking = kind.type_ != libc::SOCK_DGRAM && !socket::is_nonblocking(socket.as_raw_fd())?;
+    Ok((
+        socket,
+        Target {
+            address,
+            _file: file,
+            is_unix: kind.domain == libc::AF_UNIX,
+        },
+        blocking,
+    ))
+}
+
+/// Tries, and waits if it must.
+fn go_on(rules: &Arc<Rules>, held: Held, target: Target, blocking: bool) {
+    let connected = rules.on_behalf(|| {
+        if blocking {
+            without_waiting(held.socket.as_raw_fd(), target.address.bytes())
+        } else {
+            socket::connect(held.socket.as_raw_fd(), target.address.bytes())
+        }
+    });
+    let what = match connected {
+        Err(Errno(libc::EINPROGRESS | libc::EALREADY)) if blocking && !target.is_unix => For::Writable,
+        // The queue of who listens is full, and nobody tells when it no longer is.
+        Err(Errno(libc::EAGAIN)) if blocking && target.is_unix => For::Time,
+        connected => return answer(&held.call, connected.map(|()| 0)),
+    };
+    let rules = Arc::clone(rules);
+    wait(held, what, move |held| go_on(&rules, held, target, blocking));
+}
+
+/// connect(2) on a socket that would wait. Its other users see it non-blocking meanwhile, for some microseconds.
+fn without_waiting(socket: i32, address: &[u8]) -> Result<(), Errno> {
+    socket::set_nonblocking(socket, true)?;
+    let connected = socket::connect(socket, address);
+    socket::set_nonblocking(socket, false)?;
+    connected
+}

@@ -1,0 +1,96 @@
+//! The network, as far as rules let a program reach it: its calls are carried out on its behalf.
+//!
+//! What Landlock decides by port alone never comes here, and neither does data on connections. What does: connect(2), and sendto(2) with an
+//! address, sendmsg(2) and bind(2) where something about them lies in memory that other threads can change. They are done on a duplicate of
+//! the caller's socket, with what was read once and decided about (`rules.rs`), outside of the program's own domain, whose Landlock rules
+//! refuse it the same call. All of that happens apart from the warden.
+
+mod address;
+mod bind;
+mod connect;
+mod message;
+mod rules;
+mod send;
+mod socket;
+mod unix;
+mod waiting;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::supervisor::{Call, Ground, Reply, Served, Service};
+use crate::sys;
+use crate::sys::Errno;
+use crate::sys::socket::Kind;
+
+use super::Run;
+use rules::Rules;
+use send::Form;
+
+/// The network of one sandbox.
+pub(super) struct Network {
+    rules: Arc<Rules>,
+    name: fn(u32) -> Option<&'static str>,
+}
+
+impl Network {
+    pub(super) fn new(run: &Run<'_>) -> Self {
+        let table = run.table.clone().unwrap_or_default();
+        Self {
+            rules: Arc::new(Rules::new(table, run.keeps_capabilities)),
+            name: run.name,
+        }
+    }
+
+    fn name_of(&self, call: &Call) -> &'static str {
+        let number = u32::try_from(call.received().number).ok();
+        number.and_then(self.name).unwrap_or_default()
+    }
+}
+
+impl Service for Network {
+    fn serve(&self, call: &Call, ground: Ground) -> Served {
+        match self.name_of(call) {
+            "connect" | "bind" | "listen" | "sendto" | "sendmsg" | "sendmmsg" => match ground {
+                Ground::Apart | Ground::UnscopedApart => Served::Taken,
+                // A socket can be locked for as long as the program likes.
+                Ground::Free | Ground::Warden | Ground::Unscoped => Served::Apart,
+            },
+            _ => Served::Answer(Reply::Errno(DENIED)),
+        }
+    }
+
+    fn take(&self, call: Call) {
+        match self.name_of(&call) {
+            "connect" => connect::serve(&self.rules, call),
+            "bind" => bind::serve(&self.rules, &call),
+            "listen" => bind::serve_listen(&self.rules, &call),
+            "sendto" => send::serve(&self.rules, call, Form::To),
+            "sendmsg" => send::serve(&self.rules, call, Form::Message),
+            "sendmmsg" => send::serve(&self.rules, call, Form::Messages),
+            // Dropped, and so denied.
+            _ => {}
+        }
+    }
+}
+
+const DENIED: u16 = 1;
+const _: () = assert!(DENIED as i32 == libc::EPERM);
+
+/// Answers a call.
+fn answer(call: &Call, outcome: Result<i64, Errno>) {
+    let reply = match outcome {
+        Ok(value) => Reply::Value(value),
+        // What is no errno would be no answer, and the call denied.
+        Err(Errno(errno)) => Reply::Errno(u16::try_from(errno).unwrap_or(DENIED)),
+    };
+    // An error means that the caller is gone.
+    let _ = call.answer(reply);
+}
+
+/// A duplicate of the caller's socket, and what it is.
+fn owned_socket(call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
+    let socket = socket::duplicate(call, number)?;
+    let kind = sys::socket::kind(socket.as_raw_fd())?;
+    Ok((socket, kind))
+}

@@ -1,0 +1,194 @@
+//! Deciding about destinations, and telling of those that are refused.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::policy::net::{Decision, Protocol, Table};
+use crate::supervisor::{Call, Suggestion, kind};
+use crate::sys::Errno;
+use crate::sys::socket::Kind;
+
+use super::super::metadata;
+
+/// What the calls of a sandbox may reach, for all who carry them out.
+pub(super) struct Rules {
+    table: RwLock<Arc<Table>>,
+    /// The program has what privileges the host has.
+    privileged: bool,
+}
+
+/// What is done with a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Connect,
+    Send,
+}
+
+const REFUSED: Errno = Errno(libc::EACCES);
+
+/// The protocol that rules know a socket by; None: no rule speaks of such sockets.
+pub(super) fn protocol(kind: Kind) -> Option<Protocol> {
+    match (kind.domain, kind.type_, kind.protocol) {
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM, libc::IPPROTO_TCP) => Some(Protocol::Tcp),
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM, libc::IPPROTO_UDP) => Some(Protocol::Udp),
+        (libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP)
+        | (libc::AF_INET6, libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6) => Some(Protocol::Icmp),
+        _ => None,
+    }
+}
+
+const fn scheme(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Icmp => "icmp",
+    }
+}
+
+/// A destination as a rule names it.
+fn rule_for(protocol: Protocol, host: IpAddr, port: u16) -> String {
+    let scheme = scheme(protocol);
+    match (protocol, host) {
+        (Protocol::Icmp, _) => format!("{scheme}://{host}"),
+        (_, IpAddr::V4(_)) => format!("{scheme}://{host}:{port}"),
+        (_, IpAddr::V6(_)) => format!("{scheme}://[{host}]:{port}"),
+    }
+}
+
+impl Rules {
+    pub(super) fn new(table: Table, privileged: bool) -> Self {
+        Self {
+            table: RwLock::new(Arc::new(table)),
+            privileged,
+        }
+    }
+
+    /// What later calls are decided by.
+    pub(super) fn replace(&self, table: Table) {
+        *self.table.write() = Arc::new(table);
+    }
+
+    pub(super) fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read())
+    }
+
+    /// Does for the program what it may do, with no more privileges than it has.
+    pub(super) fn on_behalf<T>(&self, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        if self.privileged {
+            work()
+        } else {
+            metadata::without_privileges(work)?
+        }
+    }
+
+    /// An error if the call must not reach `host` at `port` by such a socket. Observers are told.
+    pub(super) fn decide(&self, call: &Call, kind: Kind, (host, port): (IpAddr, u16), action: Action) -> Result<(), Errno> {
+        let Some(protocol) = protocol(kind) else {
+            return Err(REFUSED);
+        };
+        let by = match self.table().decide(protocol, host, port) {
+            Decision::Allowed => return Ok(()),
+            Decision::Missing => None,
+            Decision::Denied(rule) => Some(rule),
+        };
+        let what = match action {
+            Action::Connect => "connect to",
+            Action::Send => "send to",
+        };
+        tell(call, what, "allow_net", rule_for(protocol, host, port), by);
+        Err(REFUSED)
+    }
+
+    /// An error if such a socket must not be bound to `port`, which is not 0.
+    pub(super) fn decide_bind(&self, call: &Call, kind: Kind, port: u16) -> Result<(), Errno> {
+        let Some(protocol) = protocol(kind) else {
+            return Err(REFUSED);
+        };
+        if self.table().may_bind(protocol, port) {
+            return Ok(());
+        }
+        tell(call, "bind to", "allow_bind", format!("{}://{port}", scheme(protocol)), None);
+        Err(REFUSED)
+    }
+
+    /// An error if the program must not reach the socket at `path`, which is where it was found.
+    pub(super) fn decide_path(&self, call: &Call, path: &[u8]) -> Result<(), Errno> {
+        let shown = path.escape_ascii().to_string();
+        self.settle_unix(call, self.table().decide_path(path), &format!("unix:{shown}"))
+    }
+
+    /// Likewise one with a name of its own.
+    pub(super) fn decide_abstract(&self, call: &Call, name: &[u8]) -> Result<(), Errno> {
+        let shown = name.escape_ascii().to_string();
+        self.settle_unix(call, self.table().decide_abstract(name), &format!("unix:@{shown}"))
+    }
+
+    fn settle_unix(&self, call: &Call, decision: Decision, rule: &str) -> Result<(), Errno> {
+        let by = match decision {
+            Decision::Allowed => return Ok(()),
+            Decision::Missing => None,
+            Decision::Denied(rule) => Some(rule),
+        };
+        tell(call, "reach", "allow_net", rule.to_owned(), by);
+        Err(REFUSED)
+    }
+}
+
+/// Tells observers that the call was refused: by a rule, or for want of `rule`, which `permit` would add.
+fn tell(call: &Call, what: &str, permit: &'static str, rule: String, by: Option<String>) {
+    let mut event = call.event(kind::DENIED);
+    event.errno = REFUSED.0;
+    event.text = match &by {
+        Some(by) => format!("network: {what} {rule}: denied by the rule \"{by}\""),
+        None => format!("network: {what} {rule}: no rule; {permit}(\"{rule}\") would permit it"),
+    };
+    // What a rule denies no other can permit.
+    event.suggestion = by.is_none().then_some(Suggestion::Net { permit, rule });
+    call.emit(event);
+}
+
+/// A socket of the caller's, and what it is.
+pub(super) type Owned = (OwnedFd, Kind);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_sockets_have_a_protocol() {
+        let of = |domain, type_, number| {
+            protocol(Kind {
+                domain,
+                type_,
+                protocol: number,
+            })
+        };
+        use libc::{AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM};
+        assert_eq!(of(AF_INET, SOCK_STREAM, libc::IPPROTO_TCP), Some(Protocol::Tcp));
+        assert_eq!(of(AF_INET6, SOCK_DGRAM, libc::IPPROTO_UDP), Some(Protocol::Udp));
+        assert_eq!(of(AF_INET6, SOCK_DGRAM, libc::IPPROTO_ICMPV6), Some(Protocol::Icmp));
+        for (domain, type_, number) in [
+            (AF_INET, SOCK_STREAM, 262), // MPTCP
+            (AF_INET, SOCK_STREAM, libc::IPPROTO_SCTP),
+            (AF_INET, SOCK_SEQPACKET, libc::IPPROTO_SCTP),
+            (AF_INET, SOCK_DGRAM, libc::IPPROTO_UDPLITE),
+            (AF_INET, SOCK_RAW, libc::IPPROTO_TCP),
+            (AF_INET6, SOCK_DGRAM, libc::IPPROTO_ICMP),
+            (libc::AF_PACKET, SOCK_DGRAM, libc::IPPROTO_UDP),
+            (libc::AF_UNIX, SOCK_STREAM, 0),
+        ] {
+            assert_eq!(of(domain, type_, number), None, "{domain} {type_} {number}");
+        }
+    }
+
+    #[test]
+    fn destinations_are_told_as_rules_name_them() {
+        let rule = |protocol, host: &str| rule_for(protocol, host.parse().unwrap(), 53);
+        assert_eq!(rule(Protocol::Udp, "10.0.0.1"), "udp://10.0.0.1:53");
+        assert_eq!(rule(Protocol::Tcp, "fd00::1"), "tcp://[fd00::1]:53");
+        assert_eq!(rule(Protocol::Icmp, "10.0.0.1"), "icmp://10.0.0.1");
+    }
+}

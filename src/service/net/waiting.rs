@@ -1,0 +1,180 @@
+//! A call that waits for its socket. The warden waits, with everything else; what is then done with the socket is done on a thread aside:
+//! the program can hold the lock of a socket for as long as it likes, in the midst of a copy from memory that does not come.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use crate::members::{Interruption, interruption};
+use crate::supervisor::{Call, Errand, Errands, Reply};
+use crate::sys::{Errno, socket};
+
+use super::answer;
+
+/// A call and a duplicate of its socket.
+pub(super) struct Held {
+    pub(super) call: Call,
+    pub(super) socket: OwnedFd,
+    pub(super) patience: Patience,
+}
+
+/// What is done with it next.
+type Next = Box<dyn FnOnce(Held) + Send>;
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// The socket takes data, or is connected.
+    Writable,
+    /// Nothing that poll(2) knows: it is tried again after a while.
+    Time,
+}
+
+/// For how long a call waits, and when to look what has become of its caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// The socket's own limit (SO_SNDTIMEO).
+    until: Option<Instant>,
+    /// What the call fails with when that is over.
+    late: Errno,
+    /// What it returns instead, if it has done something already.
+    done: u64,
+    pause: Duration,
+    next: Instant,
+}
+
+/// A look at a caller costs two hundred times what a round of the warden does, so it becomes rarer.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(50);
+/// How soon something is tried again that could not be done now.
+const SOON: Duration = Duration::from_millis(3);
+
+impl Patience {
+    /// As the socket says, from now on. `late`: what the call fails with then.
+    pub(super) fn of(socket: &OwnedFd, late: i32) -> Self {
+        let now = Instant::now();
+        let timeout = socket::send_timeout(socket.as_raw_fd()).ok().flatten();
+        Self {
+            until: timeout.and_then(|timeout| now.checked_add(timeout)),
+            late: Errno(late),
+            done: 0,
+            pause: SHORTEST,
+            next: now + SHORTEST,
+        }
+    }
+
+    /// Something is done, which the call then returns whatever ends it.
+    pub(super) fn note_done(&mut self, done: u64) {
+        self.done = done;
+    }
+
+    fn due(&self) -> Instant {
+        self.until.map_or(self.next, |until| self.next.min(until))
+    }
+
+    /// What the call is answered with if its time is over, or its caller has been sent a signal.
+    fn verdict(&mut self, call: &Call) -> Option<Reply> {
+        /// For the kernel: the call is made again after the signal's handler, if that says so (SA_RESTART), and fails with EINTR if not.
+        const RESTART: u16 = 512;
+        const EINTR: u16 = 4;
+        const { assert!(EINTR as i32 == libc::EINTR) };
+        let now = Instant::now();
+        let done = (self.done > 0).then(|| Reply::Value(i64::try_from(self.done).unwrap_or(i64::MAX)));
+        if self.until.is_some_and(|until| until <= now) {
+            return done.or_else(|| Some(Reply::Errno(u16::try_from(self.late.0).unwrap_or(EINTR))));
+        }
+        if now < self.next {
+            return None;
+        }
+        self.pause = (self.pause + self.pause / 2).min(LONGEST);
+        self.next = now + self.pause;
+        match interruption(call.thread()) {
+            Interruption::None => None,
+            _ if done.is_some() => done,
+            // With a timeout a call is never made again: signal(7).
+            Interruption::Own if self.until.is_none() => Some(Reply::Errno(RESTART)),
+            // If another thread has taken the signal, the kernel would let the program see what is only for itself.
+            Interruption::Own | Interruption::Shared => Some(Reply::Errno(EINTR)),
+        }
+    }
+}
+
+struct Waiting {
+    held: Held,
+    errands: Errands,
+    what: For,
+    /// Not before then, if the descriptor is ready but nobody could go on.
+    again: Option<Instant>,
+    next: Next,
+}
+
+/// Leaves `held` until `what` comes to pass, and then has `next` go on with it, on a thread aside.
+pub(super) fn wait(held: Held, what: For, next: impl FnOnce(Held) + Send + 'static) {
+    let errands = held.call.errands();
+    let waiting = Waiting {
+        again: (what == For::Time).then(|| Instant::now() + SOON),
+        held,
+        errands: errands.clone(),
+        what,
+        next: Box::new(next),
+    };
+    if let Err(errand) = errands.leave(Box::new(waiting)) {
+        // The sandbox has ended, or more than a thousand calls wait.
+        if let Some(call) = errand.call() {
+            answer(call, Err(Errno(libc::ENOBUFS)));
+        }
+    }
+}
+
+impl Errand for Waiting {
+    fn wait(&self) -> Option<(RawFd, i16)> {
+        (self.again.is_none() && self.what == For::Writable).then(|| (self.held.socket.as_raw_fd(), libc::POLLOUT))
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let due = self.held.patience.due();
+        Some(self.again.map_or(due, |again| again.min(due)))
+    }
+
+    fn call(&self) -> Option<&Call> {
+        Some(&self.held.call)
+    }
+
+    fn proceed(mut self: Box<Self>, ready: bool) -> Option<Box<dyn Errand>> {
+        let again = self.again.is_some_and(|again| again <= Instant::now());
+        if !ready && let Some(reply) = self.held.patience.verdict(&self.held.call) {
+            // An error means that the caller is gone.
+            let _ = self.held.call.answer(reply);
+            return None;
+        }
+        if !ready && !again {
+            return Some(self);
+        }
+        let Self {
+            held,
+            errands,
+            what,
+            next,
+            ..
+        } = *self;
+        // The work comes back if there is no thread for it; then it is tried again.
+        let parcel = std::sync::Arc::new(parking_lot::Mutex::new(Some((held, next))));
+        let sent = std::sync::Arc::clone(&parcel);
+        let work = Box::new(move || {
+            let taken = sent.lock().take();
+            if let Some((held, next)) = taken {
+                next(held);
+            }
+        });
+        if errands.aside(work).is_ok() {
+            return None;
+        }
+        let (held, next) = parcel.lock().take()?;
+        Some(Box::new(Self {
+            held,
+            errands,
+            what,
+            again: Some(Instant::now() + SOON),
+            next,
+        }))
+    }
+}
