@@ -4,6 +4,7 @@
 //! Names stand in rules as names: who starts a sandbox looks their addresses up and asks a [`Table`].
 
 mod parse;
+mod part;
 mod ports;
 mod table;
 
