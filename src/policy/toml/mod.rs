@@ -4,6 +4,7 @@
 //! rules included. Reading refuses what it does not know: a misspelt key must not be a protection less.
 
 mod mounts;
+mod network;
 mod read;
 mod values;
 mod write;

@@ -124,16 +124,6 @@ impl Reader<'_> {
         rule.map_err(|error| self.accept(path, item, Err(error))).ok()
     }
 
-    fn network(&mut self, table: &DeTable<'_>) {
-        for entry in entries("network", table) {
-            match entry.key {
-                // There are no rules that allow any of it yet.
-                "tcp" => drop(self.choice(&entry.path, entry.value, &["deny"], |value| value)),
-                _ => self.unknown_key(&entry, &["tcp".to_owned()]),
-            }
-        }
-    }
-
     fn syscalls(&mut self, table: &DeTable<'_>) {
         for entry in entries("syscalls", table) {
             match entry.key {

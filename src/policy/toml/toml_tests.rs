@@ -9,6 +9,7 @@ use crate::feature::{Feature, Strictness};
 use super::super::syscalls::SyscallRule;
 use super::super::{Environment, Flag, Grace, Limit, Namespace, PathRule, SyscallMode, UNLIMITED, Verdict};
 use super::mounts::tests::{mount, root};
+use super::network::tests::network;
 use super::*;
 
 fn message(text: &str) -> String {
@@ -433,11 +434,12 @@ fn policy() -> impl Strategy<Value = Policy> {
         option::of((1..=64, any::<u64>()).prop_map(|(signal, after)| Grace::new(signal, after).unwrap())),
         option::of(c_string()),
     );
-    let files = (root(), vec(mount(), 0..5));
+    let files = (root(), vec(mount(), 0..5), network());
     let settings = (rules, files, process, apart, all, vec(strictness, 0..5));
     settings.prop_map(|(rules, files, process, apart, all, strictness)| {
         let mut policy = Policy::new();
         policy.root = files.0;
+        policy.network = files.2;
         for mount in files.1 {
             // One that would hide another is no part of any policy.
             let _ = policy.add_mount(mount);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::feature::{Feature, Strictness};
 
 use super::super::{Environment, Flag, Limit, PathRule, Policy, SyscallMode, UNLIMITED, Verdict, check};
-use super::{ACCESS_KEYS, CGROUP, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_name, mounts, to_unicode, word};
+use super::{ACCESS_KEYS, CGROUP, DEFAULT_ERRNO, NO_LIMIT, UNITS, errno_name, mounts, network, to_unicode, word};
 
 /// A line that would be longer is broken.
 const WIDTH: usize = 100;
@@ -17,6 +17,7 @@ pub(super) fn write(policy: &Policy) -> String {
     let mut files = gather(policy.paths.iter().map(path_rule));
     put_first(&mut files, mounts::lines(policy));
     put_tables(&mut out, "filesystem", &files);
+    put_table(&mut out, "[network]", network::lines(policy));
     syscalls(policy, &mut out);
     let limits = policy.limits.iter().map(|(&limit, &value)| {
         let value = limit_value(limit, value);
