@@ -1,0 +1,4 @@
+//! The network, as far as the library itself serves it.
+
+#[allow(dead_code)] // until calls are dispatched to it
+pub(crate) mod socket;
