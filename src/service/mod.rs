@@ -3,6 +3,7 @@
 
 mod guard;
 pub(crate) mod metadata;
+mod net;
 pub(crate) mod observe;
 mod processes;
 pub(crate) mod trace;

@@ -188,14 +188,26 @@ pub fn open_pidfd(pid: i32) -> Result<i32> {
 
 /// A pidfd of the calling thread (Linux 6.9), else of its process.
 pub fn open_pidfd_of_thread() -> Result<i32> {
-    const THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint; // PIDFD_THREAD
     // SAFETY: takes no pointers.
     let own = unsafe { libc::gettid() };
+    open_thread_pidfd(own).or_else(|_| open_pidfd(id()))
+}
+
+/// A descriptor for `thread`, whether or not it leads its process. Linux 6.9; EINVAL before.
+pub fn open_thread_pidfd(thread: i32) -> Result<i32> {
+    const THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint; // PIDFD_THREAD
     // SAFETY: takes no pointers.
-    match check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, own, THREAD) }) {
-        Ok(fd) => i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW)),
-        Err(_) => open_pidfd(id()),
-    }
+    let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, thread, THREAD) })?;
+    i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
+}
+
+/// Duplicates the descriptor `number` of the process or thread behind `pidfd`, close-on-exec. Linux 5.6. EBADF: it has no such
+/// descriptor. EPERM: the kernel lets the caller not trace it.
+pub fn duplicate_from(pidfd: i32, number: i32) -> Result<i32> {
+    // SAFETY: takes no pointers.
+    let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd, number, 0_u32) })?;
+    let fd = i32::try_from(fd).map_err(|_| Errno(libc::EOVERFLOW))?;
+    super::fd::above_stdio(fd)
 }
 
 /// The same past libc, for a child.
