@@ -316,6 +316,13 @@ fn awaits_one_of(status: &str, signals: &[i32]) -> bool {
     signals.iter().any(|signal| waiting & (1 << (signal - 1)) != 0)
 }
 
+/// What the thread `thread` masks of the mode of new files. Linux 4.7.
+pub(crate) fn umask(thread: i32) -> Option<u32> {
+    let status = read(thread, "status").ok()??;
+    let field = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(field.trim(), 8).ok()
+}
+
 /// The process that the thread `thread` belongs to.
 pub(crate) fn process_of(thread: i32) -> Option<i32> {
     let status = read(thread, "status").ok()??;

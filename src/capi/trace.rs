@@ -38,11 +38,9 @@ impl sandlock_suggestions {
         for name in &suggestions.syscalls {
             lines.push(format!("sandlock_policy_allow_syscall(policy, \"{name}\", &error);"));
         }
-        if suggestions.network {
-            lines.push(
-                "sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_NETWORK, SANDLOCK_DISABLE, &error);"
-                    .to_owned(),
-            );
+        for (permit, rule) in &suggestions.network {
+            let rule = c_escaped(rule.as_bytes());
+            lines.push(format!("sandlock_policy_{permit}(policy, \"{rule}\", &error);"));
         }
         let mut text = String::new();
         for line in &lines {
@@ -150,7 +148,7 @@ pub extern "C" fn sandlock_suggestions_count(suggestions: *const sandlock_sugges
 }
 
 /// The calls, one to a line, ready to be pasted where `policy` and `error` are: path rules in the order of their paths, then system
-/// calls, then the network. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
+/// calls, then network rules. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
 /// are none, or for NULL. Borrowed: valid until they are freed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_suggestions_text(suggestions: *const sandlock_suggestions) -> *const c_char {
@@ -182,16 +180,19 @@ mod tests {
         suggestions.paths.insert(c"/etc/e".into(), Access::READ | Access::WRITE);
         suggestions.paths.insert(c"/tmp/\"\\\x0a1".into(), Access::EXECUTE);
         suggestions.syscalls.insert("socket".to_owned());
-        suggestions.network = true;
+        for (permit, rule) in [("allow_net", "tcp://127.0.0.1:80"), ("allow_bind", "8080")] {
+            suggestions.network.insert((permit, rule.to_owned()));
+        }
         let made = sandlock_suggestions::new(&suggestions);
-        assert_eq!(made.count, 5);
+        assert_eq!(made.count, 6);
         assert_eq!(
             made.text.to_str().unwrap(),
             "sandlock_policy_allow_path(policy, \"/etc\", SANDLOCK_ACCESS_READ, &error);\n\
              sandlock_policy_allow_path(policy, \"/etc/e\", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE, &error);\n\
              sandlock_policy_allow_path(policy, \"/tmp/\\\"\\\\\\0121\", SANDLOCK_ACCESS_EXECUTE, &error);\n\
              sandlock_policy_allow_syscall(policy, \"socket\", &error);\n\
-             sandlock_policy_set_strictness(policy, SANDLOCK_FEATURE_NETWORK, SANDLOCK_DISABLE, &error);\n"
+             sandlock_policy_allow_bind(policy, \"8080\", &error);\n\
+             sandlock_policy_allow_net(policy, \"tcp://127.0.0.1:80\", &error);\n"
         );
     }
 }

@@ -5,10 +5,13 @@
 //! thread change the path in between; then it was told of another file, and nothing else.
 
 use std::ffi::{CStr, CString};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::policy::Access;
+use crate::policy::net::{Decision, Protocol, Table};
 use crate::supervisor::{Call, Event, Ground, Reply, Served, Service, Suggestion, kind};
 use crate::sys::Errno;
 
@@ -95,8 +98,8 @@ pub(crate) struct Trace {
     name: fn(u32) -> Option<&'static str>,
     /// Where each access is granted; None: files are not restricted.
     granted: Option<[(Access, Grants); 3]>,
-    /// TCP is refused.
-    network: bool,
+    /// What network rules say, as far as Landlock alone enforces it.
+    network: Option<Arc<Table>>,
 }
 
 impl Trace {
@@ -112,7 +115,7 @@ impl Trace {
                     granting(Access::EXECUTE, Access::executes),
                 ]
             }),
-            network: run.restricts_network,
+            network: run.network_table.clone().filter(|_| !run.serves_network()),
         }
     }
 
@@ -126,14 +129,34 @@ impl Trace {
         });
     }
 
-    fn tell_network(&self, call: &Call, name: &str) {
-        let Some(address) = address(call) else { return };
-        call.emit(Event {
-            errno: libc::EACCES,
-            text: format!("{name} {address}: TCP is refused; disabling the feature network would permit it"),
-            suggestion: Some(Suggestion::Network),
-            ..call.event(kind::MISSING)
-        });
+    /// What network rules lack for what the call wants. What the library decides itself it tells of itself.
+    fn look_at_network(&self, call: &Call, table: &Table, name: &str) {
+        let Some((host, port)) = address(call) else { return };
+        let (missing, permit, rule) = match (name, host) {
+            ("bind", _) => (
+                port != 0 && !table.may_bind(Protocol::Tcp, port),
+                "allow_bind",
+                port.to_string(),
+            ),
+            (_, IpAddr::V4(host)) => (
+                table.decide(Protocol::Tcp, host.into(), port) != Decision::Allowed,
+                "allow_net",
+                format!("tcp://{host}:{port}"),
+            ),
+            (_, IpAddr::V6(host)) => (
+                table.decide(Protocol::Tcp, host.into(), port) != Decision::Allowed,
+                "allow_net",
+                format!("tcp://[{host}]:{port}"),
+            ),
+        };
+        if missing {
+            call.emit(Event {
+                errno: libc::EACCES,
+                text: format!("{name} {rule}: no rule; {permit}(\"{rule}\") would permit it"),
+                suggestion: Some(Suggestion::Net { permit, rule }),
+                ..call.event(kind::MISSING)
+            });
+        }
     }
 
     /// Tells what is missing for what the call wants of a file.
@@ -234,8 +257,8 @@ fn parent(path: &CStr) -> Vec<u8> {
         .unwrap_or_else(|| b".".to_vec())
 }
 
-/// The internet address that a call names.
-fn address(call: &Call) -> Option<String> {
+/// The internet address that a call names, and the port.
+fn address(call: &Call) -> Option<(IpAddr, u16)> {
     let [_, pointer, length, ..] = call.received().arguments;
     let mut bytes = [0; 28];
     let most = bytes.len().min(usize::try_from(length).ok()?);
@@ -245,11 +268,11 @@ fn address(call: &Call) -> Option<String> {
     match i32::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?)) {
         libc::AF_INET => {
             let address: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
-            Some(format!("{}:{port}", std::net::Ipv4Addr::from(address)))
+            Some((IpAddr::from(address), port))
         }
         libc::AF_INET6 => {
             let address: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
-            Some(format!("[{}]:{port}", std::net::Ipv6Addr::from(address)))
+            Some((IpAddr::from(address), port))
         }
         _ => None,
     }
@@ -266,8 +289,8 @@ impl Service for Trace {
             self.tell_refused(call, name, errno.into());
             return Served::Answer(Reply::Errno(errno));
         }
-        if self.network && NETWORK_CALLS.contains(&name) {
-            self.tell_network(call, name);
+        if let Some(table) = self.network.as_ref().filter(|_| NETWORK_CALLS.contains(&name)) {
+            self.look_at_network(call, table, name);
         }
         let named = CALLS.iter().find(|(known, _)| *known == name);
         for &named in named.map_or(&[][..], |(_, named)| named) {

@@ -80,8 +80,13 @@ pub enum Suggestion {
     Path(CString, u64),
     /// A system call by name.
     Syscall(String),
-    /// Not to restrict the network.
-    Network,
+    /// A network rule, for the function of the policy that takes it.
+    Net {
+        /// `allow_net` or `allow_bind`.
+        permit: &'static str,
+        /// The rule.
+        rule: String,
+    },
 }
 
 /// What the policies lack for all that traced programs have done.
@@ -91,11 +96,11 @@ pub struct Suggestions {
     pub paths: BTreeMap<CString, u64>,
     /// System calls.
     pub syscalls: BTreeSet<String>,
-    /// TCP.
-    pub network: bool,
+    /// Network rules, by the function that takes them.
+    pub network: BTreeSet<(&'static str, String)>,
 }
 
-/// Most path rules. A program can name any number of paths.
+/// Most path rules, and most network rules. A program can name any number of paths and addresses.
 const MOST_SUGGESTIONS: usize = 10_000;
 
 impl Suggestions {
@@ -111,7 +116,11 @@ impl Suggestions {
             Suggestion::Syscall(name) => {
                 self.syscalls.insert(name.clone());
             }
-            Suggestion::Network => self.network = true,
+            Suggestion::Net { permit, rule } => {
+                if self.network.len() < MOST_SUGGESTIONS {
+                    self.network.insert((permit, rule.clone()));
+                }
+            }
         }
     }
 }

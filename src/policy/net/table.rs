@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{Destination, NetRule, NetRules, Network, Ports, Protocol, Target, reached_by};
+use super::{Destination, NetRule, NetRules, Network, Peer, Ports, Protocol, Target, UnixTarget, reached_by};
 
 /// What becomes of a connection or a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub struct Table {
     /// What is denied, by which rule, in the order of the policy.
     denials: Vec<(Destination, String)>,
     bound: BTreeMap<Protocol, Ports>,
+    /// Unix sockets that are allowed, and that are denied by which rule, in the order of the policy.
+    allowed_unix: Vec<UnixTarget>,
+    denied_unix: Vec<(UnixTarget, String)>,
 }
 
 impl Table {
@@ -46,7 +49,31 @@ impl Table {
         }
         let denial = |rule: &NetRule| Some((rule.destination()?.clone(), rule.text().to_owned()));
         table.denials = rules.deny.iter().filter_map(denial).collect();
+        let unix = |rule: &NetRule| match &rule.peer {
+            Peer::Unix(target) => Some((target.clone(), rule.text().to_owned())),
+            Peer::Internet(_) => None,
+        };
+        table.allowed_unix = rules.allow.iter().filter_map(|rule| Some(unix(rule)?.0)).collect();
+        table.denied_unix = rules.deny.iter().filter_map(unix).collect();
         table
+    }
+
+    /// What becomes of the Unix socket at this path: absolute, without ".", ".." and empty names, symbolic links followed.
+    pub fn decide_path(&self, path: &[u8]) -> Decision {
+        self.decide_unix(|target| target.has_path(path))
+    }
+
+    /// What becomes of the Unix socket with this abstract name, which is not empty.
+    pub fn decide_name(&self, name: &[u8]) -> Decision {
+        self.decide_unix(|target| target.has_name(name))
+    }
+
+    fn decide_unix(&self, is_it: impl Fn(&UnixTarget) -> bool) -> Decision {
+        match self.denied_unix.iter().find(|(target, _)| is_it(target)) {
+            Some((_, rule)) => Decision::Denied(rule.clone()),
+            None if self.allowed_unix.iter().any(is_it) => Decision::Allowed,
+            None => Decision::Missing,
+        }
     }
 
     /// What becomes of `protocol` to this address and port; ICMP has none. The address is that which [`reached_by`] makes of it.
@@ -75,6 +102,11 @@ impl Table {
         } else {
             Decision::Missing
         }
+    }
+
+    /// Ports that the program may bind to; None: no port.
+    pub fn bound_ports(&self, protocol: Protocol) -> Option<&Ports> {
+        self.bound.get(&protocol)
     }
 
     /// True if the program may bind to this port, which is not 0.

@@ -370,3 +370,28 @@ proptest! {
         prop_assert_eq!(network.contains(asked), said.is_about(Protocol::Tcp, asked.to_canonical(), 1));
     }
 }
+
+#[test]
+fn unix_sockets_are_reached_by_path_or_name_and_denied_whatever_allows_them() {
+    let rules = NetRules {
+        allow: ["unix:/run/app/*", "unix:/run/one", "unix:@bus", "unix:@ns/*"]
+            .map(|text| NetRule::allow(text).unwrap())
+            .into(),
+        deny: vec![NetRule::deny("unix:/run/app/admin").unwrap()],
+        ..NetRules::default()
+    };
+    let table = Table::new(&rules, &BTreeMap::new());
+    for path in ["/run/app/x", "/run/app/x/y", "/run/one"] {
+        assert_eq!(table.decide_path(path.as_bytes()), Decision::Allowed, "{path}");
+    }
+    for path in ["/run/app", "/run/apple/x", "/run/one/x", "/", "", "bus"] {
+        assert_eq!(table.decide_path(path.as_bytes()), Decision::Missing, "{path}");
+    }
+    let denied = Decision::Denied("unix:/run/app/admin".to_owned());
+    assert_eq!(table.decide_path(b"/run/app/admin"), denied);
+    assert_eq!(table.decide_name(b"bus"), Decision::Allowed);
+    assert_eq!(table.decide_name(b"ns/x"), Decision::Allowed);
+    for name in [&b"bus\0"[..], b"ns", b"/run/one"] {
+        assert_eq!(table.decide_name(name), Decision::Missing);
+    }
+}

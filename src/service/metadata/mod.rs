@@ -125,6 +125,11 @@ impl Located {
         grants.cover(&self.process, &self.found)
     }
 
+    /// A descriptor of this thread's that is open to it, for nothing but being named.
+    pub(super) fn into_file(self) -> std::os::fd::OwnedFd {
+        self.found.file
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> Option<std::ffi::CString> {
         let mut text = vec![0; 4096];

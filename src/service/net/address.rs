@@ -88,6 +88,14 @@ impl Address {
         }
     }
 
+    /// Likewise for binding a Unix socket, where no name at all means any.
+    pub(super) fn meaning_to_bind(&self, kind: Kind) -> Result<Meaning, Errno> {
+        match self.bytes() {
+            [_, _] if self.family() == Some(libc::AF_UNIX) => Ok(Meaning::Nobody),
+            _ => self.meaning(kind),
+        }
+    }
+
     /// For sending and binding, where AF_UNSPEC stands for IPv4.
     pub(super) fn with_family(mut self, kind: Kind) -> Self {
         if kind.domain == libc::AF_INET && self.family() == Some(libc::AF_UNSPEC) {

@@ -27,7 +27,8 @@ fn bind(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let (socket, kind) = owned_socket(call, number)?;
     let address = Address::read(call, pointer, length)?;
     if kind.domain == libc::AF_UNIX {
-        return unix::bind(rules, call, &socket, &address);
+        let meaning = address.meaning_to_bind(kind)?;
+        return unix::bind(rules, call, &socket, &address, &meaning);
     }
     let address = address.with_family(kind);
     let Meaning::Internet(_, port) = address.meaning(kind)? else {

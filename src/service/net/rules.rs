@@ -1,7 +1,6 @@
 //! Deciding about destinations, and telling of those that are refused.
 
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -11,13 +10,15 @@ use crate::supervisor::{Call, Suggestion, kind};
 use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
-use super::super::metadata;
+use super::super::metadata::{self, Grants, Located};
 
 /// What the calls of a sandbox may reach, for all who carry them out.
 pub(super) struct Rules {
     table: RwLock<Arc<Table>>,
     /// The program has what privileges the host has.
     privileged: bool,
+    /// Files that path rules let the program write, with what is beneath them; None: path rules decide nothing.
+    writable: Option<Grants>,
 }
 
 /// What is done with a destination.
@@ -59,10 +60,11 @@ fn rule_for(protocol: Protocol, host: IpAddr, port: u16) -> String {
 }
 
 impl Rules {
-    pub(super) fn new(table: Table, privileged: bool) -> Self {
+    pub(super) fn new(table: Arc<Table>, privileged: bool, writable: Option<Grants>) -> Self {
         Self {
-            table: RwLock::new(Arc::new(table)),
+            table: RwLock::new(table),
             privileged,
+            writable,
         }
     }
 
@@ -82,6 +84,11 @@ impl Rules {
         } else {
             metadata::without_privileges(work)?
         }
+    }
+
+    /// True if files may be made where `place` is.
+    pub(super) fn may_write(&self, place: &Located) -> Result<bool, Errno> {
+        self.writable.as_ref().map_or(Ok(true), |grants| place.is_granted(grants))
     }
 
     /// An error if the call must not reach `host` at `port` by such a socket. Observers are told.
@@ -123,7 +130,7 @@ impl Rules {
     /// Likewise one with a name of its own.
     pub(super) fn decide_abstract(&self, call: &Call, name: &[u8]) -> Result<(), Errno> {
         let shown = name.escape_ascii().to_string();
-        self.settle_unix(call, self.table().decide_abstract(name), &format!("unix:@{shown}"))
+        self.settle_unix(call, self.table().decide_name(name), &format!("unix:@{shown}"))
     }
 
     fn settle_unix(&self, call: &Call, decision: Decision, rule: &str) -> Result<(), Errno> {
@@ -149,9 +156,6 @@ fn tell(call: &Call, what: &str, permit: &'static str, rule: String, by: Option<
     event.suggestion = by.is_none().then_some(Suggestion::Net { permit, rule });
     call.emit(event);
 }
-
-/// A socket of the caller's, and what it is.
-pub(super) type Owned = (OwnedFd, Kind);
 
 #[cfg(test)]
 mod tests {
