@@ -105,6 +105,14 @@ static void null_where_a_pointer_is_needed_is_invalid(void)
     CHECK_STATUS(INVALID, sandlock_policy_add_mount(policy, "/usr", NULL, 0, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(NULL, "/tmp", 4096, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_add_memory_mount(policy, NULL, 4096, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_allow_net(NULL, "*", NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_allow_net(policy, NULL, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_deny_net(NULL, "::1", NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_deny_net(policy, NULL, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_allow_bind(NULL, "80", NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_allow_bind(policy, NULL, NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_deny_bind(NULL, "80", NULL));
+    CHECK_STATUS(INVALID, sandlock_policy_deny_bind(policy, NULL, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_set_syscall_default(NULL, SANDLOCK_SYSCALLS_ALLOWLIST, NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_syscall(NULL, "read", NULL));
     CHECK_STATUS(INVALID, sandlock_policy_allow_syscall(policy, NULL, NULL));
@@ -234,6 +242,56 @@ static void mounts_that_make_no_sense_are_refused(void)
     if (expected("userns"))
         CHECK_CONTAINS(sandlock_error_message(error), "ns-pid: NO_HUGE_PAGES takes a copy of the host's memory");
     sandlock_error_free(error);
+    sandlock_policy_free(policy);
+}
+
+typedef int32_t add_rule(sandlock_policy *, const char *, sandlock_error **);
+
+/* What is refused leaves no trace; what is accepted is kept as it was written. */
+static void malformed_network_rules_are_refused_with_the_column(void)
+{
+    static const struct {
+        add_rule *add;
+        const char *rule, *message;
+    } refused[] = {
+        {sandlock_policy_allow_net, "", "arguments: rule \"\", column 1: the rule is empty"},
+        {sandlock_policy_allow_net, "tcp://10.1.2.3/8:443",
+         "arguments: rule \"tcp://10.1.2.3/8:443\", column 7: this address has bits beyond the prefix; the network is 10.0.0.0/8"},
+        {sandlock_policy_allow_net, "127.1", "arguments: rule \"127.1\", column 1: \"127.1\" looks like an address and is none"},
+        {sandlock_policy_allow_net, "unix:/run/\n", "arguments: rule \"unix:/run/\\n\", column 11: a control character, '\\n'"},
+        {sandlock_policy_allow_net, "unix:/\xc3\xa9\xff",
+         "arguments: rule \"unix:/\\xc3\\xa9\\xff\", column 8: this is not UTF-8"},
+        {sandlock_policy_deny_net, "example.com:443", "arguments: rule \"example.com:443\", column 1: what is denied is an address"},
+        {sandlock_policy_deny_net, "[::1]:0", "arguments: rule \"[::1]:0\", column 7: there is no port 0 to connect to"},
+        {sandlock_policy_allow_bind, "80,0", "arguments: rule \"80,0\", column 4: to bind to port 0 is to be given a free one"},
+        {sandlock_policy_deny_bind, "udp://90-80", "arguments: rule \"udp://90-80\", column 7: the range is reversed; write 80-90"},
+    };
+    static const char written[] = "[network]\nallow = [\"tcp://Example.com:443\", \"unix:@x\"]\ndeny = [\"10.0.0.0/8\"]\n"
+                                  "allow-bind = [\"8000-8999\"]\ndeny-bind = [\"8080\"]\n";
+    sandlock_policy *policy = sandlock_policy_new();
+    sandlock_text *text = NULL;
+    sandlock_error *error = NULL;
+    size_t i;
+
+    for (i = 0; i < sizeof refused / sizeof *refused; i++) {
+        CHECK_STATUS(INVALID, refused[i].add(policy, refused[i].rule, &error));
+        CHECK(sandlock_error_stage(error) == SANDLOCK_STAGE_ARGUMENTS && sandlock_error_errno(error) == 0);
+        CHECK_CONTAINS(sandlock_error_message(error), refused[i].message);
+        sandlock_error_free(error);
+    }
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_to_toml(policy, &text, NULL));
+    CHECK(!strcmp(sandlock_text_data(text, NULL), ""));
+    sandlock_text_free(text);
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_net(policy, "tcp://Example.com:443", &error));
+    CHECK(error == NULL);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_net(policy, "unix:@x", NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_deny_net(policy, "10.0.0.0/8", NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_bind(policy, "8000-8999", NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_deny_bind(policy, "8080", NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_to_toml(policy, &text, NULL));
+    CHECK(!strcmp(sandlock_text_data(text, NULL), written));
+    sandlock_text_free(text);
     sandlock_policy_free(policy);
 }
 
@@ -447,7 +505,8 @@ static void handles_from_before_a_fork_give_state(void)
 TESTS(T(header_and_library_agree_on_the_version), T(status_names_are_the_constants),
       T(init_macros_equal_init_functions), T(layouts_are_those_of_the_first_release),
       T(null_handles_are_answered_not_followed), T(null_where_a_pointer_is_needed_is_invalid),
-      T(unknown_numbers_are_refused), T(mounts_that_make_no_sense_are_refused), T(spawn_options_that_make_no_sense_are_refused),
+      T(unknown_numbers_are_refused), T(mounts_that_make_no_sense_are_refused),
+      T(malformed_network_rules_are_refused_with_the_column), T(spawn_options_that_make_no_sense_are_refused),
       T(structures_of_the_future_are_accepted_if_they_ask_for_nothing_new),
       T(probe_says_what_the_machine_was_declared_to_offer), T(check_names_every_problem_at_once),
       T(missing_path_is_not_found), T(handles_can_be_freed_in_any_order), T(handles_from_before_a_fork_give_state))

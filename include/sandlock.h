@@ -1247,6 +1247,99 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
                                                  sandlock_error **error);
 
 /// -------------------------------------------------------------------------------------------------------------------
+/// Functions: the network
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// Allows the program to connect and send to somebody. Rules add up; without any the program has no network, and what no rule allows is
+/// refused with EACCES. What sandlock_policy_deny_net() denies is denied, whatever is allowed. Loopback is a destination like any other.
+///
+/// A rule is one line, UTF-8: [tcp://|udp://|icmp://]target[:ports], or unix: and a socket of this host.
+///
+/// ```text
+///     tcp://example.com:443               # a host by name, and a port
+///     example.com                         # TCP and UDP, every port; ICMP is allowed by its scheme only
+///     udp://192.0.2.53:53                 # an address
+///     tcp://10.0.0.0/8:80,8000-8999       # a network; ports are a list of ports and ranges, or *, which is all
+///     2001:db8::1                         # IPv6: without brackets it takes no ports,
+///     tcp://[2001:db8::1]:443             # and with them the prefix of a network belongs inside
+///     [fd00::/8]:53
+///     icmp://192.0.2.1                    # echo requests; ICMP takes no ports
+///     tcp://*:443                         # anywhere
+///     *                                   # all of TCP and UDP
+///     unix:/run/postgresql/.s.PGSQL.5432  # the socket at a path,
+///     unix:/run/user/1000/*               # those beneath a directory, at any depth,
+///     unix:@/tmp/.X11-unix/X0             # that with an abstract name,
+///     unix:@com.example/*                 # those whose abstract names begin with this and "/"
+/// ```
+///
+/// Schemes are in lower case. The addresses of a network have their first bits in common, so many as the prefix says; an address that has
+/// other bits set beyond them is refused, and the message names the network. IPv4 that is written as IPv6 (::ffff:192.0.2.1) is IPv4,
+/// in rules and in what the program does, and 0.0.0.0/0 and ::/0 are all of IPv4 and all of IPv6. The unspecified addresses 0.0.0.0
+/// and :: mean the host itself where a program connects to them, and are taken for 127.0.0.1 and ::1; no rule names them. Scope
+/// ids (fe80::1%eth0) are not known: a rule holds on every interface. Port 0 is none.
+///
+/// Names of hosts consist of ASCII letters, digits, "-", "_" and single dots, without wildcards; case and a dot in the end do not matter.
+/// What looks like an address and is none, 127.1 or 0x7f000001, is no name. Names are looked up when the sandbox is started, by the host,
+/// and each address that is found then is allowed; a name without any allows nothing. /etc/hosts as the program sees it names exactly
+/// those, so that it needs nobody to ask. Addresses that change later are not followed.
+///
+/// Paths of sockets are absolute, without ".", ".." and empty names, and of 107 bytes at most, as names are; "*" has no other place than
+/// the end, after "/".
+///
+/// What enforces it: rules of TCP by port alone (the target is *) are Landlock's, ABI 4, Linux 6.7. For everything else, names,
+/// addresses, UDP, ICMP and Unix sockets, the library carries out connect(2), sendto(2), sendmsg(2) and sendmmsg(2) for the
+/// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
+/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). Refused whatever rules say: MSG_FASTOPEN, by which sending
+/// connects, MPTCP, SCTP, raw and packet sockets. See SANDLOCK_FEATURE_NETWORK.
+///
+/// INVALID_ARGUMENT: NULL, a rule that is malformed. The message quotes it and has the column, counting characters from 1:
+/// arguments: rule "tcp://10.1.2.3/8", column 7: this address has bits beyond the prefix; the network is 10.0.0.0/8. The policy is as
+/// before then. The thread rule of policies.
+sandlock_status sandlock_policy_allow_net(sandlock_policy *policy,
+                                          const char *rule,
+                                          sandlock_error **error);
+
+/// Denies the program to connect and send to somebody, whatever rules allow, in whatever order they were added: an exception from what
+/// sandlock_policy_allow_net() allows, which has the grammar. A host that is allowed by name is denied at those of its addresses that a
+/// rule denies. Without anything that is allowed it changes nothing.
+///
+/// Addresses, networks and Unix sockets can be denied, and * with ports or a scheme; names of hosts cannot, for who answers to a
+/// name chooses its addresses. Denying a port of TCP everywhere (tcp://*:25) is Landlock's as allowing it is, and everything else the
+/// library's.
+///
+/// INVALID_ARGUMENT: as sandlock_policy_allow_net(); also the name of a host, and * alone. The thread rule of policies.
+sandlock_status sandlock_policy_deny_net(sandlock_policy *policy,
+                                         const char *rule,
+                                         sandlock_error **error);
+
+/// Allows the program to bind to ports, on whatever address, and with TCP to be a server there: [tcp://|udp://]ports. Without a scheme
+/// it is TCP.
+///
+/// ```text
+///     8080
+///     80,8000-8999
+///     udp://*                             # every port
+/// ```
+///
+/// Rules add up; without any the program binds to no port and serves nothing, though what it connects and sends by is bound by the
+/// kernel. To bind to port 0 is to be given a free port of those that are allowed, and works if a range or * is. Ports below 1024 take
+/// privileges as ever. Who connects to a server of TCP is nobody's to say here; whom one of UDP answers is sandlock_policy_allow_net()'s.
+///
+/// Ports of TCP are Landlock's, ABI 4, Linux 6.7. Those of UDP are the library's, and take a supervisor: see sandlock_policy_allow_net().
+///
+/// INVALID_ARGUMENT: NULL, a rule that is malformed: the message quotes it and has the column. 0 is no port. The thread rule of
+/// policies.
+sandlock_status sandlock_policy_allow_bind(sandlock_policy *policy,
+                                           const char *ports,
+                                           sandlock_error **error);
+
+/// Denies the program to bind to ports, whatever rules allow, in whatever order they were added: an exception from what
+/// sandlock_policy_allow_bind() allows, which has the grammar.
+///
+/// INVALID_ARGUMENT: as sandlock_policy_allow_bind(). The thread rule of policies.
+sandlock_status sandlock_policy_deny_bind(sandlock_policy *policy, const char *ports, sandlock_error **error);
+
+/// -------------------------------------------------------------------------------------------------------------------
 /// Functions: policy as text
 /// -------------------------------------------------------------------------------------------------------------------
 ///
@@ -1273,7 +1366,12 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 ///     ]
 ///
 ///     [network]
-///     tcp = "deny"                        # the only value so far: no rules allow any of it yet
+///     allow = ["tcp://example.com:443", "udp://[fd00::/8]:53", "unix:/run/service/*"]
+///                                         # sandlock_policy_allow_net()
+///     deny = ["10.0.0.0/8"]               # sandlock_policy_deny_net()
+///     allow-bind = ["8000-8999"]          # sandlock_policy_allow_bind()
+///     deny-bind = ["8080"]                # sandlock_policy_deny_bind(); and if no rule allows any TCP,
+///                                         # tcp = "deny" may say so
 ///
 ///     [syscalls]
 ///     mode = "denylist"                   # or "allowlist"

@@ -14,6 +14,7 @@ fn generate() -> String {
         "probe",
         "policy",
         "mounts",
+        "net",
         "toml",
         "supervisor",
         "notification",

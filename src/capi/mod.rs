@@ -19,6 +19,7 @@ mod event;
 mod interaction;
 mod members;
 mod mounts;
+mod net;
 mod notification;
 mod pending;
 mod policy;

@@ -42,7 +42,12 @@ pub struct sandlock_text {
 ///     ]
 ///
 ///     [network]
-///     tcp = "deny"                        # the only value so far: no rules allow any of it yet
+///     allow = ["tcp://example.com:443", "udp://[fd00::/8]:53", "unix:/run/service/*"]
+///                                         # sandlock_policy_allow_net()
+///     deny = ["10.0.0.0/8"]               # sandlock_policy_deny_net()
+///     allow-bind = ["8000-8999"]          # sandlock_policy_allow_bind()
+///     deny-bind = ["8080"]                # sandlock_policy_deny_bind(); and if no rule allows any TCP,
+///                                         # tcp = "deny" may say so
 ///
 ///     [syscalls]
 ///     mode = "denylist"                   # or "allowlist"
@@ -179,6 +184,9 @@ mod tests {
         assert_eq!(policy.paths.len(), 7);
         assert_eq!((policy.mounts.len(), policy.namespaces.len()), (3, 5));
         assert_ne!(policy.root, crate::policy::Root::Host);
+        let network = &policy.network;
+        assert_eq!((network.allow.len(), network.deny.len()), (3, 1));
+        assert_eq!((network.allow_bind.len(), network.deny_bind.len()), (1, 1));
         assert_eq!(policy.syscalls.rules.len(), 5);
         assert_eq!(policy.limits.len(), 3);
         assert_eq!(policy.process.variables.len(), 2);
