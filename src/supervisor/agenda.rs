@@ -9,6 +9,8 @@ use super::{Errand, Errands};
 
 /// How often the warden looks whether callers still wait. Nobody tells it when one is killed.
 const CALLERS: Duration = Duration::from_millis(100);
+/// How long threads aside are waited for in the end: what they do can be held up for long.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// How many errands go on between two looks at everything else that the warden has to see to.
 const MOST_AT_ONCE: usize = 64;
 
@@ -145,7 +147,7 @@ impl Agenda {
     /// Waits for threads that errands have left aside, for a moment: not for those that are stuck.
     pub(crate) fn dismiss_asides(&self) {
         if let Some(errands) = &self.errands {
-            errands.dismiss_asides();
+            errands.dismiss_asides(FAREWELL);
         }
     }
 }
@@ -156,3 +158,7 @@ impl Drop for Agenda {
         self.end();
     }
 }
+
+#[cfg(test)]
+#[path = "agenda_tests.rs"]
+mod tests;

@@ -87,3 +87,7 @@ impl Asides {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "aside_tests.rs"]
+mod tests;

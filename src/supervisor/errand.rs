@@ -15,9 +15,6 @@ use super::{Call, Core, Level};
 
 /// Most errands of a sandbox.
 pub(super) const MOST: usize = 1024;
-/// How long the threads aside are waited for when everything in the sandbox is gone: what they do can be held up for long.
-const FAREWELL: Duration = Duration::from_millis(200);
-
 /// Something that is gone on with when something comes to pass. It belongs to the warden until it is done; until then none of what
 /// it says of itself changes but by [`Errand::proceed`]. What it says must be said at once, and without a panic.
 pub(crate) trait Errand: Send {
@@ -115,9 +112,9 @@ impl Errands {
         std::mem::take(&mut arrivals.errands)
     }
 
-    /// Waits for the threads aside, for a moment.
-    pub(super) fn dismiss_asides(&self) {
-        self.0.asides.dismiss(FAREWELL);
+    /// Waits for the threads aside to end, for at most `patience`.
+    pub(super) fn dismiss_asides(&self, patience: Duration) {
+        self.0.asides.dismiss(patience);
     }
 
     /// Runs a service's code. A panic is told, and goes no further: what it was about is dropped, and a call so denied.

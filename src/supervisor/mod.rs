@@ -456,3 +456,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod fixture_tests;
