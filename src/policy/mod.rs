@@ -8,6 +8,7 @@ pub mod fs;
 pub mod limits;
 pub mod mounts;
 pub mod namespaces;
+pub mod net;
 pub mod process;
 pub mod syscalls;
 mod toml;
@@ -21,6 +22,7 @@ pub use fs::{Access, PathRule};
 pub use limits::{Grace, Limit, UNLIMITED};
 pub use mounts::{Mount, Root, Source};
 pub use namespaces::Namespace;
+pub use net::{BindRule, NetRule, NetRules};
 pub use process::{Environment, Flag, ProcessSettings};
 pub use syscalls::{SyscallMode, SyscallRules, Verdict};
 
@@ -29,6 +31,8 @@ pub use syscalls::{SyscallMode, SyscallRules, Verdict};
 pub struct Policy {
     /// Path rules, in the order given.
     pub paths: Vec<PathRule>,
+    /// What it may connect to, and bind to.
+    pub network: NetRules,
     /// System calls.
     pub syscalls: SyscallRules,
     /// Resource limits.
