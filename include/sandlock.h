@@ -195,6 +195,9 @@
 /// Making namespaces, and setting them up.
 #define SANDLOCK_STAGE_NAMESPACES 14
 
+/// Resolving the host names of network rules, and preparing what decides about the network.
+#define SANDLOCK_STAGE_NETWORK 15
+
 /// -------------------------------------------------------------------------------------------------------------------
 /// Access: what a path rule grants (sandlock_policy_allow_path)
 /// -------------------------------------------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ numbered! {
         Supervisor = 13, "supervisor";
         /// Making namespaces.
         Namespaces = 14, "namespaces";
+        /// Resolving the host names of network rules, and preparing what decides about the network.
+        Network = 15, "network";
     }
 }
 

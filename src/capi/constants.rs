@@ -82,6 +82,8 @@ pub const SANDLOCK_STAGE_WAIT: u32 = 12;
 pub const SANDLOCK_STAGE_SUPERVISOR: u32 = 13;
 /// Making namespaces, and setting them up.
 pub const SANDLOCK_STAGE_NAMESPACES: u32 = 14;
+/// Resolving the host names of network rules, and preparing what decides about the network.
+pub const SANDLOCK_STAGE_NETWORK: u32 = 15;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Access: what a path rule grants (sandlock_policy_allow_path)
@@ -502,7 +504,7 @@ mod tests {
             SANDLOCK_STAGE_ARGUMENTS, SANDLOCK_STAGE_POLICY, SANDLOCK_STAGE_LANDLOCK, SANDLOCK_STAGE_SECCOMP,
             SANDLOCK_STAGE_DESCRIPTORS, SANDLOCK_STAGE_SPAWN, SANDLOCK_STAGE_PROCESS, SANDLOCK_STAGE_CWD,
             SANDLOCK_STAGE_LIMITS, SANDLOCK_STAGE_PRIVILEGES, SANDLOCK_STAGE_EXEC, SANDLOCK_STAGE_WAIT, SANDLOCK_STAGE_SUPERVISOR,
-            SANDLOCK_STAGE_NAMESPACES);
+            SANDLOCK_STAGE_NAMESPACES, SANDLOCK_STAGE_NETWORK);
         assert_numbers!(SyscallMode: SANDLOCK_SYSCALLS_DENYLIST, SANDLOCK_SYSCALLS_ALLOWLIST);
         assert_numbers!(Limit:
             SANDLOCK_LIMIT_CPU, SANDLOCK_LIMIT_NOFILE, SANDLOCK_LIMIT_FSIZE, SANDLOCK_LIMIT_CORE, SANDLOCK_LIMIT_DATA,

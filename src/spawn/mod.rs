@@ -11,6 +11,8 @@ mod group;
 mod image;
 mod job;
 mod launch;
+#[allow(dead_code)] // until network rules use it
+pub(crate) mod names;
 mod namespaces;
 mod own_process;
 mod prepare;

@@ -200,17 +200,25 @@ fn name(options: &SpawnOptions) -> String {
 
 /// Starts a thread that takes no signals, from its first instruction on.
 pub(super) fn start_thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let failed = |errno| {
+    start_with_stack(name, STACK, body).map_err(|errno| {
         Error::system(
             ErrorKind::System,
             Stage::Spawn,
             "cannot start the sandbox's thread",
-            errno,
+            errno.0,
         )
-    };
-    let former = sys::signal::set_mask(sys::signal::Mask::ALL_BUT_LIBC).map_err(|errno| failed(errno.0))?;
-    let thread = std::thread::Builder::new().name(name).stack_size(STACK).spawn(body);
+    })
+}
+
+/// Likewise, with a stack of that many bytes.
+pub(super) fn start_with_stack(
+    name: String,
+    stack: usize,
+    body: impl FnOnce() + Send + 'static,
+) -> sys::Result<JoinHandle<()>> {
+    let former = sys::signal::set_mask(sys::signal::Mask::ALL_BUT_LIBC)?;
+    let thread = std::thread::Builder::new().name(name).stack_size(stack).spawn(body);
     let restored = sys::signal::set_mask(former);
     debug_assert!(restored.is_ok(), "restoring a signal mask cannot fail");
-    thread.map_err(|error| failed(error.raw_os_error().unwrap_or(libc::EAGAIN)))
+    thread.map_err(|error| sys::Errno(error.raw_os_error().unwrap_or(libc::EAGAIN)))
 }
