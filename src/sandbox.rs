@@ -4,6 +4,8 @@
 //! (`spawn/prepare.rs`), starts the warden, and the warden starts the program. Compiling and opening are kept for the
 //! next run, for as long as policy, privileges and the files behind the path rules stay the same.
 
+mod network;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -25,6 +27,8 @@ use crate::process::{Outcome, Process};
 use crate::service;
 use crate::spawn::{self, FilesOfRules, Prepared};
 use crate::supervisor::{Link, Look, Service, Services, Supervisor, kind};
+
+use network::Hosts;
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 
@@ -136,6 +140,8 @@ impl Sandbox {
             .collect();
         let traced = supervisor.is_some_and(|supervisor| supervisor.observed() & kind::MISSING != 0);
         let asked = traced || !selectors.is_empty();
+        let hosts = Hosts::look_up(&self.policy)?;
+        let services = |prepared: &Prepared, files_of_rules| services(prepared, files_of_rules, &hosts);
         let request = compile::Request {
             traced,
             ..for_program(selectors)
@@ -144,6 +150,7 @@ impl Sandbox {
             guess: self.last_prepared(),
             prepare: &|| self.prepare(&request),
             services: &services,
+            unresolved: &hosts.unresolved,
         };
         if asked || request.serving != Serving::Possible {
             return spawn::start(policy, supervision, argv, options, deadline);
@@ -158,6 +165,7 @@ impl Sandbox {
                     guess: None,
                     prepare: &|| self.prepare(&request),
                     services: &services,
+                    unresolved: &hosts.unresolved,
                 };
                 spawn::start(policy, None, argv, options, deadline)
             }
@@ -239,8 +247,10 @@ thread_local! {
 }
 
 /// The library's own services for a run.
-fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>) -> Services {
+fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>, hosts: &Hosts) -> Services {
     let run = service::Run {
+        addresses: &hosts.addresses,
+        keeps_capabilities: !prepared.compiled.decisions.uses(Feature::Capabilities),
         policy: &prepared.policy,
         grants: &prepared.grants,
         files_of_rules,

@@ -8,9 +8,12 @@ pub(crate) mod observe;
 mod processes;
 pub(crate) mod trace;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::feature::Feature;
+use crate::policy::net::Network;
 use crate::policy::{Access, Policy};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys::fd::{FileCell, FileId};
@@ -28,8 +31,12 @@ pub(crate) struct Run<'a> {
     pub(crate) files_of_rules: Option<Arc<[FileCell]>>,
     /// Path rules decide about files.
     pub(crate) restricts_files: bool,
-    /// TCP is refused.
-    pub(crate) restricts_network: bool,
+    /// Who decides about the network; None: it is not restricted.
+    pub(crate) network: Option<Network>,
+    /// The hosts that network rules name.
+    pub(crate) addresses: &'a BTreeMap<String, Vec<IpAddr>>,
+    /// The program has what privileges the host has.
+    pub(crate) keeps_capabilities: bool,
     /// User and group id in the program's user namespace, if it has one, and here.
     pub(crate) owners: Option<([u32; 2], [u32; 2])>,
     /// The names of system calls, by number.
@@ -64,6 +71,7 @@ pub(crate) fn for_feature(feature: Feature, run: &Run<'_>) -> Arc<dyn Service> {
         Feature::Processes => Arc::new(processes::Processes::new(run.policy)),
         Feature::FilesMetadata => Arc::new(guard::MetadataGuard::new(run)),
         Feature::Syscalls => Arc::new(trace::Trace::new(run)),
+        Feature::Network => Arc::new(net::NetworkService::new(run)),
         // Nothing else is trapped for the library's sake. If it were, it would not run unserved.
         _ => Arc::new(Refusal),
     }

@@ -11,7 +11,6 @@ mod group;
 mod image;
 mod job;
 mod launch;
-#[allow(dead_code)] // until network rules use it
 pub(crate) mod names;
 mod namespaces;
 mod own_process;
@@ -43,7 +42,7 @@ pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
 pub(crate) use view::{FilesOfRules, View};
 
-use purposes::Purposes;
+use purposes::{Purposes, Shortfalls};
 use thread::Waiting;
 
 /// Where a standard stream of the program comes from or goes to.
@@ -113,6 +112,8 @@ pub(crate) struct Source<'a> {
     pub(crate) prepare: &'a dyn Fn() -> Result<Arc<Prepared>>,
     /// The library's own services for a run under it.
     pub(crate) services: &'a dyn Fn(&Prepared, Option<FilesOfRules>) -> Services,
+    /// Hosts that network rules name and that nobody knows, with the reasons.
+    pub(crate) unresolved: &'a [String],
 }
 
 /// True if children are started by a plain fork, for tools like valgrind: the library cannot serve their calls.
@@ -181,9 +182,12 @@ pub(crate) fn start(
         let _ = handle.join();
         return Err(error);
     }
-    let report = cloned
-        .purposes
-        .report(&prepared, record, terminal, cloned.no_domain, no_group);
+    let shortfalls = Shortfalls {
+        no_domain: cloned.no_domain,
+        no_group,
+        unresolved: policy.unresolved,
+    };
+    let report = cloned.purposes.report(&prepared, record, terminal, &shortfalls);
     let mut process = Process::new(shared, (cloned.pid, cloned.pidfd), report, ends, handle);
     if let Some(membership) = membership {
         process.keep(Box::new(membership));

@@ -24,6 +24,16 @@ pub(super) struct Purpose {
 #[derive(Default)]
 pub(super) struct Purposes(Vec<Purpose>);
 
+/// What a run does without, though the policy could be prepared with it.
+pub(super) struct Shortfalls<'a> {
+    /// The errno that kept the warden from a domain of its own, or 0.
+    pub(super) no_domain: i32,
+    /// The errno that kept the sandbox from a control group, or 0.
+    pub(super) no_group: i32,
+    /// Hosts that network rules name and that nobody knows.
+    pub(super) unresolved: &'a [String],
+}
+
 impl Purposes {
     pub(super) fn push(&mut self, purpose: Purpose) {
         self.0.push(purpose);
@@ -48,18 +58,21 @@ impl Purposes {
         }
     }
 
-    /// The report: what was decided, corrected by what the steps in `record` came to, and by the errnos that kept the
-    /// warden from a domain of its own and the sandbox from a control group, if any did.
+    /// The report: what was decided, corrected by what the steps in `record` came to, and by what else this run did without.
     pub(super) fn report(
         &self,
         prepared: &Prepared,
         record: &Record,
         terminal: bool,
-        no_domain: i32,
-        no_group: i32,
+        shortfalls: &Shortfalls<'_>,
     ) -> Arc<Report> {
+        let &Shortfalls {
+            no_domain,
+            no_group,
+            unresolved,
+        } = shortfalls;
         let all_well = (0..self.0.len()).all(|index| record.outcome(index) == 0);
-        if all_well && !terminal && no_domain == 0 && no_group == 0 {
+        if all_well && !terminal && no_domain == 0 && no_group == 0 && unresolved.is_empty() {
             return Arc::clone(&prepared.report);
         }
         let mut rows = prepared.compiled.decisions.rows().to_vec();
@@ -69,6 +82,10 @@ impl Purposes {
                 "process group, walk of descendants".clone_into(&mut row.mechanism);
                 "the warden's domain: failed at start".clone_into(&mut row.detail);
                 row.errno = no_domain;
+            }
+            if row.feature == Feature::Network && !unresolved.is_empty() {
+                row.state = State::Degraded;
+                row.detail = format!("unreachable, for they could not be resolved: {}", unresolved.join("; "));
             }
             if row.feature == Feature::Processes && no_domain != 0 {
                 set_failed(row, "the warden's domain", no_domain);
