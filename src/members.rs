@@ -1,8 +1,8 @@
 //! The processes of a sandbox, found by who the warden's signals reach.
 
 pub(crate) mod disk;
-pub(crate) mod memory;
 mod interruption;
+pub(crate) mod memory;
 mod namespace;
 mod open;
 

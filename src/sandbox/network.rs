@@ -34,7 +34,9 @@ impl Hosts {
         }
         let failures = resolved.failures.iter();
         Ok(Self {
-            unresolved: failures.map(|failure| format!("{}: {}", failure.name, failure.reason)).collect(),
+            unresolved: failures
+                .map(|failure| format!("{}: {}", failure.name, failure.reason))
+                .collect(),
             addresses: resolved.addresses,
         })
     }

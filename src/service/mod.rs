@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::feature::Feature;
-use crate::policy::net::Network;
+use crate::policy::net::reach::Network;
 use crate::policy::{Access, Policy};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys::fd::{FileCell, FileId};

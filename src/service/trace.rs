@@ -8,7 +8,6 @@ use std::ffi::{CStr, CString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::policy::Access;
 use crate::policy::net::{Decision, Protocol, Table};
@@ -99,7 +98,7 @@ pub(crate) struct Trace {
     /// Where each access is granted; None: files are not restricted.
     granted: Option<[(Access, Grants); 3]>,
     /// What network rules say, as far as Landlock alone enforces it.
-    network: Option<Arc<Table>>,
+    network: Option<Table>,
 }
 
 impl Trace {
@@ -115,7 +114,10 @@ impl Trace {
                     granting(Access::EXECUTE, Access::executes),
                 ]
             }),
-            network: run.network_table.clone().filter(|_| !run.serves_network()),
+            network: run
+                .network
+                .filter(|network| !network.is_served())
+                .map(|_| Table::new(&run.policy.network, run.addresses)),
         }
     }
 

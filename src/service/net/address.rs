@@ -225,7 +225,10 @@ mod tests {
     fn short_addresses_are_refused_as_by_the_kernel() {
         let cut = |address: Address, length| Address::of(&address.bytes()[..length]).unwrap();
         for length in 0..16 {
-            assert_eq!(cut(ipv4([127, 0, 0, 1], 1), length).meaning(TCP), Err(Errno(libc::EINVAL)));
+            assert_eq!(
+                cut(ipv4([127, 0, 0, 1], 1), length).meaning(TCP),
+                Err(Errno(libc::EINVAL))
+            );
         }
         for length in 0..24 {
             assert_eq!(cut(ipv6("::1", 1), length).meaning(TCP6), Err(Errno(libc::EINVAL)));

@@ -6,7 +6,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::policy::net::{Protocol, Table};
-use crate::supervisor::Call;
+use crate::supervisor::{Call, Reply};
 use crate::sys::socket::Kind;
 use crate::sys::{Errno, socket};
 
@@ -19,16 +19,34 @@ const MOST_TRIES: usize = 4096;
 
 /// Serves bind(2).
 pub(super) fn serve(rules: &Rules, call: &Call) {
-    answer(call, bind(rules, call).map(|()| 0));
+    match bind(rules, call) {
+        // An error means that the caller is gone.
+        Ok(Bound::ByKernel) => drop(call.answer(Reply::Continue)),
+        bound => answer(call, bound.map(|_| 0)),
+    }
 }
 
-fn bind(rules: &Rules, call: &Call) -> Result<(), Errno> {
+enum Bound {
+    Done,
+    /// The call can be let through.
+    ByKernel,
+}
+
+fn bind(rules: &Rules, call: &Call) -> Result<Bound, Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
     let (socket, kind) = owned_socket(call, number)?;
+    if kind.domain == libc::AF_UNIX && !rules.has_datagrams() {
+        // Whatever socket and address it finds, Landlock decides: by path, or by TCP port. And the socket gets the name that it asked for.
+        return Ok(Bound::ByKernel);
+    }
     let address = Address::read(call, pointer, length)?;
+    bind_to(rules, call, &socket, kind, address).map(|()| Bound::Done)
+}
+
+fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Address) -> Result<(), Errno> {
     if kind.domain == libc::AF_UNIX {
         let meaning = address.meaning_to_bind(kind)?;
-        return unix::bind(rules, call, &socket, &address, &meaning);
+        return unix::bind(rules, call, socket, &address, &meaning);
     }
     let address = address.with_family(kind);
     let Meaning::Internet(_, port) = address.meaning(kind)? else {
@@ -37,7 +55,7 @@ fn bind(rules: &Rules, call: &Call) -> Result<(), Errno> {
     match (protocol(kind).ok_or(Errno(libc::EACCES))?, port) {
         // The "port" is an identifier of echo requests.
         (Protocol::Icmp, _) | (Protocol::Udp, 0) => {}
-        (Protocol::Tcp, 0) => return bind_to_any(rules, call, &socket, kind, &address),
+        (Protocol::Tcp, 0) => return bind_to_any(rules, call, socket, kind, &address),
         (_, port) => rules.decide_bind(call, kind, port)?,
     }
     rules.on_behalf(|| socket::bind(socket.as_raw_fd(), address.bytes()))

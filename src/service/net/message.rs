@@ -294,7 +294,10 @@ mod tests {
                 "{level} {type_}"
             );
         }
-        let ttl = [piece(libc::IPPROTO_IP, libc::IP_TTL, &[9, 0, 0, 0]), piece(libc::SOL_SOCKET, libc::SCM_RIGHTS, &[0; 4])];
+        let ttl = [
+            piece(libc::IPPROTO_IP, libc::IP_TTL, &[9, 0, 0, 0]),
+            piece(libc::SOL_SOCKET, libc::SCM_RIGHTS, &[0; 4]),
+        ];
         let (passed, rights) = translate(&ttl.concat(), UDP, refuse_all).unwrap();
         assert_eq!((passed, rights.len()), (ttl[0].clone(), 0));
     }

@@ -18,6 +18,9 @@ mod waiting;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::policy::Access;
+use crate::policy::net::Table;
+use crate::policy::net::reach::Network;
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
 use crate::sys::Errno;
@@ -28,16 +31,22 @@ use rules::Rules;
 use send::Form;
 
 /// The network of one sandbox.
-pub(super) struct Network {
+pub(super) struct NetworkService {
     rules: Arc<Rules>,
     name: fn(u32) -> Option<&'static str>,
 }
 
-impl Network {
+impl NetworkService {
     pub(super) fn new(run: &Run<'_>) -> Self {
-        let table = run.table.clone().unwrap_or_default();
+        let table = Table::new(&run.policy.network, run.addresses);
+        let writable = run.restricts_files.then(|| run.grants(Access::writes));
         Self {
-            rules: Arc::new(Rules::new(table, run.keeps_capabilities)),
+            rules: Arc::new(Rules::new(
+                table,
+                run.network.unwrap_or(Network::CLOSED),
+                run.keeps_capabilities,
+                writable,
+            )),
             name: run.name,
         }
     }
@@ -48,7 +57,7 @@ impl Network {
     }
 }
 
-impl Service for Network {
+impl Service for NetworkService {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         match self.name_of(call) {
             "connect" | "bind" | "listen" | "sendto" | "sendmsg" | "sendmmsg" => match ground {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use crate::policy::net::reach::{Network, Reach};
 use crate::policy::net::{Decision, Protocol, Table};
 use crate::supervisor::{Call, Suggestion, kind};
 use crate::sys::Errno;
@@ -15,6 +16,7 @@ use super::super::metadata::{self, Grants, Located};
 /// What the calls of a sandbox may reach, for all who carry them out.
 pub(super) struct Rules {
     table: RwLock<Arc<Table>>,
+    reach: Network,
     /// The program has what privileges the host has.
     privileged: bool,
     /// Files that path rules let the program write, with what is beneath them; None: path rules decide nothing.
@@ -60,9 +62,10 @@ fn rule_for(protocol: Protocol, host: IpAddr, port: u16) -> String {
 }
 
 impl Rules {
-    pub(super) fn new(table: Arc<Table>, privileged: bool, writable: Option<Grants>) -> Self {
+    pub(super) fn new(table: Table, reach: Network, privileged: bool, writable: Option<Grants>) -> Self {
         Self {
-            table: RwLock::new(table),
+            table: RwLock::new(Arc::new(table)),
+            reach,
             privileged,
             writable,
         }
@@ -86,13 +89,29 @@ impl Rules {
         }
     }
 
+    /// True if it can have sockets whose ports Landlock does not govern.
+    pub(super) fn has_datagrams(&self) -> bool {
+        let Network {
+            udp, icmp, bind_udp, ..
+        } = self.reach;
+        [udp, icmp, bind_udp].into_iter().any(|reach| reach != Reach::Closed)
+    }
+
     /// True if files may be made where `place` is.
     pub(super) fn may_write(&self, place: &Located) -> Result<bool, Errno> {
-        self.writable.as_ref().map_or(Ok(true), |grants| place.is_granted(grants))
+        self.writable
+            .as_ref()
+            .map_or(Ok(true), |grants| place.is_granted(grants))
     }
 
     /// An error if the call must not reach `host` at `port` by such a socket. Observers are told.
-    pub(super) fn decide(&self, call: &Call, kind: Kind, (host, port): (IpAddr, u16), action: Action) -> Result<(), Errno> {
+    pub(super) fn decide(
+        &self,
+        call: &Call,
+        kind: Kind,
+        (host, port): (IpAddr, u16),
+        action: Action,
+    ) -> Result<(), Errno> {
         let Some(protocol) = protocol(kind) else {
             return Err(REFUSED);
         };
@@ -117,7 +136,13 @@ impl Rules {
         if self.table().may_bind(protocol, port) {
             return Ok(());
         }
-        tell(call, "bind to", "allow_bind", format!("{}://{port}", scheme(protocol)), None);
+        tell(
+            call,
+            "bind to",
+            "allow_bind",
+            format!("{}://{port}", scheme(protocol)),
+            None,
+        );
         Err(REFUSED)
     }
 
@@ -152,9 +177,13 @@ fn tell(call: &Call, what: &str, permit: &'static str, rule: String, by: Option<
         Some(by) => format!("network: {what} {rule}: denied by the rule \"{by}\""),
         None => format!("network: {what} {rule}: no rule; {permit}(\"{rule}\") would permit it"),
     };
+    call.emit(event.clone());
     // What a rule denies no other can permit.
-    event.suggestion = by.is_none().then_some(Suggestion::Net { permit, rule });
-    call.emit(event);
+    if by.is_none() {
+        event.kind = kind::MISSING;
+        event.suggestion = Some(Suggestion::Net { permit, rule });
+        call.emit(event);
+    }
 }
 
 #[cfg(test)]

@@ -175,7 +175,11 @@ fn step(rules: &Rules, call: &Call, socket: &OwnedFd, sending: &mut Sending) -> 
             Ok(0) if sending.sent < length => Err(Errno(libc::EFAULT)),
             read => read,
         };
-        let control = if sending.sent == 0 { &sending.message.control[..] } else { &[] };
+        let control = if sending.sent == 0 {
+            &sending.message.control[..]
+        } else {
+            &[]
+        };
         let sent = read.and_then(|read| {
             let data = buffer.get(..read).unwrap_or_default();
             let flags = sending.flags & FLAGS | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;

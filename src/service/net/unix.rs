@@ -47,7 +47,13 @@ fn address_in(file: &OwnedFd, name: &[u8]) -> Option<Address> {
 
 /// Binds a socket: to any abstract name, which means nothing to anybody outside the sandbox, or to a new file where the policy grants
 /// writing.
-pub(super) fn bind(rules: &Rules, call: &Call, socket: &OwnedFd, address: &Address, meaning: &Meaning) -> Result<(), Errno> {
+pub(super) fn bind(
+    rules: &Rules,
+    call: &Call,
+    socket: &OwnedFd,
+    address: &Address,
+    meaning: &Meaning,
+) -> Result<(), Errno> {
     let number = socket.as_raw_fd();
     let Meaning::Path(path) = meaning else {
         return rules.on_behalf(|| socket::bind(number, address.bytes()));
@@ -77,7 +83,11 @@ pub(super) fn bind(rules: &Rules, call: &Call, socket: &OwnedFd, address: &Addre
 /// Sets the mode of a socket that was just made.
 fn set_mode(directory: &OwnedFd, name: &[u8], mode: u32) -> Result<(), Errno> {
     let name = CString::new(name).map_err(|_| Errno(libc::EINVAL))?;
-    let made = own(files::open_at(directory.as_raw_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW))?;
+    let made = own(files::open_at(
+        directory.as_raw_fd(),
+        &name,
+        libc::O_PATH | libc::O_NOFOLLOW,
+    ))?;
     let status = files::status(made.as_raw_fd())?;
     if status.is(libc::S_IFSOCK) && status.mode & 0o777 != mode {
         let path = format!("/proc/thread-self/fd/{}", made.as_raw_fd());
