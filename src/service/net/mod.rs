@@ -8,6 +8,7 @@
 mod address;
 mod bind;
 mod connect;
+mod live;
 mod message;
 mod rules;
 mod send;
@@ -19,7 +20,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::policy::Access;
-use crate::policy::net::Table;
+use crate::policy::net::NetRules;
 use crate::policy::net::reach::Network;
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
@@ -27,6 +28,7 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::Run;
+use live::Live;
 use rules::Rules;
 use send::Form;
 
@@ -38,7 +40,7 @@ pub(super) struct NetworkService {
 
 impl NetworkService {
     pub(super) fn new(run: &Run<'_>) -> Self {
-        let table = Table::new(&run.policy.network, run.addresses);
+        let live = Live::new(&run.policy.network, run.addresses);
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
         Self {
             rules: Arc::new(Rules::new(
