@@ -22,7 +22,7 @@ use sandlock::error::Error;
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
 use sandlock::policy::syscalls::SyscallRule;
-use sandlock::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict};
+use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
 use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
 
@@ -72,6 +72,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
                 let good = user != u32::MAX && group != u32::MAX;
                 assert_eq!(accepted(policy.process.set_user(user, group)), good, "{user} {group}");
             }
+            9 => add_net_rule(bytes, &mut policy)?,
             _ => unknown_names |= !add_syscall_rule(bytes, &mut policy)?,
         }
     }
@@ -223,6 +224,30 @@ fn text(bytes: &mut Unstructured) -> Result<CString> {
     let length = usize::from(length).min(bytes.len());
     let text = bytes.bytes(length)?.split(|&byte| byte == 0).next().unwrap_or_default();
     Ok(CString::new(text).unwrap_or_default())
+}
+
+/// Rules of every kind of peer.
+const NET_RULES: &[&str] = &[
+    "*", "tcp://*:443", "udp://*:53", "icmp://*", "tcp://example.com:443", "localhost", "10.0.0.0/8", "tcp://10.0.0.1:80,8000-8999",
+    "udp://[fd00::/8]:53", "::1", "icmp://192.0.2.1", "unix:/run/x", "unix:/run/*", "unix:@x", "unix:@x/*", "80", "8000-8999", "udp://*",
+];
+
+/// Adds a rule about the network: one of those above, or anything.
+fn add_net_rule(bytes: &mut Unstructured, policy: &mut Policy) -> Result<()> {
+    let text = if bytes.ratio(1, 8)? {
+        text(bytes)?.to_string_lossy().into_owned()
+    } else {
+        (*bytes.choose(NET_RULES)?).to_owned()
+    };
+    let network = &mut policy.network;
+    let added = match bytes.int_in_range(0..=3)? {
+        0 => NetRule::allow(&text).map(|rule| network.allow.push(rule)),
+        1 => NetRule::deny(&text).map(|rule| network.deny.push(rule)),
+        2 => BindRule::parse(&text).map(|rule| network.allow_bind.push(rule)),
+        _ => BindRule::parse(&text).map(|rule| network.deny_bind.push(rule)),
+    };
+    accepted(added);
+    Ok(())
 }
 
 /// A name that is known, one that nearly is, or anything.
