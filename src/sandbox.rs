@@ -255,7 +255,7 @@ fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>, hosts: &H
         grants: &prepared.grants,
         files_of_rules,
         restricts_files: prepared.compiled.decisions.uses(Feature::Files),
-        network: Some(crate::policy::net::reach::Network::CLOSED),
+        network: prepared.compiled.network,
         owners: prepared
             .compiled
             .decisions

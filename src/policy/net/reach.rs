@@ -52,20 +52,6 @@ impl Network {
         netlink: false,
     };
 
-    /// True if the library carries out some of the calls.
-    pub fn is_served(&self) -> bool {
-        let Self {
-            tcp,
-            udp,
-            icmp,
-            unix,
-            bind_tcp,
-            bind_udp,
-            ..
-        } = *self;
-        [tcp, udp, icmp, unix, bind_tcp, bind_udp].contains(&Reach::Served)
-    }
-
     /// What `rules` ask for, where everything can be had.
     pub fn new(rules: &NetRules) -> Self {
         let datagrams = |protocol| match Anywhere::of(rules, protocol) {

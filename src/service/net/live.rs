@@ -81,7 +81,10 @@ impl Live {
     pub(super) fn update(&self, rules: NetRules, found: &Addresses) -> Addresses {
         let mut sources = self.sources.lock();
         for (name, addresses) in found {
-            sources.addresses.entry(name.clone()).or_insert_with(|| addresses.clone());
+            sources
+                .addresses
+                .entry(name.clone())
+                .or_insert_with(|| addresses.clone());
         }
         sources.since = Some(rules);
         *self.now.write() = sources.decisions();
@@ -157,7 +160,10 @@ mod tests {
 
     #[test]
     fn names_are_known_while_both_sets_of_rules_have_them() {
-        let live = Live::new(&rules(&["one", "two"], &[]), &addresses(&[("one", "10.0.0.1"), ("two", "10.0.0.2")]));
+        let live = Live::new(
+            &rules(&["one", "two"], &[]),
+            &addresses(&[("one", "10.0.0.1"), ("two", "10.0.0.2")]),
+        );
         let known = live.update(
             rules(&["two", "three"], &[]),
             &addresses(&[("two", "10.0.0.9"), ("three", "10.0.0.3")]),

@@ -20,7 +20,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::policy::Access;
-use crate::policy::net::NetRules;
 use crate::policy::net::reach::Network;
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
@@ -35,20 +34,18 @@ use send::Form;
 /// The network of one sandbox.
 pub(super) struct NetworkService {
     rules: Arc<Rules>,
+    reach: Network,
     name: fn(u32) -> Option<&'static str>,
 }
 
 impl NetworkService {
     pub(super) fn new(run: &Run<'_>) -> Self {
         let live = Live::new(&run.policy.network, run.addresses);
+        let reach = run.network.unwrap_or(Network::CLOSED);
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
         Self {
-            rules: Arc::new(Rules::new(
-                table,
-                run.network.unwrap_or(Network::CLOSED),
-                run.keeps_capabilities,
-                writable,
-            )),
+            rules: Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable)),
+            reach,
             name: run.name,
         }
     }
@@ -57,17 +54,31 @@ impl NetworkService {
         let number = u32::try_from(call.received().number).ok();
         number.and_then(self.name).unwrap_or_default()
     }
+
+    /// True if the call is carried out here. Others of the same name may come because somebody looks on; the kernel alone decides about them,
+    /// by what the filter has let through.
+    fn carries_out(&self, name: &str, call: &Call) -> bool {
+        match name {
+            "connect" => self.reach.serves_connections(),
+            "bind" => self.reach.serves_bindings(),
+            "listen" => self.reach.serves_listening(),
+            // Without an address it goes to whom the socket is connected to.
+            "sendto" => self.reach.serves_datagrams() && call.received().arguments[4] != 0,
+            "sendmsg" | "sendmmsg" => self.reach.serves_datagrams(),
+            _ => false,
+        }
+    }
 }
 
 impl Service for NetworkService {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
-        match self.name_of(call) {
-            "connect" | "bind" | "listen" | "sendto" | "sendmsg" | "sendmmsg" => match ground {
-                Ground::Apart | Ground::UnscopedApart => Served::Taken,
-                // A socket can be locked for as long as the program likes.
-                Ground::Free | Ground::Warden | Ground::Unscoped => Served::Apart,
-            },
-            _ => Served::Answer(Reply::Errno(DENIED)),
+        if !self.carries_out(self.name_of(call), call) {
+            return Served::Pass;
+        }
+        match ground {
+            Ground::Apart | Ground::UnscopedApart => Served::Taken,
+            // A socket can be locked for as long as the program likes.
+            Ground::Free | Ground::Warden | Ground::Unscoped => Served::Apart,
         }
     }
 
