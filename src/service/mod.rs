@@ -3,6 +3,8 @@
 
 mod guard;
 pub(crate) mod metadata;
+#[allow(dead_code)] // until network rules use it
+pub(crate) mod net;
 pub(crate) mod observe;
 mod processes;
 pub(crate) mod trace;

@@ -36,6 +36,7 @@ pub(crate) use answer::Reply;
 pub(crate) use call::Call;
 pub(crate) use events::Known;
 pub use events::{Event, Observer, Suggestion, Suggestions, kind};
+pub(crate) use memory::sealed_file;
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
 pub(crate) use session::{Link, Session};
