@@ -250,6 +250,7 @@ thread_local! {
 fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>, hosts: &Hosts) -> Services {
     let run = service::Run {
         addresses: &hosts.addresses,
+        hosts: hosts.file.clone(),
         keeps_capabilities: !prepared.compiled.decisions.uses(Feature::Capabilities),
         policy: &prepared.policy,
         grants: &prepared.grants,

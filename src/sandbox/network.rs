@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::feature::{Feature, Strictness};
 use crate::policy::Policy;
+use crate::service;
 use crate::spawn::names::{self, PATIENCE};
 
 /// The hosts that a policy's rules name.
@@ -13,6 +15,8 @@ use crate::spawn::names::{self, PATIENCE};
 pub(super) struct Hosts {
     /// Where they are.
     pub(super) addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// What the program has for /etc/hosts, if there are any.
+    pub(super) file: Option<Arc<service::Hosts>>,
     /// Those that nobody knows, and why.
     pub(super) unresolved: Vec<String>,
 }
@@ -26,18 +30,18 @@ impl Hosts {
             return Ok(Self::default());
         }
         let resolved = names::resolve(&names, PATIENCE)?;
-        if strictness == Strictness::Require {
-            return Ok(Self {
-                addresses: resolved.all()?,
-                unresolved: Vec::new(),
-            });
-        }
         let failures = resolved.failures.iter();
+        let unresolved = failures
+            .map(|failure| format!("{}: {}", failure.name, failure.reason))
+            .collect();
+        let addresses = match strictness {
+            Strictness::Require => resolved.all()?,
+            _ => resolved.addresses,
+        };
         Ok(Self {
-            unresolved: failures
-                .map(|failure| format!("{}: {}", failure.name, failure.reason))
-                .collect(),
-            addresses: resolved.addresses,
+            file: Some(Arc::new(service::Hosts::new(&addresses)?)),
+            addresses,
+            unresolved,
         })
     }
 }

@@ -8,6 +8,7 @@
 mod address;
 mod bind;
 mod connect;
+mod hosts;
 mod live;
 mod message;
 mod rules;
@@ -27,6 +28,7 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::Run;
+pub(crate) use hosts::Hosts;
 use live::Live;
 use rules::Rules;
 use send::Form;
@@ -35,6 +37,7 @@ use send::Form;
 pub(super) struct NetworkService {
     rules: Arc<Rules>,
     reach: Network,
+    hosts: Option<Arc<Hosts>>,
     name: fn(u32) -> Option<&'static str>,
 }
 
@@ -46,6 +49,7 @@ impl NetworkService {
         Self {
             rules: Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable)),
             reach,
+            hosts: run.hosts.clone().filter(|_| reach.names),
             name: run.name,
         }
     }
@@ -72,7 +76,11 @@ impl NetworkService {
 
 impl Service for NetworkService {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
-        if !self.carries_out(self.name_of(call), call) {
+        let name = self.name_of(call);
+        if let Some(hosts) = self.hosts.as_ref().filter(|_| hosts::CALLS.contains(&name)) {
+            return hosts.open(name, call);
+        }
+        if !self.carries_out(name, call) {
             return Served::Pass;
         }
         match ground {
