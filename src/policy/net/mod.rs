@@ -6,6 +6,7 @@
 mod parse;
 mod part;
 mod ports;
+pub mod reach;
 mod table;
 
 use std::collections::BTreeSet;
