@@ -245,7 +245,7 @@ fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>) -> Servic
         grants: &prepared.grants,
         files_of_rules,
         restricts_files: prepared.compiled.decisions.uses(Feature::Files),
-        restricts_network: prepared.compiled.decisions.uses(Feature::Network),
+        network: prepared.compiled.network,
         owners: prepared
             .compiled
             .decisions

@@ -17,11 +17,13 @@ use sandlock::compile::defaults::{Gaps, Metadata};
 use sandlock::compile::{Request, Serving, compile};
 use sandlock::compile::filter::{Action, CallData};
 use sandlock::compile::sim::run;
+use sandlock::compile::sockets::RULED;
 use sandlock::compile::syscalls::{assembly_error, check_name, filter};
 use sandlock::error::Error;
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
 use sandlock::policy::syscalls::SyscallRule;
+use sandlock::policy::net::reach::Network;
 use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
 use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
@@ -77,7 +79,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
         }
     }
     if !for_kernel {
-        check_filter(&policy, arch, unknown_names);
+        check_filter(&policy, arch, unknown_names, kernel.seccomp_notify);
     } else if let Err(problems) = compile(
         &policy,
         &Request {
@@ -115,14 +117,17 @@ fn check_problems(problems: Vec<Error>) {
 }
 
 /// Builds and compiles the filter of `policy`, and asks it about the calls that the policy names.
-fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
+fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) {
     let gaps = Gaps {
         metadata: if policy.strictness(Feature::FilesMetadata) == Strictness::Require {
             Metadata::Refused(1)
         } else {
             Metadata::Open
         },
-        network: policy.strictness(Feature::Network) == Strictness::Require,
+        network: (policy.strictness(Feature::Network) == Strictness::Require)
+            .then(|| Network::new(&policy.network))
+            .map(|network| if served { network } else { network.without_service() }),
+        network_rules: !policy.network.is_empty(),
         reservations: policy.limit(Limit::Disk).is_some(),
     };
     let spec = match filter(&policy.syscalls, gaps, arch) {
@@ -156,16 +161,19 @@ fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
     for rule in &policy.syscalls.rules {
         // A group has no number: what becomes of its members is for the rest of the policy to say as well.
         let expected = match rule.verdict {
-            Verdict::Allow => Action::Allow,
-            Verdict::Deny(errno) => Action::Errno(errno),
+            // That is for the network rules to say.
+            Verdict::Allow if gaps.network_rules && RULED.contains(&rule.name.as_str()) => None,
+            Verdict::Allow => Some(Action::Allow),
+            Verdict::Deny(errno) => Some(Action::Errno(errno)),
         };
         for argument in [0, 1, 0x5412, u64::MAX] {
-            decides(&rule.name, [argument; 6], Some(expected));
+            decides(&rule.name, [argument; 6], expected);
         }
     }
     decides("execve", [0; 6], Some(Action::Allow));
-    for name in ["clone", "ioctl", "prctl", "socket", "socketpair", "mknodat", "listen"] {
+    for name in ["clone", "ioctl", "prctl", "mknodat"].iter().chain(RULED) {
         decides(name, [0x1000_0002; 6], None);
+        decides(name, [2; 6], None);
     }
 }
 
@@ -185,6 +193,7 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         notify_sync_wake_up: bytes.arbitrary()?,
         notify_add_fd: bytes.arbitrary()?,
         notify_add_fd_send: bytes.arbitrary()?,
+        pidfd_getfd_errno: if bytes.ratio(1, 8)? { bytes.int_in_range(1..=133)? } else { 0 },
         proc_blindness: bytes.ratio(1, 8)?.then_some("blind"),
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,

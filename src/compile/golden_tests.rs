@@ -9,6 +9,7 @@ use super::filter::{Action, ArgumentTest, Compare, FilterSpec, Rule};
 use super::mechanism::Decisions;
 use super::{Request, landlock, syscalls, traps};
 use crate::feature::Strictness;
+use crate::policy::net::reach::Network;
 use crate::policy::syscalls::{SyscallMode, SyscallRules};
 use crate::policy::{Access, PathRule, Policy};
 use crate::probe::{Capabilities, Groups, Refusals};
@@ -90,7 +91,8 @@ fn describe(spec: &FilterSpec) -> String {
 fn default_filters_are_as_recorded() {
     let gaps = Gaps {
         metadata: Metadata::Refused(1),
-        network: true,
+        network: Some(Network::CLOSED),
+        network_rules: false,
         reservations: false,
     };
     for arch in Arch::ALL {
@@ -113,7 +115,8 @@ fn default_filters_are_as_recorded() {
 fn trapping_filter_is_as_recorded() {
     let gaps = Gaps {
         metadata: Metadata::Guarded,
-        network: true,
+        network: Some(Network::CLOSED),
+        network_rules: false,
         reservations: false,
     };
     let mut spec = syscalls::filter(&SyscallRules::default(), gaps, Arch::X86_64).unwrap();
@@ -174,6 +177,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         notify_sync_wake_up: true,
         notify_add_fd: true,
         notify_add_fd_send: true,
+        pidfd_getfd_errno: 0,
         proc_blindness: None,
         close_range: true,
         unlimited_processes: false,

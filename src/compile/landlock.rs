@@ -1,9 +1,12 @@
 //! From path rules and features to what the Landlock ruleset must say.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use landlock::{AccessFs, AccessNet, BitFlags, Scope};
 
+use crate::policy::net::Ports;
+use crate::policy::net::reach::{Network, Reach};
 use crate::policy::{Access, Policy};
 
 /// Which parts of Landlock a ruleset uses.
@@ -17,8 +20,8 @@ pub struct Parts {
     pub truncate: bool,
     /// ioctl(2) on devices.
     pub ioctl_dev: bool,
-    /// TCP connect and bind.
-    pub network: bool,
+    /// TCP connect and bind, as far as not everything is allowed.
+    pub network: Option<Network>,
     /// Signals.
     pub signal_scope: bool,
     /// Abstract Unix sockets.
@@ -38,6 +41,8 @@ pub struct RulesetSpec {
     pub scopes: BitFlags<Scope>,
     /// What is granted.
     pub rules: Vec<PathGrant>,
+    /// And on which TCP ports.
+    pub ports: Vec<PortGrant>,
     /// Moving and linking between directories is granted everywhere. Every domain denies that, even one that does not
     /// handle files at all, unless a rule of it says otherwise.
     pub refer_everywhere: bool,
@@ -56,14 +61,20 @@ pub struct PathGrant {
     pub optional: bool,
 }
 
+/// Rights on a TCP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortGrant {
+    /// The port.
+    pub port: u16,
+    /// Rights.
+    pub rights: BitFlags<AccessNet>,
+}
+
 impl RulesetSpec {
     /// The ruleset for `policy`; None if no part is used.
     pub fn new(policy: &Policy, parts: Parts) -> Option<Self> {
         let mut files = handled_files(parts);
-        let mut network = BitFlags::EMPTY;
-        if parts.network {
-            network = AccessNet::BindTcp | AccessNet::ConnectTcp;
-        }
+        let network = parts.network.map_or(BitFlags::EMPTY, handled_network);
         let mut scopes = BitFlags::EMPTY;
         if parts.signal_scope {
             scopes |= Scope::Signal;
@@ -93,6 +104,7 @@ impl RulesetSpec {
             network,
             scopes,
             rules,
+            ports: parts.network.map_or_else(Vec::new, |network| ports(policy, network)),
             refer_everywhere,
         })
     }
@@ -105,6 +117,7 @@ impl RulesetSpec {
             network: BitFlags::EMPTY,
             scopes: Scope::Signal.into(),
             rules: Vec::new(),
+            ports: Vec::new(),
             refer_everywhere: true,
         }
     }
@@ -140,6 +153,38 @@ fn handled_files(parts: Parts) -> BitFlags<AccessFs> {
     handled
 }
 
+/// What is served is denied to the program itself: the library's own threads are outside its domain.
+fn handled_network(network: Network) -> BitFlags<AccessNet> {
+    let mut handled = BitFlags::EMPTY;
+    if network.tcp != Reach::Open {
+        handled |= AccessNet::ConnectTcp;
+    }
+    if network.bind_tcp != Reach::Open {
+        handled |= AccessNet::BindTcp;
+    }
+    handled
+}
+
+/// One rule for each port.
+fn ports(policy: &Policy, network: Network) -> Vec<PortGrant> {
+    let mut granted: BTreeMap<u16, BitFlags<AccessNet>> = BTreeMap::new();
+    let found = [
+        (network.connected_ports(&policy.network), AccessNet::ConnectTcp),
+        (network.bound_ports(&policy.network), AccessNet::BindTcp),
+    ];
+    for (ports, right) in found {
+        let ranges = ports.iter().flat_map(Ports::ranges).cloned();
+        // A rule for port 0 would grant binding to any port that the kernel chooses.
+        for port in ranges.flatten().filter(|&port| port != 0) {
+            *granted.entry(port).or_insert(BitFlags::EMPTY) |= right;
+        }
+    }
+    granted
+        .into_iter()
+        .map(|(port, rights)| PortGrant { port, rights })
+        .collect()
+}
+
 fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGrant {
     let mut directory = BitFlags::EMPTY;
     if access.reads() {
@@ -172,7 +217,7 @@ mod tests {
         refer: true,
         truncate: true,
         ioctl_dev: true,
-        network: true,
+        network: Some(Network::CLOSED),
         signal_scope: true,
         abstract_unix_scope: true,
         knows_refer: true,
@@ -228,7 +273,7 @@ mod tests {
     #[test]
     fn ruleset_that_leaves_files_alone_leaves_moving_them_alone() {
         let network = Parts {
-            network: true,
+            network: Some(Network::CLOSED),
             knows_refer: true,
             ..Parts::default()
         };

@@ -10,6 +10,7 @@ pub(crate) mod trace;
 use std::sync::Arc;
 
 use crate::feature::Feature;
+use crate::policy::net::reach::Network;
 use crate::policy::{Access, Policy};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys::fd::{FileCell, FileId};
@@ -27,8 +28,9 @@ pub(crate) struct Run<'a> {
     pub(crate) files_of_rules: Option<Arc<[FileCell]>>,
     /// Path rules decide about files.
     pub(crate) restricts_files: bool,
-    /// TCP is refused.
-    pub(crate) restricts_network: bool,
+    /// How far the program reaches networks. What is served of that is asked for here, and other calls of the same names may be, where
+    /// somebody looks on. None: TCP is not restricted.
+    pub(crate) network: Option<Network>,
     /// User and group id in the program's user namespace, if it has one, and here.
     pub(crate) owners: Option<([u32; 2], [u32; 2])>,
     /// The names of system calls, by number.

@@ -95,7 +95,7 @@ pub(crate) struct Trace {
     name: fn(u32) -> Option<&'static str>,
     /// Where each access is granted; None: files are not restricted.
     granted: Option<[(Access, Grants); 3]>,
-    /// TCP is refused.
+    /// TCP is refused, and no rule says anything of networks.
     network: bool,
 }
 
@@ -112,7 +112,7 @@ impl Trace {
                     granting(Access::EXECUTE, Access::executes),
                 ]
             }),
-            network: run.restricts_network,
+            network: run.network.is_some() && run.policy.network.is_empty(),
         }
     }
 
