@@ -24,6 +24,7 @@ use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
 use sandlock::policy::net::reach::Network;
 use sandlock::policy::syscalls::SyscallRule;
+use sandlock::policy::net::reach::Network;
 use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
 use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
