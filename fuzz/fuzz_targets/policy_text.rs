@@ -14,15 +14,14 @@ use libfuzzer_sys::fuzz_target;
 
 use sandlock::compile::arch::Arch;
 use sandlock::compile::defaults::{Gaps, Metadata};
+use sandlock::compile::{Request, Serving, compile};
 use sandlock::compile::filter::{Action, CallData};
 use sandlock::compile::sim::run;
 use sandlock::compile::sockets::RULED;
 use sandlock::compile::syscalls::{assembly_error, check_name, filter};
-use sandlock::compile::{Request, Serving, compile};
 use sandlock::error::Error;
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
-use sandlock::policy::net::reach::Network;
 use sandlock::policy::syscalls::SyscallRule;
 use sandlock::policy::net::reach::Network;
 use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
@@ -75,7 +74,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
                 let good = user != u32::MAX && group != u32::MAX;
                 assert_eq!(accepted(policy.process.set_user(user, group)), good, "{user} {group}");
             }
-            9 => add_network_rule(bytes, &mut policy)?,
+            9 => add_net_rule(bytes, &mut policy)?,
             _ => unknown_names |= !add_syscall_rule(bytes, &mut policy)?,
         }
     }
@@ -194,11 +193,7 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         notify_sync_wake_up: bytes.arbitrary()?,
         notify_add_fd: bytes.arbitrary()?,
         notify_add_fd_send: bytes.arbitrary()?,
-        pidfd_getfd_errno: if bytes.ratio(1, 8)? {
-            bytes.int_in_range(1..=133)?
-        } else {
-            0
-        },
+        pidfd_getfd_errno: if bytes.ratio(1, 8)? { bytes.int_in_range(1..=133)? } else { 0 },
         proc_blindness: bytes.ratio(1, 8)?.then_some("blind"),
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,
@@ -238,6 +233,30 @@ fn text(bytes: &mut Unstructured) -> Result<CString> {
     let length = usize::from(length).min(bytes.len());
     let text = bytes.bytes(length)?.split(|&byte| byte == 0).next().unwrap_or_default();
     Ok(CString::new(text).unwrap_or_default())
+}
+
+/// Rules of every kind of peer.
+const NET_RULES: &[&str] = &[
+    "*", "tcp://*:443", "udp://*:53", "icmp://*", "tcp://example.com:443", "localhost", "10.0.0.0/8", "tcp://10.0.0.1:80,8000-8999",
+    "udp://[fd00::/8]:53", "::1", "icmp://192.0.2.1", "unix:/run/x", "unix:/run/*", "unix:@x", "unix:@x/*", "80", "8000-8999", "udp://*",
+];
+
+/// Adds a rule about the network: one of those above, or anything.
+fn add_net_rule(bytes: &mut Unstructured, policy: &mut Policy) -> Result<()> {
+    let text = if bytes.ratio(1, 8)? {
+        text(bytes)?.to_string_lossy().into_owned()
+    } else {
+        (*bytes.choose(NET_RULES)?).to_owned()
+    };
+    let network = &mut policy.network;
+    let added = match bytes.int_in_range(0..=3)? {
+        0 => NetRule::allow(&text).map(|rule| network.allow.push(rule)),
+        1 => NetRule::deny(&text).map(|rule| network.deny.push(rule)),
+        2 => BindRule::parse(&text).map(|rule| network.allow_bind.push(rule)),
+        _ => BindRule::parse(&text).map(|rule| network.deny_bind.push(rule)),
+    };
+    accepted(added);
+    Ok(())
 }
 
 /// A name that is known, one that nearly is, or anything.
@@ -285,61 +304,6 @@ fn add_syscall_rule(bytes: &mut Unstructured, policy: &mut Policy) -> Result<boo
         return Ok(known);
     }
     Ok(true)
-}
-
-/// Adds a rule that is well-formed, nearly is, or is anything.
-fn add_network_rule(bytes: &mut Unstructured, policy: &mut Policy) -> Result<()> {
-    const RULES: &[&str] = &[
-        "*",
-        "tcp://*",
-        "tcp://*:443",
-        "*:1-1024",
-        "tcp://10.0.0.1:443",
-        "udp://*",
-        "udp://[fd00::/8]:53",
-        "icmp://*",
-        "icmp://127.0.0.1",
-        "example.com:80,443",
-        "unix:/run/*",
-        "unix:@name",
-        "udp://53",
-        "8080",
-        "8000-8999",
-    ];
-    let chosen = match bytes.int_in_range(0..=15)? {
-        0 => text(bytes)?.to_string_lossy().into_owned(),
-        kind => {
-            let mut rule = (*bytes.choose(RULES)?).to_owned();
-            match kind {
-                1 => rule.push(bytes.arbitrary()?),
-                2 => drop(rule.pop()),
-                _ => {}
-            }
-            rule
-        }
-    };
-    let rules = &mut policy.network;
-    let peers = match bytes.int_in_range(0..=3)? {
-        0 => (&mut rules.deny, NetRule::deny(&chosen)),
-        1 | 2 => (&mut rules.allow, NetRule::allow(&chosen)),
-        _ => {
-            let bound = if bytes.arbitrary()? {
-                &mut rules.allow_bind
-            } else {
-                &mut rules.deny_bind
-            };
-            match BindRule::parse(&chosen) {
-                Ok(rule) => bound.push(rule),
-                Err(error) => assert!(!accepted::<()>(Err(error))),
-            }
-            return Ok(());
-        }
-    };
-    match peers {
-        (rules, Ok(rule)) => rules.push(rule),
-        (_, Err(error)) => assert!(!accepted::<()>(Err(error))),
-    }
-    Ok(())
 }
 
 fn add_path(bytes: &mut Unstructured, policy: &mut Policy) -> Result<bool> {
