@@ -1,0 +1,4 @@
+//! rtnetlink
+mod answer;
+mod facts;
+mod message;
