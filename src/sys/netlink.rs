@@ -9,7 +9,13 @@ use super::fd::{above_stdio, close};
 use super::{Errno, Result, check};
 
 /// Length of a `sockaddr_nl`: its family, two bytes to pad it, nl_pid, nl_groups.
-pub const ADDRESS: usize = 12;
+pub const ADDRESS_LENGTH: usize = 12;
+
+/// The sizes of what is handed to the kernel here, as it counts them.
+#[allow(clippy::cast_possible_truncation)]
+const fn size<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
 
 /// Makes a connected pair, close-on-exec and numbered 3 or above; with `nonblocking`, calls on them return EAGAIN rather than wait.
 pub fn pair(nonblocking: bool) -> Result<(i32, i32)> {
@@ -27,16 +33,17 @@ pub fn pair(nonblocking: bool) -> Result<(i32, i32)> {
 /// Gives `fd` an address that those who receive from it can take for the kernel's `sockaddr_nl`, whose nl_pid is 0: an abstract one
 /// of just that length. What makes it different from others lies where netlink has padding and groups. The family is AF_UNIX still.
 pub fn name_like_kernel(fd: i32) -> Result<()> {
-    const FAMILY: u8 = libc::AF_UNIX as u8;
+    const FAMILY: u16 = 1;
+    const { assert!(FAMILY as i32 == libc::AF_UNIX) };
     // Others may have taken one of a million million; several in a row are no chance.
     const TRIES: usize = 8;
     let mut failed = Errno(libc::EADDRINUSE);
     for _ in 0..TRIES {
         let [padding, a, b, c, d] = random()?;
-        let [low, high] = u16::from(FAMILY).to_ne_bytes();
-        let address: [u8; ADDRESS] = [low, high, 0, padding, 0, 0, 0, 0, a, b, c, d];
+        let [low, high] = FAMILY.to_ne_bytes();
+        let address: [u8; ADDRESS_LENGTH] = [low, high, 0, padding, 0, 0, 0, 0, a, b, c, d];
         // SAFETY: the pointer and length describe `address`, which begins with a family.
-        let bound = check(unsafe { libc::bind(fd, address.as_ptr().cast(), ADDRESS as libc::socklen_t) });
+        let bound = check(unsafe { libc::bind(fd, address.as_ptr().cast(), size::<[u8; ADDRESS_LENGTH]>()) });
         match bound {
             Ok(_) => return Ok(()),
             Err(errno) => failed = errno,
@@ -67,22 +74,13 @@ pub fn refuse_descriptors(fd: i32) -> bool {
 
 fn set(fd: i32, option: i32, value: i32) -> Result<()> {
     // SAFETY: the pointer and length describe `value`.
-    check(unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast(),
-            size_of::<i32>() as libc::socklen_t,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), size::<i32>()) }).map(drop)
 }
 
 /// What no other socket is ever called (SO_COOKIE, Linux 4.12). ENOTSOCK: `fd` is none.
 pub fn cookie(fd: i32) -> Result<u64> {
     let mut cookie = 0_u64;
-    let mut length = size_of::<u64>() as libc::socklen_t;
+    let mut length = size::<u64>();
     // SAFETY: there is room for as much as `length` says.
     check(unsafe {
         libc::getsockopt(
@@ -96,40 +94,58 @@ pub fn cookie(fd: i32) -> Result<u64> {
     Ok(cookie)
 }
 
+/// Has the kernel say who sends to `fd`, so that an empty message is not taken for the end.
+pub fn tell_senders(fd: i32) -> Result<()> {
+    set(fd, libc::SO_PASSCRED, 1)
+}
+
 /// A message that was received, or looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// How long it is, even if not all of it had room. 0 also at the end, when nobody can send any more.
+    /// How long it is, even if not all of it had room.
     pub length: usize,
     /// Descriptors came with it. There was no room for them, and they were closed, unless it was only looked at.
     pub descriptors: bool,
 }
 
-/// Takes the next message into `buffer`. EAGAIN: there is none.
-pub fn receive(fd: i32, buffer: &mut [u8]) -> Result<Message> {
+/// Takes the next message into `buffer`, from an `fd` whose [senders are told](tell_senders). None: nobody sends any more. EAGAIN: there
+/// is none yet.
+pub fn receive(fd: i32, buffer: &mut [u8]) -> Result<Option<Message>> {
     message(fd, buffer, 0)
 }
 
 /// Looks at the next message and leaves it where it is.
-pub fn peek(fd: i32, buffer: &mut [u8]) -> Result<Message> {
+pub fn peek(fd: i32, buffer: &mut [u8]) -> Result<Option<Message>> {
     message(fd, buffer, libc::MSG_PEEK)
 }
 
-fn message(fd: i32, buffer: &mut [u8], flags: i32) -> Result<Message> {
+/// Room for who has sent a message, and for nothing else. The kernel puts that first.
+#[repr(C)]
+struct Sender {
+    header: libc::cmsghdr,
+    credentials: libc::ucred,
+}
+
+fn message(fd: i32, buffer: &mut [u8], flags: i32) -> Result<Option<Message>> {
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
     };
-    // SAFETY: all-zero is valid: no address, no room for descriptors.
+    let mut sender = MaybeUninit::<Sender>::zeroed();
+    // SAFETY: all-zero is valid: no room for an address.
     let mut header = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
-    // SAFETY: the one part describes a live, writable buffer.
+    header.msg_control = sender.as_mut_ptr().cast();
+    header.msg_controllen = size_of::<Sender>() as _;
+    // SAFETY: the one part describes a live, writable buffer, and there is as much room for control messages as the header says.
     let count = unsafe { libc::recvmsg(fd, &raw mut header, flags | libc::MSG_DONTWAIT | libc::MSG_TRUNC) };
-    Ok(Message {
-        length: usize::try_from(count).map_err(|_| Errno::last())?,
+    let length = usize::try_from(count).map_err(|_| Errno::last())?;
+    let is_message = header.msg_controllen > 0;
+    Ok(is_message.then_some(Message {
+        length,
         descriptors: header.msg_flags & libc::MSG_CTRUNC != 0,
-    })
+    }))
 }
 
 /// Sends a message. EAGAIN: there is no room for it now. EPIPE: nobody can receive it any more.

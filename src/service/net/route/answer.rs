@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::facts::{self, INDEX, INET, INET6};
-use super::message::{Addressee, Datagram, MULTI, Request, attributes, u32_at};
+use super::message::{Addressee, Datagram, HEADER, Header, MULTI, Request, attributes, u32_at};
 
 /// Flags of requests.
 const IS_REQUEST: u16 = 1; // NLM_F_REQUEST
@@ -52,6 +52,21 @@ pub(super) fn answer(request: &Request<'_>, port: u32) -> Vec<Vec<u8>> {
         datagrams.push(acknowledgement.into_bytes());
     }
     datagrams
+}
+
+/// The datagram that refuses requests that are too long to be looked at; `start` is where they begin.
+pub(super) fn refuse(start: &[u8], port: u32) -> Option<Vec<u8>> {
+    let header = Header::of(start)?;
+    let mut out = Datagram::default();
+    out.acknowledge(
+        &Request {
+            header,
+            whole: start.get(..HEADER)?,
+        },
+        port,
+        libc::EMSGSIZE,
+    );
+    Some(out.into_bytes())
 }
 
 /// Err: an errno.

@@ -1,7 +1,7 @@
 //! Messages of netlink(7), read and written. Nothing that a program sends can make this fail otherwise than by saying so.
 
 /// Bytes of a message's header, of an attribute's, and what both are padded to.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 const ATTRIBUTE: usize = 4;
 const ALIGNED: usize = 4;
 
@@ -11,6 +11,17 @@ pub(super) struct Header {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
+}
+
+impl Header {
+    /// The header that `message` begins with.
+    pub(super) fn of(message: &[u8]) -> Option<Self> {
+        Some(Self {
+            kind: u16_at(message, 4)?,
+            flags: u16_at(message, 6)?,
+            sequence: u32_at(message, 8)?,
+        })
+    }
 }
 
 /// A message that a program has sent.
@@ -29,11 +40,7 @@ impl<'a> Request<'a> {
             return None;
         }
         let whole = datagram.get(..length)?;
-        let header = Header {
-            kind: u16_at(whole, 4)?,
-            flags: u16_at(whole, 6)?,
-            sequence: u32_at(whole, 8)?,
-        };
+        let header = Header::of(whole)?;
         let taken = length.next_multiple_of(ALIGNED).min(datagram.len());
         Some((Self { header, whole }, taken))
     }
