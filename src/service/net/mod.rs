@@ -11,6 +11,7 @@ mod connect;
 mod hosts;
 mod live;
 mod message;
+mod route;
 mod rules;
 mod send;
 mod socket;
@@ -30,6 +31,7 @@ use crate::sys::socket::Kind;
 use super::Run;
 pub(crate) use hosts::Hosts;
 use live::Live;
+use route::Route;
 use rules::Rules;
 use send::Form;
 
@@ -38,6 +40,7 @@ pub(super) struct NetworkService {
     rules: Arc<Rules>,
     reach: Network,
     hosts: Option<Arc<Hosts>>,
+    route: Route,
     name: fn(u32) -> Option<&'static str>,
 }
 
@@ -50,6 +53,7 @@ impl NetworkService {
             rules: Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable)),
             reach,
             hosts: run.hosts.clone().filter(|_| reach.names),
+            route: Route::default(),
             name: run.name,
         }
     }
@@ -57,6 +61,22 @@ impl NetworkService {
     fn name_of(&self, call: &Call) -> &'static str {
         let number = u32::try_from(call.received().number).ok();
         number.and_then(self.name).unwrap_or_default()
+    }
+
+    /// What becomes of a call if it is about a socket of rtnetlink.
+    fn serve_netlink(&self, name: &str, call: &Call, ground: Ground) -> Served {
+        /// The length of their addresses, and of no others.
+        const LENGTH: u64 = 12;
+        let [_, _, length, ..] = call.received().arguments;
+        match name {
+            _ if !self.reach.netlink => Served::Pass,
+            "socket" => self.route.open(call),
+            "bind" if length == LENGTH => self.route.bind(call, ground),
+            "connect" if length == LENGTH && self.carries_out(name, call) => self.route.connect(call, ground),
+            "getsockname" => self.route.getsockname(call, ground),
+            "recvfrom" => self.route.receive(call),
+            _ => Served::Pass,
+        }
     }
 
     /// True if the call is carried out here. Others of the same name may come because somebody looks on; the kernel alone decides about them,
@@ -80,8 +100,9 @@ impl Service for NetworkService {
         if let Some(hosts) = self.hosts.as_ref().filter(|_| hosts::CALLS.contains(&name)) {
             return hosts.open(name, call);
         }
-        if !self.carries_out(name, call) {
-            return Served::Pass;
+        match self.serve_netlink(name, call, ground) {
+            Served::Pass if self.carries_out(name, call) => {}
+            served => return served,
         }
         match ground {
             Ground::Apart | Ground::UnscopedApart => Served::Taken,
