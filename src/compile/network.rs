@@ -11,7 +11,7 @@ use super::mechanism::{Lack, needed_abi, serving_lack};
 
 /// What becomes of the program's calls: what the rules ask for, without what would be the library's to do if that cannot be.
 pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
-    let network = Network::new(&policy.network);
+    let network = policy.reach();
     match service_lack(policy, request, kernel) {
         None => network,
         Some(_) => network.without_service(),
@@ -20,7 +20,7 @@ pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities)
 
 /// True if Landlock has to refuse anything. What the library serves it refuses to the program itself.
 pub(super) fn needs_landlock(policy: &Policy) -> bool {
-    let network = Network::new(&policy.network);
+    let network = policy.reach();
     network.tcp != Reach::Open || network.bind_tcp != Reach::Open
 }
 
@@ -36,7 +36,7 @@ pub(super) fn stage(policy: &Policy, kernel: &Capabilities) -> Stage {
 
 /// Why the rules cannot be kept whole, where Landlock lacks nothing.
 pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    let network = Network::new(&policy.network);
+    let network = policy.reach();
     if !network.needs_service() {
         return None;
     }

@@ -98,6 +98,18 @@ impl Network {
         network
     }
 
+    /// The same, where the library looks at everything that connects or sends: what is allowed may change.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let watched = |reach| if reach == Reach::Closed { reach } else { Reach::Served };
+        Self {
+            tcp: watched(self.tcp),
+            udp: watched(self.udp),
+            icmp: watched(self.icmp),
+            ..self
+        }
+    }
+
     /// True if a program can have UDP sockets.
     pub fn has_udp(self) -> bool {
         self.udp != Reach::Closed || self.bind_udp != Reach::Closed
