@@ -107,6 +107,10 @@ fn what_is_wrong_has_a_place_in_the_text_and_one_in_the_rule() {
             "line 1, column 22: network.deny-bind: rule \"90-80\", column 1: the range is reversed; write 80-90",
         ),
         (
+            "network.refresh = 0",
+            "line 1, column 19: network.refresh must be seconds: an integer from 1, not an integer",
+        ),
+        (
             "network = { tcp = \"deny\", allow = [\"tcp://a\"] }",
             "line 1, column 19: network.tcp is \"deny\", but rules allow some of it",
         ),
@@ -155,11 +159,13 @@ pub(in super::super) fn network() -> impl Strategy<Value = NetRules> {
         vec(deny, 0..3),
         vec(bind.clone(), 0..3),
         vec(bind, 0..3),
+        proptest::option::of(1..=u32::MAX),
     )
-        .prop_map(|(allow, deny, allow_bind, deny_bind)| NetRules {
+        .prop_map(|(allow, deny, allow_bind, deny_bind, refresh)| NetRules {
             allow,
             deny,
             allow_bind,
             deny_bind,
+            refresh,
         })
 }
