@@ -78,7 +78,7 @@ impl Service for MetadataGuard {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         match ground {
             Ground::Free | Ground::Warden => return Served::Apart,
-            Ground::Unscoped => return Served::Answer(Reply::Errno(EACCES)),
+            Ground::Unscoped | Ground::UnscopedApart => return Served::Answer(Reply::Errno(EACCES)),
             Ground::Apart => {}
         }
         let number = u32::try_from(call.received().number).ok();

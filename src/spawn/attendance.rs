@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::members::Reach;
 use crate::plan::Listener;
 use crate::process::Shared;
-use crate::supervisor::{Services, Session, Supervision};
+use crate::supervisor::{Agenda, Services, Session, Supervision};
 use crate::sys;
 use crate::sys::event::wait_for_change;
 
@@ -27,6 +27,8 @@ pub(super) struct Attendance<'a> {
     /// Until there is a session.
     supervision: Option<(Supervision, Services)>,
     pub(super) session: Option<Arc<Session>>,
+    /// What services have left to be gone on with later.
+    pub(super) agenda: Agenda,
     arena: Arc<Arena>,
     shared: Arc<Shared>,
     /// A thread that serves calls in the warden's place.
@@ -48,6 +50,7 @@ impl<'a> Attendance<'a> {
             numbers: &prepared.compiled.traps.selected,
             supervision,
             session: None,
+            agenda: Agenda::default(),
             arena: Arc::clone(arena),
             shared: Arc::clone(shared),
             attendant: None,
@@ -145,6 +148,7 @@ impl<'a> Attendance<'a> {
             (Arc::clone(&self.shared), self.reach),
             move || !arena.record().has_left(),
         );
+        self.agenda = Agenda::new(session.errands().clone());
         self.session = Some(session);
     }
 

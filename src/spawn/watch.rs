@@ -128,11 +128,10 @@ impl Watch<'_> {
                 input,
                 Group::wait(self.group.as_ref()),
             ];
-            let until = [self.deadline, soon, self.gauge.due(), self.throttle.due()]
-                .into_iter()
-                .flatten()
-                .min();
-            let blind = wait_for_any(&mut waits, until).is_err();
+            let agenda = &mut self.attendance.agenda;
+            let until = [self.deadline, soon, self.gauge.due(), self.throttle.due(), agenda.due()];
+            let until = until.into_iter().flatten().min();
+            let blind = agenda.wait(&mut waits, |waits| wait_for_any(waits, until).is_err());
             self.traffic.exchange();
             if end.is_none() && (waits[0].ready() || (blind && has_ended(self.launched))) {
                 let found = self.reap_program();
@@ -163,6 +162,7 @@ impl Watch<'_> {
                     session.serve_blindly();
                 }
                 self.attendance.see_to_attendant(&session, waits[4].ready());
+                self.attendance.agenda.proceed(blind);
                 let again = session.serve_inbox().map(|patience| Instant::now() + patience);
                 soon = [soon, again].into_iter().flatten().min();
             }
@@ -240,6 +240,7 @@ impl Watch<'_> {
             ended_for = Some(Reason::Limit);
             cut_short = true;
         }
+        self.attendance.agenda.end();
         if let Some(session) = self.attendance.session.clone() {
             // After reaping: older kernels count a zombie. Without a domain a daemon may live on, and is not waited for.
             session.end(if self.domain.is_whole() {
@@ -249,6 +250,7 @@ impl Watch<'_> {
             });
             if session.is_empty() {
                 self.attendance.dismiss();
+                self.attendance.agenda.dismiss_asides();
             }
         }
         self.traffic.take_on(shared.wishes());

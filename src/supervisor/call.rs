@@ -11,7 +11,7 @@ use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
 use super::watch::Slot;
-use super::{Event, Ground, Handler, Known, Level, Served, Verdict, kind, memory};
+use super::{Errands, Event, Ground, Handler, Known, Level, Served, Verdict, kind, memory};
 
 /// Where a call is dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,11 @@ impl Call {
         self.session.reach()
     }
 
+    /// Where errands of its sandbox are left, to go on with it later.
+    pub(crate) fn errands(&self) -> Errands {
+        self.session.errands().clone()
+    }
+
     /// True while another call of the same sandbox waits for its answer.
     pub(crate) fn other_waits(&self, id: u64) -> bool {
         notify::is_waiting(self.session.listener(), id)
@@ -143,6 +148,12 @@ impl Call {
                         let session = Arc::clone(&self.session);
                         return session.leave_apart(self);
                     }
+                    Served::Taken => {
+                        let (service, errands) = (Arc::clone(service), self.errands());
+                        // What a panic leaves is a call without an answer, which is denied when it is dropped.
+                        errands.contain(|| service.take(self));
+                        return;
+                    }
                 },
                 None => {
                     // Nobody minds. An error means that the caller is gone.
@@ -173,9 +184,10 @@ impl Call {
     fn ground(&self, place: Place) -> Ground {
         match place {
             Place::Worker => Ground::Free,
-            _ if !self.session.reach().is_whole() => Ground::Unscoped,
-            Place::Warden => Ground::Warden,
-            Place::Attendant => Ground::Apart,
+            Place::Warden if self.session.reach().is_whole() => Ground::Warden,
+            Place::Warden => Ground::Unscoped,
+            Place::Attendant if self.session.reach().is_whole() => Ground::Apart,
+            Place::Attendant => Ground::UnscopedApart,
         }
     }
 

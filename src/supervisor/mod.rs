@@ -9,8 +9,13 @@
 //! comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call is received
 //! where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
 
+mod agenda;
 mod answer;
+#[allow(dead_code)] // until a service uses it
+mod aside;
 mod call;
+#[allow(dead_code)] // until a service uses it
+mod errand;
 mod events;
 mod memory;
 mod notification;
@@ -32,8 +37,14 @@ use crate::process::Shared;
 use crate::sys;
 
 pub use crate::process::Stats;
+pub(crate) use agenda::Agenda;
 pub(crate) use answer::Reply;
+#[allow(unused_imports)] // until a service uses it
+pub(crate) use aside::Work;
 pub(crate) use call::Call;
+#[allow(unused_imports)] // until a service uses it
+pub(crate) use errand::Errand;
+pub(crate) use errand::Errands;
 pub(crate) use events::Known;
 pub use events::{Event, Observer, Suggestion, Suggestions, kind};
 pub use notification::{Answerable, FdPlace, Notification, Pending};
@@ -52,6 +63,12 @@ pub trait Handler: Send + Sync {
 pub(crate) trait Service: Send + Sync {
     /// Looks at `call`.
     fn serve(&self, call: &Call, ground: Ground) -> Served;
+
+    /// Goes on with a call of which it has just said [`Served::Taken`], on the same thread: answers it, leaves it as part of an
+    /// [`Errand`] or to a thread [aside](Errands::aside), or drops it. Then it is denied.
+    fn take(&self, call: Call) {
+        drop(call);
+    }
 }
 
 /// Where a service looks at a call.
@@ -63,8 +80,10 @@ pub(crate) enum Ground {
     Warden,
     /// On a thread that the warden has started: in the same domain.
     Apart,
-    /// On either of them, but they are in no domain: one was asked for and could not be had.
+    /// On the warden, but it is in no domain: one was asked for and could not be had.
     Unscoped,
+    /// On a thread that such a warden has started.
+    UnscopedApart,
 }
 
 /// What a service says of a call.
@@ -80,6 +99,9 @@ pub(crate) enum Served {
     Apart,
     /// Not yet: in a moment, on the warden.
     Later,
+    /// The service goes on with the call itself, by [`Service::take`].
+    #[allow(dead_code)] // until a service does
+    Taken,
 }
 
 /// What a handler says it has done.
@@ -434,3 +456,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod fixture_tests;

@@ -18,7 +18,7 @@ use super::answer::{Counters, add};
 use super::call::{Call, Place};
 use super::events::{Event, kind};
 use super::pool::Crew;
-use super::{Core, Handler, Service};
+use super::{Core, Errands, Handler, Service};
 
 /// Something that looks at a call.
 #[derive(Clone)]
@@ -114,12 +114,14 @@ pub(crate) struct Session {
     inbox: Mutex<VecDeque<Call>>,
     /// True while the child still runs the library's own code.
     in_bootstrap: Box<dyn Fn() -> bool + Send + Sync>,
+    /// What services have left with the warden, to go on with later.
+    errands: Errands,
     bootstrapped: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Session {
-    /// Takes over `listener`. `in_bootstrap` says whether the program has not been executed yet.
+    /// Takes over `listener`, on the warden. `in_bootstrap` says whether the program has not been executed yet.
     pub(crate) fn new(
         listener: OwnedFd,
         chains: Chains,
@@ -139,6 +141,7 @@ impl Session {
         Arc::new(Self {
             listener,
             chains,
+            errands: Errands::new(&core, &shared),
             core,
             crew,
             shared,
@@ -168,6 +171,10 @@ impl Session {
 
     pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
+    }
+
+    pub(crate) fn errands(&self) -> &Errands {
+        &self.errands
     }
 
     pub(super) fn links(&self, received: &Received) -> &[Link] {

@@ -48,6 +48,11 @@ impl Wait {
         })
     }
 
+    /// Waits for `events` of poll(2); a negative `fd` waits for nothing.
+    pub fn events(fd: i32, events: i16) -> Self {
+        Self(libc::pollfd { fd, events, revents: 0 })
+    }
+
     /// True if the last [`poll`] found something to read.
     pub fn readable_now(&self) -> bool {
         self.0.revents & libc::POLLIN != 0

@@ -180,7 +180,7 @@ impl StartLimit {
             match ground {
                 Ground::Free => return Served::Confined,
                 // Nobody can tell who is in the sandbox, and the report says so.
-                Ground::Unscoped => return Served::Pass,
+                Ground::Unscoped | Ground::UnscopedApart => return Served::Pass,
                 Ground::Warden | Ground::Apart => {}
             }
             // Without a count there is no telling.
