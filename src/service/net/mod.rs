@@ -9,6 +9,7 @@ mod address;
 mod bind;
 mod connect;
 mod hosts;
+mod linger;
 mod live;
 mod message;
 mod route;
@@ -104,7 +105,7 @@ impl NetworkService {
             _ if !self.reach.netlink => Served::Pass,
             "socket" => self.route.open(call),
             "bind" if length == LENGTH => self.route.bind(call, ground),
-            "connect" if length == LENGTH && self.carries_out(name, call) => self.route.connect(call, ground),
+            "connect" if length == LENGTH => self.route.connect(call, ground),
             "getsockname" => self.route.getsockname(call, ground),
             "recvfrom" => self.route.receive(call),
             _ => Served::Pass,
@@ -121,6 +122,7 @@ impl NetworkService {
             // Without an address it goes to whom the socket is connected to.
             "sendto" => self.reach.serves_datagrams() && call.received().arguments[4] != 0,
             "sendmsg" | "sendmmsg" => self.reach.serves_datagrams(),
+            "setsockopt" => self.reach.takes_sockets() && linger::is_about(call),
             _ => false,
         }
     }
@@ -150,6 +152,7 @@ impl Service for NetworkService {
             "listen" => bind::serve_listen(&self.rules, &call),
             "sendto" => send::serve(&self.rules, call, Form::To),
             "sendmsg" => send::serve(&self.rules, call, Form::Message),
+            "setsockopt" => linger::serve(&call),
             "sendmmsg" => send::serve(&self.rules, call, Form::Messages),
             // Dropped, and so denied.
             _ => {}
