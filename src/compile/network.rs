@@ -127,3 +127,7 @@ pub(super) fn detail(policy: &Policy, request: &Request, kernel: &Capabilities) 
     }
     all.join(", ")
 }
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;
