@@ -233,3 +233,7 @@ fn recvfrom() -> Rule {
         long(4, Compare::Equal, 0),
     ])])
 }
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;

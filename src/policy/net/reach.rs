@@ -250,4 +250,4 @@ fn has_range(ports: &Ports) -> bool {
 
 #[cfg(test)]
 #[path = "reach_tests.rs"]
-mod tests;
+pub(crate) mod tests;
