@@ -71,7 +71,7 @@ enum Step {
 pub(super) fn serve(rules: &Arc<Rules>, call: Call, form: Form) {
     match begin(rules, &call, form) {
         Ok(Begun::Sent(count)) => answer(&call, Ok(count)),
-        Ok(Begun::Sending(socket, Box::new(sending))) => {
+        Ok(Begun::Sending(socket, sending)) => {
             let held = Held {
                 patience: Patience::of(&socket, libc::EAGAIN),
                 socket,
