@@ -17,6 +17,7 @@ need setpriv util-linux
 need nm binutils
 need valgrind valgrind
 need bwrap bubblewrap
+need redis-benchmark redis-tools # the server too, as redis-check-rdb, and no service
 need git git
 need /usr/include/stdio.h libc6-dev
 need /usr/include/linux/landlock.h linux-libc-dev
