@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${FUZZ_SECONDS:-30}
-targets="rules policy_text policy_toml"
+targets="rules policy_text policy_toml net_rule"
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-fuzz/target}")
 host=$(rustc -vV | sed -n 's/^host: //p')
 

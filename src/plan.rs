@@ -112,6 +112,17 @@ pub struct RulesetPlan<'a> {
     pub handled: crate::sys::landlock::Handled,
     /// What it grants.
     pub rules: &'a [PlannedRule<'a>],
+    /// Which ports.
+    pub ports: &'a [PlannedPort],
+}
+
+/// Rights on a TCP port.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedPort {
+    /// The port.
+    pub port: u16,
+    /// LANDLOCK_ACCESS_NET_*.
+    pub rights: u64,
 }
 
 /// Rights beneath a path.

@@ -31,6 +31,8 @@ pub struct Capabilities {
     pub notify_add_fd: bool,
     /// It can in one step (Linux 5.14).
     pub notify_add_fd_send: bool,
+    /// Why descriptors of other processes cannot be duplicated by a pidfd (Linux 5.6). 0 if they can.
+    pub pidfd_getfd_errno: i32,
     /// Why /proc does not show who is in a sandbox, if it does not.
     pub proc_blindness: Option<&'static str>,
     /// close_range(2) can mark close-on-exec (Linux 5.11).
@@ -218,6 +220,7 @@ impl Capabilities {
             notify_sync_wake_up: notify.sync_wake_up,
             notify_add_fd: notify.add_fd,
             notify_add_fd_send: notify.add_fd_send,
+            pidfd_getfd_errno: refused_duplicate(),
             proc_blindness: members::blindness(),
             close_range: sys::fd::has_close_on_exec_range(),
             unlimited_processes: is_initial_root(),
@@ -242,6 +245,16 @@ fn listener_features() -> ListenerFeatures {
     })
 }
 
+/// The errno of duplicating a descriptor by a pidfd, or 0: one of the caller's own, the pidfd itself.
+fn refused_duplicate() -> i32 {
+    let Ok(pidfd) = sys::process::open_pidfd(sys::process::id()) else {
+        return libc::ENOSYS;
+    };
+    let duplicate = sys::process::duplicate_of(pidfd, pidfd).map(sys::fd::close);
+    sys::fd::close(pidfd);
+    duplicate.err().map_or(0, |errno| errno.0)
+}
+
 /// True for user 0 of the initial user namespace, whom fork(2) exempts from RLIMIT_NPROC whatever its capabilities.
 fn is_initial_root() -> bool {
     if sys::credentials::user_id() != 0 {
@@ -263,5 +276,23 @@ mod tests {
     fn probe_is_consistent_in_itself() {
         let capabilities = Capabilities::probe();
         assert_eq!(capabilities.landlock_abi == 0, capabilities.landlock_errno != 0);
+    }
+
+    /// Whether it can is for the kernel to say; what it says is said, and nothing is left open.
+    #[test]
+    fn duplicate_by_a_pidfd_is_the_same_file_or_an_errno() {
+        let Ok(pidfd) = sys::process::open_pidfd(sys::process::id()) else {
+            return assert_eq!(refused_duplicate(), libc::ENOSYS);
+        };
+        match sys::process::duplicate_of(pidfd, pidfd) {
+            Ok(duplicate) => {
+                assert_ne!(duplicate, pidfd);
+                assert_eq!(sys::fd::identify(duplicate), sys::fd::identify(pidfd));
+                sys::fd::close(duplicate);
+                assert_eq!(refused_duplicate(), 0);
+            }
+            Err(errno) => assert_eq!(refused_duplicate(), errno.0),
+        }
+        sys::fd::close(pidfd);
     }
 }

@@ -17,12 +17,14 @@ use sandlock::compile::defaults::{Gaps, Metadata};
 use sandlock::compile::{Request, Serving, compile};
 use sandlock::compile::filter::{Action, CallData};
 use sandlock::compile::sim::run;
+use sandlock::compile::sockets::RULED;
 use sandlock::compile::syscalls::{assembly_error, check_name, filter};
 use sandlock::error::Error;
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
 use sandlock::policy::syscalls::SyscallRule;
-use sandlock::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, SyscallMode, Verdict};
+use sandlock::policy::net::reach::Network;
+use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
 use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
 
@@ -72,11 +74,12 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
                 let good = user != u32::MAX && group != u32::MAX;
                 assert_eq!(accepted(policy.process.set_user(user, group)), good, "{user} {group}");
             }
+            9 => add_net_rule(bytes, &mut policy)?,
             _ => unknown_names |= !add_syscall_rule(bytes, &mut policy)?,
         }
     }
     if !for_kernel {
-        check_filter(&policy, arch, unknown_names);
+        check_filter(&policy, arch, unknown_names, kernel.seccomp_notify);
     } else if let Err(problems) = compile(
         &policy,
         &Request {
@@ -114,14 +117,17 @@ fn check_problems(problems: Vec<Error>) {
 }
 
 /// Builds and compiles the filter of `policy`, and asks it about the calls that the policy names.
-fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
+fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) {
     let gaps = Gaps {
         metadata: if policy.strictness(Feature::FilesMetadata) == Strictness::Require {
             Metadata::Refused(1)
         } else {
             Metadata::Open
         },
-        network: policy.strictness(Feature::Network) == Strictness::Require,
+        network: (policy.strictness(Feature::Network) == Strictness::Require)
+            .then(|| Network::new(&policy.network))
+            .map(|network| if served { network } else { network.without_service() }),
+        network_rules: !policy.network.is_empty(),
         reservations: policy.limit(Limit::Disk).is_some(),
     };
     let spec = match filter(&policy.syscalls, gaps, arch) {
@@ -155,16 +161,19 @@ fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool) {
     for rule in &policy.syscalls.rules {
         // A group has no number: what becomes of its members is for the rest of the policy to say as well.
         let expected = match rule.verdict {
-            Verdict::Allow => Action::Allow,
-            Verdict::Deny(errno) => Action::Errno(errno),
+            // That is for the network rules to say.
+            Verdict::Allow if gaps.network_rules && RULED.contains(&rule.name.as_str()) => None,
+            Verdict::Allow => Some(Action::Allow),
+            Verdict::Deny(errno) => Some(Action::Errno(errno)),
         };
         for argument in [0, 1, 0x5412, u64::MAX] {
-            decides(&rule.name, [argument; 6], Some(expected));
+            decides(&rule.name, [argument; 6], expected);
         }
     }
     decides("execve", [0; 6], Some(Action::Allow));
-    for name in ["clone", "ioctl", "prctl", "socket", "socketpair", "mknodat", "listen"] {
+    for name in ["clone", "ioctl", "prctl", "mknodat"].iter().chain(RULED) {
         decides(name, [0x1000_0002; 6], None);
+        decides(name, [2; 6], None);
     }
 }
 
@@ -184,6 +193,7 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         notify_sync_wake_up: bytes.arbitrary()?,
         notify_add_fd: bytes.arbitrary()?,
         notify_add_fd_send: bytes.arbitrary()?,
+        pidfd_getfd_errno: if bytes.ratio(1, 8)? { bytes.int_in_range(1..=133)? } else { 0 },
         proc_blindness: bytes.ratio(1, 8)?.then_some("blind"),
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,
@@ -223,6 +233,30 @@ fn text(bytes: &mut Unstructured) -> Result<CString> {
     let length = usize::from(length).min(bytes.len());
     let text = bytes.bytes(length)?.split(|&byte| byte == 0).next().unwrap_or_default();
     Ok(CString::new(text).unwrap_or_default())
+}
+
+/// Rules of every kind of peer.
+const NET_RULES: &[&str] = &[
+    "*", "tcp://*:443", "udp://*:53", "icmp://*", "tcp://example.com:443", "localhost", "10.0.0.0/8", "tcp://10.0.0.1:80,8000-8999",
+    "udp://[fd00::/8]:53", "::1", "icmp://192.0.2.1", "unix:/run/x", "unix:/run/*", "unix:@x", "unix:@x/*", "80", "8000-8999", "udp://*",
+];
+
+/// Adds a rule about the network: one of those above, or anything.
+fn add_net_rule(bytes: &mut Unstructured, policy: &mut Policy) -> Result<()> {
+    let text = if bytes.ratio(1, 8)? {
+        text(bytes)?.to_string_lossy().into_owned()
+    } else {
+        (*bytes.choose(NET_RULES)?).to_owned()
+    };
+    let network = &mut policy.network;
+    let added = match bytes.int_in_range(0..=3)? {
+        0 => NetRule::allow(&text).map(|rule| network.allow.push(rule)),
+        1 => NetRule::deny(&text).map(|rule| network.deny.push(rule)),
+        2 => BindRule::parse(&text).map(|rule| network.allow_bind.push(rule)),
+        _ => BindRule::parse(&text).map(|rule| network.deny_bind.push(rule)),
+    };
+    accepted(added);
+    Ok(())
 }
 
 /// A name that is known, one that nearly is, or anything.

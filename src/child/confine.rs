@@ -48,6 +48,9 @@ pub(super) fn restrict(plan: &RulesetPlan<'_>, record: &Record) -> sys::Result<(
         }
     }
     record.begin_part(0);
+    for rule in plan.ports {
+        landlock::add_port_rule(&ruleset, rule.port, rule.rights)?;
+    }
     landlock::restrict_self(ruleset.number(), 0)
 }
 

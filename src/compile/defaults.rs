@@ -3,9 +3,12 @@
 //! Three kinds: calls refused whole, calls refused for some register arguments, and, where Landlock leaves a gap,
 //! calls refused to fill it. EPERM tells a program that it may not; ENOSYS makes it fall back to another call.
 
-use super::filter::{Action, ArgumentTest, Clause, Compare, Rule, Width};
+use crate::policy::net::reach::Network;
 
-const EPERM: Action = Action::fail(libc::EPERM);
+use super::filter::{Action, ArgumentTest, Clause, Compare, Rule, Width};
+use super::sockets;
+
+pub(super) const EPERM: Action = Action::fail(libc::EPERM);
 const ENOSYS: Action = Action::fail(libc::ENOSYS);
 
 /// Calls refused whole with EPERM.
@@ -145,8 +148,10 @@ pub enum Metadata {
 pub struct Gaps {
     /// File metadata.
     pub metadata: Metadata,
-    /// No TCP: listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
-    pub network: bool,
+    /// Sockets, of which Landlock governs TCP alone. None: TCP is not restricted, and others cannot be had.
+    pub network: Option<Network>,
+    /// The policy has rules about networks. Then these say what is allowed, and to allow a call of theirs by name lifts nothing.
+    pub network_rules: bool,
     /// No space in files that is not written: terabytes of it can be had in no time, between two looks at what is written.
     pub reservations: bool,
 }
@@ -166,24 +171,18 @@ pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
         rules.extend(METADATA.iter().map(|&name| (name, Rule::always(change))));
         rules.push((FILE_FLAGS, Rule::always(change_flags)));
     }
-    if gaps.network {
-        rules.push(("listen", Rule::always(EPERM)));
-        // TCP_ULP: another protocol in a socket that Landlock then no longer takes for TCP.
-        let tcp = is(1, libc::IPPROTO_TCP.cast_unsigned());
-        let other_protocol = is(2, libc::TCP_ULP.cast_unsigned());
-        rules.push(("setsockopt", refused_if(vec![refuse(vec![tcp, other_protocol])])));
-    }
+    rules.extend(sockets::rules(gaps.network));
     if gaps.reservations {
         rules.push(("fallocate", no_reservations()));
     }
     rules
 }
 
-fn word(index: u8, compare: Compare, value: u32) -> ArgumentTest {
+pub(super) fn word(index: u8, compare: Compare, value: u32) -> ArgumentTest {
     masked(index, u32::MAX, compare, value)
 }
 
-fn masked(index: u8, mask: u32, compare: Compare, value: u32) -> ArgumentTest {
+pub(super) fn masked(index: u8, mask: u32, compare: Compare, value: u32) -> ArgumentTest {
     ArgumentTest {
         index,
         width: Width::Word,
@@ -193,15 +192,15 @@ fn masked(index: u8, mask: u32, compare: Compare, value: u32) -> ArgumentTest {
     }
 }
 
-fn is(index: u8, value: u32) -> ArgumentTest {
+pub(super) fn is(index: u8, value: u32) -> ArgumentTest {
     word(index, Compare::Equal, value)
 }
 
-fn refuse(tests: Vec<ArgumentTest>) -> Clause {
+pub(super) fn refuse(tests: Vec<ArgumentTest>) -> Clause {
     Clause { tests, action: EPERM }
 }
 
-fn permit(tests: Vec<ArgumentTest>) -> Clause {
+pub(super) fn permit(tests: Vec<ArgumentTest>) -> Clause {
     Clause {
         tests,
         action: Action::Allow,
@@ -209,7 +208,7 @@ fn permit(tests: Vec<ArgumentTest>) -> Clause {
 }
 
 /// Refused in the cases listed.
-fn refused_if(clauses: Vec<Clause>) -> Rule {
+pub(super) fn refused_if(clauses: Vec<Clause>) -> Rule {
     Rule {
         clauses,
         otherwise: Action::Allow,
@@ -225,7 +224,6 @@ fn allowed_if(clauses: Vec<Clause>) -> Rule {
 }
 
 fn with_arguments(metadata: bool, reservations: bool) -> Vec<(&'static str, Rule)> {
-    let fastopen = |index| refused_if(vec![refuse(any_bit(index, libc::MSG_FASTOPEN.cast_unsigned()))]);
     let own_process_only = || allowed_if(vec![permit(vec![is(0, 0)])]);
     vec![
         ("clone", clone_within_the_sandbox()),
@@ -240,12 +238,6 @@ fn with_arguments(metadata: bool, reservations: bool) -> Vec<(&'static str, Rule
         ),
         ("mknod", no_devices(1)),
         ("mknodat", no_devices(2)),
-        ("socket", tcp_sockets_only()),
-        ("socketpair", connected_pairs_only()),
-        // Fast open connects without connect(2), which is all that Landlock governs.
-        ("sendto", fastopen(3)),
-        ("sendmsg", fastopen(2)),
-        ("sendmmsg", fastopen(3)),
         // By user id alone these reach the host's processes: limits, priority, scheduling, affinity.
         ("prlimit64", own_process_only()),
         ("sched_setaffinity", own_process_only()),
@@ -259,7 +251,7 @@ fn with_arguments(metadata: bool, reservations: bool) -> Vec<(&'static str, Rule
 }
 
 /// A test for any bit of `bits` cannot be said with a masked comparison to one value but as "at least 1".
-fn any_bit(index: u8, bits: u32) -> Vec<ArgumentTest> {
+pub(super) fn any_bit(index: u8, bits: u32) -> Vec<ArgumentTest> {
     vec![masked(index, bits, Compare::AtLeast, 1)]
 }
 
@@ -373,30 +365,8 @@ fn no_devices(mode: u8) -> Rule {
     refused_if(vec![of_type(libc::S_IFCHR), of_type(libc::S_IFBLK)])
 }
 
-/// The type argument carries SOCK_CLOEXEC and SOCK_NONBLOCK above its low four bits.
-const SOCKET_TYPE_MASK: u32 = 0xf;
-
-/// TCP over IPv4 and IPv6, which Landlock governs. Not MPTCP or SCTP (protocols), not raw or datagram sockets (types), and
-/// no other family: not even AF_UNIX, whose path names Landlock does not govern before ABI 9.
-fn tcp_sockets_only() -> Rule {
-    refused_if(vec![
-        refuse(none_of(0, u32::MAX, &[libc::AF_INET, libc::AF_INET6])),
-        refuse(none_of(1, SOCKET_TYPE_MASK, &[libc::SOCK_STREAM])),
-        refuse(none_of(2, u32::MAX, &[0, libc::IPPROTO_TCP])),
-    ])
-}
-
-/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the
-/// host; SOCK_RAW is another name for it.
-fn connected_pairs_only() -> Rule {
-    refused_if(vec![
-        refuse(none_of(0, u32::MAX, &[libc::AF_UNIX])),
-        refuse(none_of(1, SOCKET_TYPE_MASK, &[libc::SOCK_STREAM, libc::SOCK_SEQPACKET])),
-    ])
-}
-
 /// Tests that hold together if the argument is none of `values`.
-fn none_of(index: u8, mask: u32, values: &[i32]) -> Vec<ArgumentTest> {
+pub(super) fn none_of(index: u8, mask: u32, values: &[i32]) -> Vec<ArgumentTest> {
     let differs = |&value: &i32| masked(index, mask, Compare::NotEqual, value.cast_unsigned());
     values.iter().map(differs).collect()
 }
@@ -445,9 +415,15 @@ mod tests {
 
     #[test]
     fn every_default_rule_names_a_known_call_once() {
+        let everything = Network {
+            names: true,
+            netlink: true,
+            ..Network::CLOSED
+        };
         let rules = rules(Gaps {
             metadata: Metadata::Guarded,
-            network: true,
+            network: Some(everything),
+            network_rules: true,
             reservations: true,
         });
         for (index, (name, _)) in rules.iter().enumerate() {

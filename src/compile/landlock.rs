@@ -1,9 +1,12 @@
 //! From path rules and features to what the Landlock ruleset must say.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use landlock::{AccessFs, AccessNet, BitFlags, Scope};
 
+use crate::policy::net::Ports;
+use crate::policy::net::reach::{Network, Reach};
 use crate::policy::{Access, Policy};
 
 /// Which parts of Landlock a ruleset uses.
@@ -17,8 +20,8 @@ pub struct Parts {
     pub truncate: bool,
     /// ioctl(2) on devices.
     pub ioctl_dev: bool,
-    /// TCP connect and bind.
-    pub network: bool,
+    /// TCP connect and bind, as far as not everything is allowed.
+    pub network: Option<Network>,
     /// Signals.
     pub signal_scope: bool,
     /// Abstract Unix sockets.
@@ -38,6 +41,8 @@ pub struct RulesetSpec {
     pub scopes: BitFlags<Scope>,
     /// What is granted.
     pub rules: Vec<PathGrant>,
+    /// And on which TCP ports.
+    pub ports: Vec<PortGrant>,
     /// Moving and linking between directories is granted everywhere. Every domain denies that, even one that does not
     /// handle files at all, unless a rule of it says otherwise.
     pub refer_everywhere: bool,
@@ -56,14 +61,20 @@ pub struct PathGrant {
     pub optional: bool,
 }
 
+/// Rights on a TCP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortGrant {
+    /// The port.
+    pub port: u16,
+    /// Rights.
+    pub rights: BitFlags<AccessNet>,
+}
+
 impl RulesetSpec {
     /// The ruleset for `policy`; None if no part is used.
     pub fn new(policy: &Policy, parts: Parts) -> Option<Self> {
         let mut files = handled_files(parts);
-        let mut network = BitFlags::EMPTY;
-        if parts.network {
-            network = AccessNet::BindTcp | AccessNet::ConnectTcp;
-        }
+        let network = parts.network.map_or(BitFlags::EMPTY, handled_network);
         let mut scopes = BitFlags::EMPTY;
         if parts.signal_scope {
             scopes |= Scope::Signal;
@@ -93,6 +104,7 @@ impl RulesetSpec {
             network,
             scopes,
             rules,
+            ports: parts.network.map_or_else(Vec::new, |network| ports(policy, network)),
             refer_everywhere,
         })
     }
@@ -105,6 +117,7 @@ impl RulesetSpec {
             network: BitFlags::EMPTY,
             scopes: Scope::Signal.into(),
             rules: Vec::new(),
+            ports: Vec::new(),
             refer_everywhere: true,
         }
     }
@@ -140,6 +153,38 @@ fn handled_files(parts: Parts) -> BitFlags<AccessFs> {
     handled
 }
 
+/// What is served is denied to the program itself: the library's own threads are outside its domain.
+fn handled_network(network: Network) -> BitFlags<AccessNet> {
+    let mut handled = BitFlags::EMPTY;
+    if network.tcp != Reach::Open {
+        handled |= AccessNet::ConnectTcp;
+    }
+    if network.bind_tcp != Reach::Open {
+        handled |= AccessNet::BindTcp;
+    }
+    handled
+}
+
+/// One rule for each port.
+fn ports(policy: &Policy, network: Network) -> Vec<PortGrant> {
+    let mut granted: BTreeMap<u16, BitFlags<AccessNet>> = BTreeMap::new();
+    let found = [
+        (network.connected_ports(&policy.network), AccessNet::ConnectTcp),
+        (network.bound_ports(&policy.network), AccessNet::BindTcp),
+    ];
+    for (ports, right) in found {
+        let ranges = ports.iter().flat_map(Ports::ranges).cloned();
+        // A rule for port 0 would grant binding to any port that the kernel chooses.
+        for port in ranges.flatten().filter(|&port| port != 0) {
+            *granted.entry(port).or_insert(BitFlags::EMPTY) |= right;
+        }
+    }
+    granted
+        .into_iter()
+        .map(|(port, rights)| PortGrant { port, rights })
+        .collect()
+}
+
 fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGrant {
     let mut directory = BitFlags::EMPTY;
     if access.reads() {
@@ -164,15 +209,18 @@ fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGran
 
 #[cfg(test)]
 mod tests {
+    use landlock::make_bitflags;
+
     use super::*;
     use crate::policy::PathRule;
+    use crate::policy::net::reach::tests::rules;
 
     const ALL: Parts = Parts {
         files: true,
         refer: true,
         truncate: true,
         ioctl_dev: true,
-        network: true,
+        network: Some(Network::CLOSED),
         signal_scope: true,
         abstract_unix_scope: true,
         knows_refer: true,
@@ -228,7 +276,7 @@ mod tests {
     #[test]
     fn ruleset_that_leaves_files_alone_leaves_moving_them_alone() {
         let network = Parts {
-            network: true,
+            network: Some(Network::CLOSED),
             knows_refer: true,
             ..Parts::default()
         };
@@ -236,6 +284,42 @@ mod tests {
         assert_eq!((spec.files, spec.rules.len()), (AccessFs::Refer.into(), 0));
         assert!(spec.refer_everywhere);
         assert!(!RulesetSpec::new(&Policy::new(), ALL).unwrap().refer_everywhere);
+    }
+
+    #[test]
+    fn ports_are_granted_one_by_one_and_what_is_served_is_not() {
+        const BOTH: BitFlags<AccessNet> = make_bitflags!(AccessNet::{ConnectTcp | BindTcp});
+        let spec = |allow, deny, bind| {
+            let mut policy = Policy::new();
+            policy.network = rules(allow, deny, bind, "");
+            let parts = Parts {
+                network: Some(Network::new(&policy.network)),
+                ..Parts::default()
+            };
+            let spec = RulesetSpec::new(&policy, parts);
+            spec.map(|spec| {
+                let ports = spec.ports.iter().map(|grant| (grant.port, grant.rights));
+                (spec.network, ports.collect::<Vec<_>>())
+            })
+        };
+        let (connect, bind) = (AccessNet::ConnectTcp.into(), AccessNet::BindTcp.into());
+        assert_eq!(spec("", "", ""), Some((BOTH, vec![])));
+        assert_eq!(
+            spec("tcp://*:443 *:80-82", "tcp://*:81", "8080,443"),
+            Some((BOTH, vec![(80, connect), (82, connect), (443, BOTH), (8080, bind)]))
+        );
+        assert_eq!(spec("tcp://*", "", "9"), Some((bind, vec![(9, bind)])));
+        assert_eq!(spec("tcp://*:9", "", "*"), Some((connect, vec![(9, connect)])));
+        assert_eq!(spec("tcp://*", "", "*"), None);
+        for (allow, deny, bind) in [
+            ("10.0.0.1:443", "", "8000-8999"),
+            ("tcp://*:443", "10.0.0.1", ""),
+            ("tcp://*:1-1025", "", ""),
+            ("udp://*:53 unix:/run/*", "", "udp://53"),
+        ] {
+            assert_eq!(spec(allow, deny, bind), Some((BOTH, vec![])), "{allow} {deny} {bind}");
+        }
+        assert_eq!(spec("tcp://*:1-1024", "", "").map(|(_, ports)| ports.len()), Some(1024));
     }
 
     #[test]

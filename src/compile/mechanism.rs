@@ -8,6 +8,7 @@ use crate::report::Row;
 
 use super::group::GroupLimits;
 use super::namespaces::{self, stand_in};
+use super::network;
 use super::watching::{disk_lack, group_lack, looks_at_time, watch_lack, watches_time};
 use super::{Request, Serving};
 
@@ -83,10 +84,14 @@ fn decide(
             && !policy.limits_processes_expressly()
             && (request.serving != Serving::Possible || kernel.proc_blindness.is_some());
         if requested == Strictness::Require && !by_default {
+            let stage = match feature {
+                Feature::Network => network::stage(policy, kernel),
+                _ => stage(feature),
+            };
             problems.push(Error::system(
                 ErrorKind::Unsupported,
-                stage(feature),
-                if stage(feature).name() == feature.name() {
+                stage,
+                if stage.name() == feature.name() {
                     lack.why.clone()
                 } else {
                     format!("{}: {}", feature.name(), lack.why)
@@ -161,11 +166,15 @@ pub fn guards_metadata(policy: &Policy, request: &Request, kernel: &Capabilities
 }
 
 fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    let lack = needed_abi(feature).and_then(|needed| landlock_lack(feature, needed, kernel));
+    let lack = match feature {
+        Feature::Network if !network::needs_landlock(policy) => None,
+        _ => needed_abi(feature).and_then(|needed| landlock_lack(feature, needed, kernel)),
+    };
     if lack.is_some() && stand_in(feature, policy, request, kernel).is_none() {
         return lack;
     }
     match feature {
+        Feature::Network => network::lack(policy, request, kernel),
         Feature::Syscalls | Feature::FilesMetadata if !kernel.seccomp_filter => Some(unavailable(
             "this kernel has no seccomp filters".to_owned(),
             libc::ENOSYS,
@@ -229,29 +238,33 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
 
 /// What a limit of processes lacks: somebody who serves, and a domain by which the warden tells whom to count.
 fn processes_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    let (why, errno) = match request.serving {
-        _ if policy.process.has(Flag::NoSupervisor) => ("the policy says NO_SUPERVISOR", libc::EOPNOTSUPP),
-        Serving::HostIsSupervised => (
-            "the host itself is supervised, and a process can have one listener only",
-            libc::EBUSY,
-        ),
-        Serving::PlainFork => ("SANDLOCK_SPAWN=fork", libc::EOPNOTSUPP),
-        Serving::NoNewProcess => ("it takes a new process", libc::EOPNOTSUPP),
-        Serving::Possible
-            if policy.strictness(Feature::KillAll) == Strictness::Disable
-                && !namespaces::has_pid(policy, request, kernel) =>
+    let (why, errno) = match serving_lack(policy, request) {
+        Some(lack) => lack,
+        None if policy.strictness(Feature::KillAll) == Strictness::Disable
+            && !namespaces::has_pid(policy, request, kernel) =>
         {
             (
                 "processes are counted by the feature kill-all, which the policy disables",
                 libc::EOPNOTSUPP,
             )
         }
-        Serving::Possible => match kernel.proc_blindness {
-            Some(why) => (why, libc::EACCES),
-            None => return None,
-        },
+        None => (kernel.proc_blindness?, libc::EACCES),
     };
     Some(unavailable(why.to_owned(), errno))
+}
+
+/// Why the library cannot serve calls itself, and an errno, if [it cannot](is_served).
+pub(super) fn serving_lack(policy: &Policy, request: &Request) -> Option<(&'static str, i32)> {
+    match request.serving {
+        _ if policy.process.has(Flag::NoSupervisor) => Some(("the policy says NO_SUPERVISOR", libc::EOPNOTSUPP)),
+        Serving::HostIsSupervised => Some((
+            "the host itself is supervised, and a process can have one listener only",
+            libc::EBUSY,
+        )),
+        Serving::PlainFork => Some(("SANDLOCK_SPAWN=fork", libc::EOPNOTSUPP)),
+        Serving::NoNewProcess => Some(("it takes a new process", libc::EOPNOTSUPP)),
+        Serving::Possible => None,
+    }
 }
 
 /// True if there will be a new process, and not made by a tool that may not know namespaces.
@@ -306,7 +319,7 @@ fn mechanism(feature: Feature, policy: &Policy, request: &Request, kernel: &Capa
         Feature::Files | Feature::FilesRefer | Feature::FilesTruncate | Feature::FilesIoctlDev => "landlock",
         Feature::FilesMetadata if guards_metadata(policy, request, kernel) => "seccomp user notification",
         Feature::FilesMetadata => "seccomp",
-        Feature::Network => "landlock, seccomp for listen(2) and other protocols",
+        Feature::Network => return network::mechanism(policy, request, kernel),
         Feature::SignalScope | Feature::AbstractUnixScope => "landlock scope",
         Feature::Syscalls => "seccomp",
         Feature::NoNewPrivs => "no_new_privs",
@@ -361,6 +374,7 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
                 kernel.landlock_abi
             )
         }
+        Feature::Network => network::detail(policy, request, kernel),
         Feature::Syscalls => format!("{} mode", policy.syscalls.mode.name()),
         Feature::Supervisor => {
             let found = [

@@ -14,6 +14,7 @@ fn kernel(landlock_abi: u32) -> Capabilities {
         notify_sync_wake_up: true,
         notify_add_fd: true,
         notify_add_fd_send: true,
+        pidfd_getfd_errno: 0,
         proc_blindness: None,
         close_range: true,
         unlimited_processes: false,

@@ -11,8 +11,10 @@ pub mod group;
 pub mod landlock;
 pub mod mechanism;
 mod namespaces;
+mod network;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod sockets;
 pub mod syscalls;
 mod table_aarch64;
 mod table_groups;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::feature::Feature;
+use crate::policy::net::reach::Network;
 use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::sys::notify::FLAG_WAIT_KILLABLE;
@@ -101,6 +104,8 @@ pub struct Compiled {
     pub limits: Vec<ResourceLimit>,
     /// What a control group of the sandbox's own holds.
     pub group: GroupLimits,
+    /// How far the program reaches networks. None: TCP is not restricted.
+    pub network: Option<Network>,
 }
 
 /// Compiles `policy` for `kernel`, or says everything that is wrong.
@@ -116,12 +121,13 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
     if uses(Feature::NsMount) {
         problems.extend(namespaces::relative_paths(policy));
     }
+    let network = uses(Feature::Network).then(|| network::decided(policy, request, kernel));
     let parts = Parts {
         files: uses(Feature::Files),
         refer: uses(Feature::FilesRefer),
         truncate: uses(Feature::FilesTruncate),
         ioctl_dev: uses(Feature::FilesIoctlDev),
-        network: uses(Feature::Network),
+        network,
         // Below that, namespaces do it.
         signal_scope: uses(Feature::SignalScope) && kernel.landlock_abi >= 6,
         abstract_unix_scope: uses(Feature::AbstractUnixScope) && kernel.landlock_abi >= 6,
@@ -133,7 +139,8 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
     let domain = in_domain.then(RulesetSpec::signal_scope_only);
     let gaps = Gaps {
         metadata: metadata(policy, request, &decisions, kernel),
-        network: uses(Feature::Network),
+        network,
+        network_rules: !policy.network.is_empty(),
         reservations: uses(Feature::Disk),
     };
     let starts = uses(Feature::Processes).then(|| policy.thread_limit().is_some());
@@ -162,6 +169,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
             traced: filters.traced,
             limits,
             group,
+            network,
         })
     } else {
         Err(problems)

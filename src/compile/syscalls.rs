@@ -9,6 +9,7 @@ use super::arch::{self, Arch};
 use super::bpf::AssemblyError;
 use super::defaults::{self, Gaps};
 use super::filter::{Action, FilterSpec, Rule};
+use super::sockets;
 
 /// Checks that `name` is a call of some architecture or a group.
 pub fn check_name(name: &str) -> Result<(), Error> {
@@ -26,6 +27,8 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 /// Builds the filter for `rules` on `arch`, or says everything that is wrong with them.
 ///
+/// Calls that the policy's network rules speak of are theirs: to allow them lets them in, in allowlist mode, and lifts nothing.
+///
 /// A rule for a name outranks one for a group. Allowing a name lifts what the defaults say of the call; allowing a group
 /// lifts it only where the defaults refuse every member, so that the group has no other meaning (`@sysv-ipc`, `@mount`).
 pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec, Vec<Error>> {
@@ -36,6 +39,7 @@ pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec
         return Err(problems);
     }
 
+    let ruled = |name: &str| gaps.network_rules && gaps.network.is_some() && sockets::RULED.contains(&name);
     let mut by_name: BTreeMap<&str, Rule> = BTreeMap::new();
     if rules.mode == SyscallMode::Allowlist {
         let always = arch::group("@default").unwrap_or_default();
@@ -55,7 +59,7 @@ pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec
     }
     for (name, said) in verdicts {
         match said.verdict {
-            Verdict::Allow if said.lifts => by_name.insert(name, Rule::always(Action::Allow)),
+            Verdict::Allow if said.lifts && !ruled(name) => by_name.insert(name, Rule::always(Action::Allow)),
             Verdict::Allow => None,
             Verdict::Deny(errno) => by_name.insert(name, Rule::always(Action::Errno(errno))),
         };

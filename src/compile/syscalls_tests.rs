@@ -4,10 +4,12 @@ use super::super::defaults::Metadata;
 use super::super::filter::CallData;
 use super::super::filter::tests::compare_everywhere;
 use super::*;
+use crate::policy::net::reach::Network;
 
 const ALL_GAPS: Gaps = Gaps {
     metadata: Metadata::Refused(1),
-    network: true,
+    network: Some(Network::CLOSED),
+    network_rules: false,
     reservations: false,
 };
 
@@ -55,12 +57,14 @@ fn default_programs_agree_with_their_rules_on_every_architecture() {
             ALL_GAPS,
             Gaps {
                 metadata: Metadata::Open,
-                network: false,
+                network: None,
+                network_rules: false,
                 reservations: false,
             },
             Gaps {
                 metadata: Metadata::Open,
-                network: false,
+                network: None,
+                network_rules: false,
                 reservations: true,
             },
         ] {
@@ -121,7 +125,8 @@ fn what_starting_and_ending_a_program_takes_cannot_be_denied() {
         };
         let gaps = Gaps {
             metadata: Metadata::Refused(1),
-            network: true,
+            network: Some(Network::CLOSED),
+            network_rules: false,
             reservations: false,
         };
         let problems = filter(&rules, gaps, Arch::X86_64).unwrap_err();
@@ -329,7 +334,8 @@ fn space_is_given_back_and_moved_but_not_reserved_under_a_limit_of_disk() {
     const EOPNOTSUPP: Action = Action::Errno(95);
     let gaps = |metadata, reservations| Gaps {
         metadata,
-        network: true,
+        network: Some(Network::CLOSED),
+        network_rules: false,
         reservations,
     };
     let spec =

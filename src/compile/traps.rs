@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Stage};
 
 use super::arch::{self, Arch};
 use super::filter::{Action, ArgumentTest, CallData, Clause, Compare, FilterSpec, Rule, Width};
-use super::syscalls;
+use super::{sockets, syscalls};
 use crate::feature::Feature;
 
 /// Calls that somebody wants to look at.
@@ -132,18 +132,19 @@ fn replace(action: &mut Action, from: Action, to: Action) {
 impl Traps {
     /// Finds what `selectors` stand for under `spec`, which traps what the library itself looks at. A selector that names a call
     /// which the policy refuses anyway is an error: to answer it could only widen the policy. Members of groups that are refused
-    /// are left alone. The file metadata guard answers its calls itself, so nobody else can look at them.
+    /// are left alone. The file metadata guard answers its calls itself, and so does who keeps the network rules, so nobody else can look
+    /// at them.
     pub fn new(selectors: &[Selector], spec: &FilterSpec) -> Result<Self, Vec<Error>> {
         let mut problems = Vec::new();
         let services = services(spec);
-        let guarded = services
+        let answered: Vec<(Feature, Vec<u32>)> = services
             .iter()
-            .find(|(feature, _)| *feature == Feature::FilesMetadata)
-            .map_or(&[][..], |(_, numbers)| numbers);
+            .filter_map(|(feature, numbers)| Some((*feature, answered(*feature, numbers, spec)?)))
+            .collect();
         let selected = selectors
             .iter()
             .map(|selector| {
-                numbers(selector, spec, guarded).unwrap_or_else(|error| {
+                numbers(selector, spec, &answered).unwrap_or_else(|error| {
                     problems.push(error);
                     Vec::new()
                 })
@@ -280,6 +281,7 @@ fn services(spec: &FilterSpec) -> Vec<(Feature, Vec<u32>)> {
     [
         (Feature::Processes, processes.as_slice()),
         (Feature::FilesMetadata, super::defaults::METADATA),
+        (Feature::Network, sockets::RULED),
     ]
     .into_iter()
     .map(|(feature, names)| {
@@ -291,7 +293,26 @@ fn services(spec: &FilterSpec) -> Vec<(Feature, Vec<u32>)> {
     .collect()
 }
 
-fn numbers(selector: &Selector, spec: &FilterSpec, guarded: &[u32]) -> Result<Vec<u32>, Error> {
+/// Those of `numbers`, which are trapped for `feature`, that its service answers whatever the arguments, if it does that at all.
+fn answered(feature: Feature, numbers: &[u32], spec: &FilterSpec) -> Option<Vec<u32>> {
+    match feature {
+        Feature::FilesMetadata => Some(numbers.to_vec()),
+        Feature::Network => {
+            let named = |name: &str| sockets::ANSWERED.contains(&name);
+            let has_name = |number: &&u32| spec.arch.name(**number).is_some_and(named);
+            // bind(2) and connect(2) may be trapped for the sake of rtnetlink alone.
+            let for_either = ["bind", "connect"].map(|name| spec.arch.number(name));
+            let whole = |number: &&u32| {
+                let rule = spec.rules.get(*number);
+                !for_either.contains(&Some(**number)) || rule.is_some_and(|rule| rule.otherwise == Action::Notify)
+            };
+            Some(numbers.iter().filter(has_name).filter(whole).copied().collect())
+        }
+        _ => None,
+    }
+}
+
+fn numbers(selector: &Selector, spec: &FilterSpec, answered: &[(Feature, Vec<u32>)]) -> Result<Vec<u32>, Error> {
     let Selector {
         name: selector,
         lenient,
@@ -303,16 +324,22 @@ fn numbers(selector: &Selector, spec: &FilterSpec, guarded: &[u32]) -> Result<Ve
         None => vec![selector.as_str()],
     };
     let known: Vec<u32> = names.iter().filter_map(|name| spec.arch.number(name)).collect();
-    let (mut answerable, free) = (known.clone(), |number: &u32| !guarded.contains(number));
+    let answers = |number: &u32| {
+        let found = answered.iter().find(|(_, numbers)| numbers.contains(number));
+        found.map(|(feature, _)| *feature)
+    };
+    let free = |number: &u32| answers(number).is_none();
+    let mut answerable = known.clone();
     answerable.retain(|&number| may_run(spec, number));
     if !lenient && !answerable.is_empty() && !answerable.iter().any(free) {
+        let by = match answerable.first().and_then(answers) {
+            Some(Feature::Network) => "who keeps the network rules answers it",
+            _ => "the file metadata guard answers it; allowing it by name in the policy lifts that",
+        };
         return Err(Error::new(
             ErrorKind::State,
             Stage::Supervisor,
-            format_args!(
-                "a handler for {selector:?} would see nothing: the file metadata guard answers it; allowing it by name in the \
-                 policy lifts that"
-            ),
+            format_args!("a handler for {selector:?} would see nothing: {by}"),
         ));
     }
     answerable.retain(free);
@@ -380,6 +407,7 @@ mod tests {
     use super::super::syscalls::filter;
     use super::*;
     use crate::policy::SyscallRules;
+    use crate::policy::net::reach::Network;
     use crate::policy::syscalls::{SyscallRule, Verdict};
 
     fn spec(denied: &[&str]) -> FilterSpec {
@@ -395,7 +423,8 @@ mod tests {
             &rules,
             Gaps {
                 metadata: Metadata::Refused(1),
-                network: true,
+                network: Some(Network::CLOSED),
+                network_rules: false,
                 reservations: false,
             },
             Arch::X86_64,
@@ -516,7 +545,8 @@ mod tests {
             };
             let gaps = Gaps {
                 metadata: Metadata::Guarded,
-                network: true,
+                network: Some(Network::CLOSED),
+                network_rules: false,
                 reservations: false,
             };
             filter(&rules, gaps, Arch::X86_64).unwrap()

@@ -20,6 +20,7 @@ use crate::sys::fd::{FileCell, FileId};
 use crate::sys::notify::Received;
 
 use metadata::Grants;
+pub(crate) use net::{Hosts, NetworkService};
 
 /// What services need to know of a run.
 pub(crate) struct Run<'a> {
@@ -33,8 +34,9 @@ pub(crate) struct Run<'a> {
     pub(crate) restricts_files: bool,
     /// Who decides about the network; None: it is not restricted.
     pub(crate) network: Option<Network>,
-    /// The hosts that network rules name.
+    /// The hosts that network rules name, and the file that tells the program of them.
     pub(crate) addresses: &'a BTreeMap<String, Vec<IpAddr>>,
+    pub(crate) hosts: Option<Arc<Hosts>>,
     /// The program has what privileges the host has.
     pub(crate) keeps_capabilities: bool,
     /// User and group id in the program's user namespace, if it has one, and here.
@@ -71,7 +73,6 @@ pub(crate) fn for_feature(feature: Feature, run: &Run<'_>) -> Arc<dyn Service> {
         Feature::Processes => Arc::new(processes::Processes::new(run.policy)),
         Feature::FilesMetadata => Arc::new(guard::MetadataGuard::new(run)),
         Feature::Syscalls => Arc::new(trace::Trace::new(run)),
-        Feature::Network => Arc::new(net::NetworkService::new(run)),
         // Nothing else is trapped for the library's sake. If it were, it would not run unserved.
         _ => Arc::new(Refusal),
     }

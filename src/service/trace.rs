@@ -116,7 +116,7 @@ impl Trace {
             }),
             network: run
                 .network
-                .filter(|network| !network.is_served())
+                .filter(|network| !network.needs_service())
                 .map(|_| Table::new(&run.policy.network, run.addresses)),
         }
     }

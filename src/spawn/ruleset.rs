@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use landlock::{
-    AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    AccessFs, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
     RulesetError,
 };
 
@@ -32,6 +32,11 @@ pub(super) fn build(spec: &RulesetSpec, paths: &[Option<OpenPath>], root: &OpenP
             let what = format!("cannot add a rule for \"{}\"", grant.path.as_bytes().escape_ascii());
             failed(&what, &error)
         })?;
+    }
+    for grant in &spec.ports {
+        ruleset = ruleset
+            .add_rule(NetPort::new(grant.port, grant.rights))
+            .map_err(|error| failed(&format!("cannot add a rule for port {}", grant.port), &error))?;
     }
     let fd = Option::<OwnedFd>::from(ruleset)
         .ok_or_else(|| Error::new(ErrorKind::Internal, Stage::Landlock, "no ruleset was created"))?;

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use landlock::{AccessFs, BitFlags};
 
 use crate::compile::Compiled;
-use crate::compile::landlock::RulesetSpec;
+use crate::compile::landlock::{PortGrant, RulesetSpec};
 use crate::error::{Error, ErrorKind, Result, Stage, path_error_kind};
 use crate::feature::Feature;
-use crate::plan::{MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedRule, RulesetPlan, Step};
+use crate::plan::{
+    MountPlan, MountSource, NewRoot, Place, Places, PlannedMount, PlannedPort, PlannedRule, RulesetPlan, Step,
+};
 use crate::policy::{Mount, Policy, Root, Source};
 use crate::sys;
 use crate::sys::fd::{FileCell, FileId};
@@ -136,6 +138,15 @@ impl View {
         path.unwrap_or_else(|| c"/".to_owned())
     }
 
+    fn planned_ports(&self) -> Vec<PlannedPort> {
+        let planned = |grant: &PortGrant| PlannedPort {
+            port: grant.port,
+            rights: grant.rights.bits(),
+        };
+        let specs = self.ruleset.iter();
+        specs.flat_map(|spec| &spec.ports).map(planned).collect()
+    }
+
     /// The path of the host behind `path`, which the program may write to; None: it lies in memory or where nothing can be written. An
     /// error: a symbolic link on the way, which may mean something else there than here.
     pub(super) fn in_host(&self, path: &CStr) -> Result<Option<CString>> {
@@ -232,6 +243,8 @@ pub(super) struct RunView<'a> {
     places_of_proc: Vec<Place<'a>>,
     /// Where the program starts, unless the policy says where.
     start: CString,
+    /// What the ruleset that the child makes grants on ports.
+    ports: Vec<PlannedPort>,
 }
 
 impl<'a> RunView<'a> {
@@ -244,6 +257,7 @@ impl<'a> RunView<'a> {
             places: view.map_or_else(Vec::new, places),
             places_of_proc: view.map_or_else(Vec::new, |view| planned(&view.made_for_proc.all)),
             start: view.map_or_else(CString::default, View::start),
+            ports: view.map_or_else(Vec::new, View::planned_ports),
         }
     }
 
@@ -320,7 +334,7 @@ impl<'a> RunView<'a> {
     }
 
     /// The ruleset with these rules, if there is one.
-    pub(super) fn ruleset<'b>(&self, rules: &'b [PlannedRule<'b>]) -> Option<RulesetPlan<'b>> {
+    pub(super) fn ruleset<'b>(&'b self, rules: &'b [PlannedRule<'b>]) -> Option<RulesetPlan<'b>> {
         let spec = self.view?.ruleset.as_ref()?;
         Some(RulesetPlan {
             handled: Handled {
@@ -329,6 +343,7 @@ impl<'a> RunView<'a> {
                 scopes: spec.scopes.bits(),
             },
             rules,
+            ports: &self.ports,
         })
     }
 }

@@ -11,7 +11,7 @@ use super::answer::{Reply, Ticket, add};
 use super::notification::Notification;
 use super::session::{Link, Session};
 use super::watch::Slot;
-use super::{Errands, Event, Ground, Handler, Known, Level, Served, Verdict, kind, memory};
+use super::{Errands, Event, Ground, Handler, Known, Level, Served, Service, Verdict, kind, memory};
 
 /// Where a call is dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,22 +133,24 @@ impl Call {
     pub(super) fn proceed(mut self, place: Place, mut run: impl FnMut(Arc<dyn Handler>, Self) -> Option<Self>) {
         loop {
             match self.session.links(&self.received).get(self.position) {
-                Some(Link::Service(service)) => match service.serve(&self, self.ground(place)) {
-                    Served::Pass => self.position += 1,
-                    Served::Answer(reply) => {
+                Some(Link::Service(service)) => match self.serve(&**service, place) {
+                    // Unanswered, it is denied here.
+                    None => return,
+                    Some(Served::Pass) => self.position += 1,
+                    Some(Served::Answer(reply)) => {
                         // An error means that the caller is gone.
                         let _ = self.answer(reply);
                         return;
                     }
-                    Served::Confined | Served::Later => {
+                    Some(Served::Confined | Served::Later) => {
                         let session = Arc::clone(&self.session);
                         return session.leave_to_warden(self, place == Place::Warden);
                     }
-                    Served::Apart => {
+                    Some(Served::Apart) => {
                         let session = Arc::clone(&self.session);
                         return session.leave_apart(self);
                     }
-                    Served::Taken => {
+                    Some(Served::Taken) => {
                         let (service, errands) = (Arc::clone(service), self.errands());
                         // What a panic leaves is a call without an answer, which is denied when it is dropped.
                         errands.contain(|| service.take(self));
@@ -179,6 +181,12 @@ impl Call {
                 }
             }
         }
+    }
+
+    /// What `service` says of it; None if that has panicked.
+    fn serve(&self, service: &dyn Service, place: Place) -> Option<Served> {
+        let ground = self.ground(place);
+        self.session.errands().contain(|| service.serve(self, ground))
     }
 
     fn ground(&self, place: Place) -> Ground {

@@ -143,7 +143,7 @@ pub(super) fn write(call: &Call, address: u64, bytes: &[u8]) -> Result<usize> {
 }
 
 /// A file that contains `bytes`, at its start, and that nobody can change.
-pub(super) fn sealed_file(bytes: &[u8]) -> sys::Result<OwnedFd> {
+pub(crate) fn sealed_file(bytes: &[u8]) -> sys::Result<OwnedFd> {
     let fd = sys::fd::memory_file()?;
     // SAFETY: the descriptor was just made and nobody else has it.
     let file = unsafe { OwnedFd::from_raw_fd(fd) };

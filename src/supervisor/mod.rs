@@ -47,6 +47,7 @@ pub(crate) use errand::Errand;
 pub(crate) use errand::Errands;
 pub(crate) use events::Known;
 pub use events::{Event, Observer, Suggestion, Suggestions, kind};
+pub(crate) use memory::sealed_file;
 pub use notification::{Answerable, FdPlace, Notification, Pending};
 pub(crate) use pool::Membership;
 pub(crate) use session::{Link, Session};

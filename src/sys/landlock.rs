@@ -86,3 +86,29 @@ pub fn add_path_rule(ruleset: &Descriptor, target: &Descriptor, rights: u64) -> 
     }
     .map(drop)
 }
+
+/// Grants `rights`, LANDLOCK_ACCESS_NET_*, for `port`. ABI 4.
+pub fn add_port_rule(ruleset: &Descriptor, port: u16, rights: u64) -> Result<()> {
+    /// struct landlock_net_port_attr
+    #[repr(C)]
+    struct NetPort {
+        rights: u64,
+        port: u64,
+    }
+    const NET_PORT: u32 = 2;
+    let rule = NetPort {
+        rights,
+        port: port.into(),
+    };
+    // SAFETY: the structure outlives the call.
+    unsafe {
+        syscall!(
+            libc::SYS_landlock_add_rule,
+            ruleset.number(),
+            NET_PORT,
+            &raw const rule,
+            0_u32,
+        )
+    }
+    .map(drop)
+}

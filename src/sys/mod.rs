@@ -32,6 +32,7 @@ pub mod memory;
 pub mod metadata;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod notify;
 pub mod process;
 mod raw;

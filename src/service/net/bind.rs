@@ -63,8 +63,7 @@ fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Ad
 
 /// Binds to a free port that is allowed.
 fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: &Address) -> Result<(), Errno> {
-    let table = rules.table();
-    let ports = free_choice(&table, Protocol::Tcp);
+    let ports = free_choice(rules.live.now().ports(), Protocol::Tcp);
     let number = socket.as_raw_fd();
     match ports {
         Choice::Any => rules.on_behalf(|| socket::bind(number, address.bytes())),
@@ -144,7 +143,7 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     listen()?;
     // Another thread can have taken the port from it (AF_UNSPEC) just before.
     let port = port_of(&socket, kind)?;
-    if !rules.table().may_bind(Protocol::Tcp, port) {
+    if !rules.live.now().ports().may_bind(Protocol::Tcp, port) {
         let _ = socket::shut_down_reading(socket.as_raw_fd());
         rules.decide_bind(call, kind, port)?;
     }

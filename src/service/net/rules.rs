@@ -1,21 +1,19 @@
 //! Deciding about destinations, and telling of those that are refused.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-
-use parking_lot::RwLock;
 
 use crate::policy::net::reach::{Network, Reach};
-use crate::policy::net::{Decision, Protocol, Table};
+use crate::policy::net::{Decision, Protocol};
 use crate::supervisor::{Call, Suggestion, kind};
 use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::super::metadata::{self, Grants, Located};
+use super::live::Live;
 
 /// What the calls of a sandbox may reach, for all who carry them out.
 pub(super) struct Rules {
-    table: RwLock<Arc<Table>>,
+    pub(super) live: Live,
     reach: Network,
     /// The program has what privileges the host has.
     privileged: bool,
@@ -62,22 +60,13 @@ fn rule_for(protocol: Protocol, host: IpAddr, port: u16) -> String {
 }
 
 impl Rules {
-    pub(super) fn new(table: Table, reach: Network, privileged: bool, writable: Option<Grants>) -> Self {
+    pub(super) fn new(live: Live, reach: Network, privileged: bool, writable: Option<Grants>) -> Self {
         Self {
-            table: RwLock::new(Arc::new(table)),
+            live,
             reach,
             privileged,
             writable,
         }
-    }
-
-    /// What later calls are decided by.
-    pub(super) fn replace(&self, table: Table) {
-        *self.table.write() = Arc::new(table);
-    }
-
-    pub(super) fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table.read())
     }
 
     /// Does for the program what it may do, with no more privileges than it has.
@@ -115,7 +104,7 @@ impl Rules {
         let Some(protocol) = protocol(kind) else {
             return Err(REFUSED);
         };
-        let by = match self.table().decide(protocol, host, port) {
+        let by = match self.live.now().destination(protocol, host, port) {
             Decision::Allowed => return Ok(()),
             Decision::Missing => None,
             Decision::Denied(rule) => Some(rule),
@@ -133,7 +122,7 @@ impl Rules {
         let Some(protocol) = protocol(kind) else {
             return Err(REFUSED);
         };
-        if self.table().may_bind(protocol, port) {
+        if self.live.now().ports().may_bind(protocol, port) {
             return Ok(());
         }
         tell(
@@ -149,13 +138,13 @@ impl Rules {
     /// An error if the program must not reach the socket at `path`, which is where it was found.
     pub(super) fn decide_path(&self, call: &Call, path: &[u8]) -> Result<(), Errno> {
         let shown = path.escape_ascii().to_string();
-        self.settle_unix(call, self.table().decide_path(path), &format!("unix:{shown}"))
+        self.settle_unix(call, self.live.now().path(path), &format!("unix:{shown}"))
     }
 
     /// Likewise one with a name of its own.
     pub(super) fn decide_abstract(&self, call: &Call, name: &[u8]) -> Result<(), Errno> {
         let shown = name.escape_ascii().to_string();
-        self.settle_unix(call, self.table().decide_name(name), &format!("unix:@{shown}"))
+        self.settle_unix(call, self.live.now().name(name), &format!("unix:@{shown}"))
     }
 
     fn settle_unix(&self, call: &Call, decision: Decision, rule: &str) -> Result<(), Errno> {

@@ -1,0 +1,140 @@
+//! What of the policy's network rules can be kept on this kernel, and by what.
+
+use crate::error::Stage;
+use crate::feature::{Feature, Strictness};
+use crate::policy::Policy;
+use crate::policy::net::reach::{Network, Reach};
+use crate::probe::Capabilities;
+
+use super::Request;
+use super::mechanism::{Lack, needed_abi, serving_lack, unavailable};
+
+/// What becomes of the program's calls: what the rules ask for, without what would be the library's to do if that cannot be.
+pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
+    let network = policy.reach();
+    match service_lack(policy, request, kernel) {
+        None => network,
+        Some(_) => network.without_service(),
+    }
+}
+
+/// True if Landlock has to refuse anything. What the library serves it refuses to the program itself.
+pub(super) fn needs_landlock(policy: &Policy) -> bool {
+    let network = policy.reach();
+    network.tcp != Reach::Open || network.bind_tcp != Reach::Open
+}
+
+/// Where what the rules lack was found out.
+pub(super) fn stage(policy: &Policy, kernel: &Capabilities) -> Stage {
+    let landlock = needed_abi(Feature::Network).is_some_and(|needed| kernel.landlock_abi < needed);
+    if landlock && needs_landlock(policy) {
+        Stage::Landlock
+    } else {
+        Stage::Supervisor
+    }
+}
+
+/// Why the rules cannot be kept whole, where Landlock lacks nothing.
+pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
+    let network = policy.reach();
+    if !network.needs_service() {
+        // All of TCP is allowed: then nothing but the filter keeps anything.
+        let lack = filter_lack(policy, kernel).filter(|_| !needs_landlock(policy));
+        return lack.map(|(why, errno)| unavailable(why.to_owned(), errno));
+    }
+    let (why, errno) = service_lack(policy, request, kernel)?;
+    let left = network.without_service();
+    let lost: Vec<_> = kinds(network)
+        .into_iter()
+        .zip(kinds(left))
+        .filter(|((_, wanted), (_, left))| wanted != left)
+        .map(|((name, _), _)| name)
+        .chain(network.names.then_some("host names"))
+        .collect();
+    Some(Lack {
+        why: format!("the library has to serve {}: {why}", lost.join(", ")),
+        errno,
+        instead: Some("landlock, seccomp; closed is what the library would serve"),
+    })
+}
+
+/// Why there is no filter.
+fn filter_lack(policy: &Policy, kernel: &Capabilities) -> Option<(&'static str, i32)> {
+    if policy.strictness(Feature::Syscalls) == Strictness::Disable {
+        Some(("the feature syscalls is disabled", libc::EOPNOTSUPP))
+    } else if !kernel.seccomp_filter {
+        Some(("this kernel has no seccomp filters", libc::ENOSYS))
+    } else {
+        None
+    }
+}
+
+/// What the library lacks to serve the program's sockets: the filter that puts calls before it, somebody who answers, and the sockets.
+fn service_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<(&'static str, i32)> {
+    let lack = filter_lack(policy, kernel);
+    match kernel.pidfd_getfd_errno {
+        _ if lack.is_some() => lack,
+        _ if !kernel.seccomp_notify => Some(("this kernel has no seccomp user notification", libc::ENOSYS)),
+        0 => serving_lack(policy, request),
+        libc::ENOSYS => Some(("pidfd_getfd(2) needs Linux 5.6", libc::ENOSYS)),
+        errno => Some(("pidfd_getfd(2) is refused", errno)),
+    }
+}
+
+/// What there is, by name.
+fn kinds(network: Network) -> [(&'static str, Reach); 6] {
+    [
+        ("tcp", network.tcp),
+        ("udp", network.udp),
+        ("icmp", network.icmp),
+        ("unix", network.unix),
+        ("bind tcp", network.bind_tcp),
+        ("bind udp", network.bind_udp),
+    ]
+}
+
+/// What keeps the rules.
+pub(super) fn mechanism(policy: &Policy, request: &Request, kernel: &Capabilities) -> String {
+    if policy.network.is_empty() {
+        return "landlock, seccomp for listen(2) and other protocols".to_owned();
+    }
+    let network = decided(policy, request, kernel);
+    let mut parts = Vec::new();
+    if [network.tcp, network.bind_tcp].contains(&Reach::Ports) {
+        parts.push("landlock by port");
+    } else if needs_landlock(policy) {
+        parts.push("landlock");
+    }
+    if network.serves_connections() {
+        parts.push("seccomp user notification, connections made on behalf");
+    } else if network.needs_service() || network.netlink {
+        parts.push("seccomp user notification");
+    }
+    parts.push("seccomp for other protocols");
+    parts.join(", ")
+}
+
+/// What is reached, in short.
+pub(super) fn detail(policy: &Policy, request: &Request, kernel: &Capabilities) -> String {
+    let network = decided(policy, request, kernel);
+    let reached = kinds(network).into_iter().filter_map(|(name, reach)| match reach {
+        Reach::Closed => None,
+        Reach::Ports => Some(format!("{name} by port")),
+        Reach::Served => Some(format!("{name} served")),
+        Reach::Open => Some(format!("{name} open")),
+    });
+    let told = [(network.names, "host names"), (network.netlink, "rtnetlink")];
+    let told = told.iter().filter(|(so, _)| *so).map(|(_, what)| (*what).to_owned());
+    let mut all: Vec<_> = reached.chain(told).collect();
+    if all.is_empty() && !policy.network.is_empty() {
+        all.push("nothing is reached".to_owned());
+    }
+    if needs_landlock(policy) {
+        all.insert(0, format!("ABI {}", kernel.landlock_abi));
+    }
+    all.join(", ")
+}
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

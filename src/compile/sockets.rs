@@ -1,0 +1,239 @@
+//! What the filter says of calls about sockets.
+//!
+//! Register arguments tell kinds of sockets apart, not whom they reach. What the policy's rules are about is put before the library, as
+//! little of it as can be; without rules there is TCP, which Landlock closes.
+
+use crate::policy::net::reach::{Network, Reach};
+
+use super::defaults::{EPERM, any_bit, is, masked, none_of, permit, refuse, refused_if, word};
+use super::filter::{Action, ArgumentTest, Clause, Compare, Rule, Width};
+
+/// Calls that the policy's network rules speak of. Where it has some, to allow these by name lifts nothing.
+pub const RULED: &[&str] = &[
+    "socket",
+    "socketpair",
+    "connect",
+    "bind",
+    "listen",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    "getsockname",
+    "recvfrom",
+    "setsockopt",
+    "open",
+    "openat",
+    "openat2",
+];
+
+/// Those of them that the library answers itself.
+pub const ANSWERED: &[&str] = &["connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg"];
+
+/// The rules, by name. None: TCP is not restricted.
+pub(super) fn rules(network: Option<Network>) -> Vec<(&'static str, Rule)> {
+    let closed = network.unwrap_or(Network::CLOSED);
+    let mut rules = vec![
+        ("socket", socket(closed)),
+        ("socketpair", socketpair(closed)),
+        ("sendto", sendto(closed)),
+        ("sendmsg", send_messages(closed, 2)),
+        ("sendmmsg", send_messages(closed, 3)),
+    ];
+    let Some(network) = network else { return rules };
+    let asked = Rule::always(Action::Notify);
+    if network.serves_connections() {
+        rules.push(("connect", asked.clone()));
+    }
+    if network.netlink && !network.serves_connections() {
+        rules.push(("connect", refused_if(vec![ask(vec![is(2, NETLINK_ADDRESS)])])));
+    }
+    rules.extend(bind(network).map(|rule| ("bind", rule)));
+    rules.extend(listen(network).map(|rule| ("listen", rule)));
+    rules.extend(setsockopt(network).map(|rule| ("setsockopt", rule)));
+    if network.netlink {
+        rules.push(("getsockname", asked.clone()));
+        rules.push(("recvfrom", recvfrom()));
+    }
+    if network.names {
+        // /etc/hosts.
+        rules.extend(["open", "openat", "openat2"].map(|name| (name, asked.clone())));
+    }
+    rules
+}
+
+fn ask(tests: Vec<ArgumentTest>) -> Clause {
+    Clause {
+        tests,
+        action: Action::Notify,
+    }
+}
+
+fn of_type(kind: i32) -> ArgumentTest {
+    masked(1, SOCKET_TYPE_MASK, Compare::Equal, kind.cast_unsigned())
+}
+
+fn number(index: u8, value: i32) -> ArgumentTest {
+    is(index, value.cast_unsigned())
+}
+
+/// All 64 bits: a pointer, or a size.
+fn long(index: u8, compare: Compare, value: u64) -> ArgumentTest {
+    ArgumentTest {
+        index,
+        width: Width::Long,
+        mask: u64::MAX,
+        compare,
+        value,
+    }
+}
+
+/// The type argument carries SOCK_CLOEXEC and SOCK_NONBLOCK above its low four bits.
+const SOCKET_TYPE_MASK: u32 = 0xf;
+
+/// TCP over IPv4 and IPv6, which Landlock governs. Not MPTCP or SCTP (protocols), not raw sockets (types), and no other family without
+/// rules: not even AF_UNIX, whose path names Landlock does not govern before ABI 9. With rules, what they allow something of.
+fn socket(network: Network) -> Rule {
+    let mut clauses = Vec::new();
+    if network.unix == Reach::Served {
+        // SOCK_RAW is another name for SOCK_DGRAM there; nobody needs it.
+        let kinds = none_of(
+            1,
+            SOCKET_TYPE_MASK,
+            &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET],
+        );
+        let unix = number(0, libc::AF_UNIX);
+        clauses.push(refuse([vec![unix], kinds].concat()));
+        clauses.push(permit(vec![unix]));
+    }
+    if network.netlink {
+        // NETLINK_ROUTE is 0. SOCK_RAW and SOCK_DGRAM, which are one there, differ in the lowest bit.
+        let either = masked(
+            1,
+            SOCKET_TYPE_MASK & !1,
+            Compare::Equal,
+            libc::SOCK_DGRAM.cast_unsigned(),
+        );
+        clauses.push(ask(vec![number(0, libc::AF_NETLINK), either, number(2, 0)]));
+    }
+    clauses.push(refuse(none_of(0, u32::MAX, &[libc::AF_INET, libc::AF_INET6])));
+    let of_tcp = [0, libc::IPPROTO_TCP];
+    let (udp, icmp) = (network.has_udp(), network.icmp != Reach::Closed);
+    if !udp && !icmp {
+        clauses.push(refuse(none_of(1, SOCKET_TYPE_MASK, &[libc::SOCK_STREAM])));
+        clauses.push(refuse(none_of(2, u32::MAX, &of_tcp)));
+        return refused_if(clauses);
+    }
+    let stream = of_type(libc::SOCK_STREAM);
+    clauses.push(refuse([vec![stream], none_of(2, u32::MAX, &of_tcp)].concat()));
+    clauses.push(permit(vec![stream]));
+    clauses.push(refuse(none_of(1, SOCKET_TYPE_MASK, &[libc::SOCK_DGRAM])));
+    if icmp {
+        for (protocol, family) in [
+            (libc::IPPROTO_ICMP, libc::AF_INET),
+            (libc::IPPROTO_ICMPV6, libc::AF_INET6),
+        ] {
+            clauses.push(permit(vec![number(2, protocol), number(0, family)]));
+        }
+    }
+    if udp {
+        clauses.push(refuse(none_of(2, u32::MAX, &[0, libc::IPPROTO_UDP])));
+    }
+    Rule {
+        clauses,
+        otherwise: if udp { Action::Allow } else { EPERM },
+    }
+}
+
+/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the host, unless the
+/// library looks where; SOCK_RAW is another name for it.
+fn socketpair(network: Network) -> Rule {
+    let mut kinds = vec![libc::SOCK_STREAM, libc::SOCK_SEQPACKET];
+    if network.unix == Reach::Served {
+        kinds.push(libc::SOCK_DGRAM);
+    }
+    refused_if(vec![
+        refuse(none_of(0, u32::MAX, &[libc::AF_UNIX])),
+        refuse(none_of(1, SOCKET_TYPE_MASK, &kinds)),
+    ])
+}
+
+/// Fast open connects without connect(2), which is all that Landlock, and the library, look at.
+fn no_fast_open(flags: u8) -> Clause {
+    refuse(any_bit(flags, libc::MSG_FASTOPEN.cast_unsigned()))
+}
+
+/// With an address, where somebody must look at that.
+fn sendto(network: Network) -> Rule {
+    let mut clauses = vec![no_fast_open(3)];
+    if network.serves_datagrams() {
+        clauses.push(ask(vec![long(4, Compare::NotEqual, 0)]));
+    }
+    refused_if(clauses)
+}
+
+/// Here the address lies in memory.
+fn send_messages(network: Network, flags: u8) -> Rule {
+    Rule {
+        clauses: vec![no_fast_open(flags)],
+        otherwise: if network.serves_datagrams() {
+            Action::Notify
+        } else {
+            Action::Allow
+        },
+    }
+}
+
+/// The size of struct sockaddr_nl, and of no other address.
+const NETLINK_ADDRESS: u32 = 12;
+
+fn bind(network: Network) -> Option<Rule> {
+    if network.serves_bindings() {
+        return Some(Rule::always(Action::Notify));
+    }
+    network
+        .netlink
+        .then(|| refused_if(vec![ask(vec![is(2, NETLINK_ADDRESS)])]))
+}
+
+/// listen(2) binds an unbound socket to a free port, and Landlock's bind right does not see it.
+fn listen(network: Network) -> Option<Rule> {
+    if network.serves_listening() {
+        Some(Rule::always(Action::Notify))
+    } else {
+        (network.bind_tcp != Reach::Open).then(|| Rule::always(EPERM))
+    }
+}
+
+fn setsockopt(network: Network) -> Option<Rule> {
+    let mut clauses = Vec::new();
+    if network.takes_sockets() {
+        // How long the last close may take, which may come to be the library's.
+        clauses.push(ask(vec![number(1, libc::SOL_SOCKET), number(2, libc::SO_LINGER)]));
+    }
+    if network.tcp != Reach::Open || network.bind_tcp != Reach::Open {
+        // TCP_ULP: another protocol in a socket that Landlock then no longer takes for TCP.
+        clauses.push(refuse(vec![number(1, libc::IPPROTO_TCP), number(2, libc::TCP_ULP)]));
+    }
+    if network.serves_addresses() {
+        // Routes through other hosts, which get to see what is sent to the one that a rule allows.
+        clauses.push(refuse(vec![number(1, libc::IPPROTO_IP), number(2, libc::IP_OPTIONS)]));
+        for option in [libc::IPV6_2292PKTOPTIONS, libc::IPV6_RTHDR] {
+            clauses.push(refuse(vec![number(1, libc::IPPROTO_IPV6), number(2, option)]));
+        }
+    }
+    (!clauses.is_empty()).then(|| refused_if(clauses))
+}
+
+/// As getifaddrs(3) of musl asks for what an rtnetlink socket has to say. That of glibc calls recvmsg(2).
+fn recvfrom() -> Rule {
+    const ITS_BUFFER: u64 = 8192;
+    refused_if(vec![ask(vec![
+        word(3, Compare::Equal, libc::MSG_DONTWAIT.cast_unsigned()),
+        long(2, Compare::Equal, ITS_BUFFER),
+        long(4, Compare::Equal, 0),
+    ])])
+}
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;
