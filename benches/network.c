@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAIRS = 25, TRAFFIC_PAIRS = 60, REDIS_PAIRS = 15 };
+enum { PAIRS = 25, TRAFFIC_PAIRS = 60, REDIS_PAIRS = 41 };
 
 static sandlock_policy *network_policy(const char *rule, unsigned port)
 {
@@ -125,7 +125,7 @@ static pid_t start_redis(unsigned port, FILE **log)
 
 static void bench_redis(void)
 {
-    enum { REQUESTS = 60000 };
+    enum { REQUESTS = 25000 };
     static const char *const tests[] = {"SET", "GET"};
     char name[64], command[256];
     const char *const argv[] = {"/bin/sh", "-c", command, NULL};
