@@ -364,6 +364,10 @@
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
 #define SANDLOCK_FLAG_OUTPUT_KILLS 8
 
+/// The network rules of a running sandbox can be changed, by sandlock_process_update_net(). So the library looks at every connection and
+/// datagram that rules allow, those too that Landlock would decide about alone or nobody would: connect(2) takes some microseconds more.
+#define SANDLOCK_FLAG_NET_UPDATES 9
+
 /// -------------------------------------------------------------------------------------------------------------------
 /// Namespaces: what the program has for itself (sandlock_policy_set_namespace), all off in a new policy
 /// -------------------------------------------------------------------------------------------------------------------
@@ -436,7 +440,8 @@
 /// SANDLOCK_FEATURE_SYSCALLS disables it.
 #define SANDLOCK_FEATURE_FILES_METADATA 5
 
-/// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
+/// No network but what network rules allow (sandlock_policy_allow_net(), sandlock_policy_allow_bind()), which say what enforces it. Without
+/// rules no TCP connection and no TCP server: Landlock ABI 4, Linux 6.7, and the system call filter, which refuses every other socket.
 #define SANDLOCK_FEATURE_NETWORK 6
 
 /// No signals to processes outside the sandbox. Landlock ABI 6, Linux 6.12.
@@ -1283,8 +1288,9 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 ///
 /// Names of hosts consist of ASCII letters, digits, "-", "_" and single dots, without wildcards; case and a dot in the end do not matter.
 /// What looks like an address and is none, 127.1 or 0x7f000001, is no name. Names are looked up when the sandbox is started, by the host,
-/// and each address that is found then is allowed; a name without any allows nothing. /etc/hosts as the program sees it names exactly
-/// those, so that it needs nobody to ask. Addresses that change later are not followed.
+/// and each address that is found then is allowed. A name that is not found fails the start; if the network is asked for by BEST_EFFORT it
+/// allows nothing, and the report says so. /etc/hosts as the program sees it names exactly those hosts, so that it needs nobody to ask.
+/// Addresses that change later are followed if sandlock_policy_set_net_refresh() says so.
 ///
 /// Paths of sockets are absolute, without ".", ".." and empty names, and of 107 bytes at most, as names are; "*" has no other place than
 /// the end, after "/".
@@ -1342,6 +1348,32 @@ sandlock_status sandlock_policy_allow_bind(sandlock_policy *policy,
 /// INVALID_ARGUMENT: as sandlock_policy_allow_bind(). The thread rule of policies.
 sandlock_status sandlock_policy_deny_bind(sandlock_policy *policy, const char *ports, sandlock_error **error);
 
+/// Has the names of hosts in the rules looked up again every `seconds` while a sandbox runs, by a thread of the library; 0, as in a new
+/// policy: never. What is found counts from then on, for rules and for the program's /etc/hosts; a name that cannot be resolved then
+/// keeps its addresses. Connections that exist stay. In a policy without names it does nothing.
+///
+/// INVALID_ARGUMENT: NULL. The thread rule of policies.
+sandlock_status sandlock_policy_set_net_refresh(sandlock_policy *policy,
+                                                uint32_t seconds,
+                                                sandlock_error **error);
+
+/// Changes what the program of a running sandbox may connect and send to. From when this returns on, `allow` and `deny`, arrays of rules
+/// that NULL ends, decide instead of those of the last change, both at once; whatever they allow, what the policy did not allow when
+/// the sandbox was started stays refused. So rules are tightened, and loosened again up to that ceiling. NULL for `allow` is what the
+/// policy allows, an empty array nothing; NULL for `deny` is nothing more than the policy denies.
+///
+/// Calls that are being carried out are decided already. Connections, and the peers of datagram sockets, stay: who must be cut off is
+/// killed. Ports that may be bound to do not change. Names of hosts that are new are looked up first, which may take five
+/// seconds; the program's /etc/hosts then has those names of the policy that `allow` has.
+///
+/// STATE: the policy does not say SANDLOCK_FLAG_NET_UPDATES, or allows nothing; the process handle was made before this process was
+/// forked. INVALID_ARGUMENT: NULL, a rule that is malformed. NOT_FOUND and SYSTEM: a name cannot be resolved. After an error what
+/// counted before counts. Any thread.
+sandlock_status sandlock_process_update_net(sandlock_process *process,
+                                            const char *const *allow,
+                                            const char *const *deny,
+                                            sandlock_error **error);
+
 /// -------------------------------------------------------------------------------------------------------------------
 /// Functions: policy as text
 /// -------------------------------------------------------------------------------------------------------------------
@@ -1373,6 +1405,7 @@ sandlock_status sandlock_policy_deny_bind(sandlock_policy *policy, const char *p
 ///                                         # sandlock_policy_allow_net()
 ///     deny = ["10.0.0.0/8"]               # sandlock_policy_deny_net()
 ///     allow-bind = ["8000-8999"]          # sandlock_policy_allow_bind()
+///     refresh = 60                        # sandlock_policy_set_net_refresh(): seconds
 ///     deny-bind = ["8080"]                # sandlock_policy_deny_bind(); and if no rule allows any TCP,
 ///                                         # tcp = "deny" may say so
 ///
@@ -1848,7 +1881,7 @@ sandlock_status sandlock_trace_suggest(const sandlock_supervisor *supervisor,
 size_t sandlock_suggestions_count(const sandlock_suggestions *suggestions);
 
 /// The calls, one to a line, ready to be pasted where `policy` and `error` are: path rules in the order of their paths, then system
-/// calls, then the network. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
+/// calls, then network rules. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
 /// are none, or for NULL. Borrowed: valid until they are freed. Any thread.
 const char *sandlock_suggestions_text(const sandlock_suggestions *suggestions);
 

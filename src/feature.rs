@@ -47,7 +47,7 @@ numbered! {
         FilesIoctlDev = 4, "files-ioctl-dev";
         /// No change of modes, owners, times, extended attributes and flags of files, which Landlock does not govern.
         FilesMetadata = 5, "files-metadata";
-        /// No TCP connect and bind (ABI 4, 6.7).
+        /// No network but what the policy's rules allow: TCP by port (ABI 4, 6.7), all else by the library.
         Network = 6, "network";
         /// No signals to processes outside (ABI 6, 6.12).
         SignalScope = 7, "signal-scope";

@@ -359,7 +359,9 @@ pub struct Process {
     /// The process that started it: a fork of the host has the handle but not the warden.
     owner: i32,
     /// What must not go before the warden does.
-    kept: Option<Box<dyn Any + Send + Sync>>,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+    /// What decides about the program's network, for who knows it.
+    network: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Process {
@@ -378,13 +380,25 @@ impl Process {
             streams: Streams::new(ends),
             warden: Some(warden),
             owner: sys::process::id(),
-            kept: None,
+            kept: Vec::new(),
+            network: None,
         }
     }
 
     /// Keeps `what` for as long as there is a warden.
     pub(crate) fn keep(&mut self, what: Box<dyn Any + Send + Sync>) {
-        self.kept = Some(what);
+        self.kept.push(what);
+    }
+
+    /// Keeps what decides about the program's network.
+    pub(crate) fn keep_network(&mut self, network: Arc<dyn Any + Send + Sync>) {
+        self.network = Some(network);
+    }
+
+    /// What decides about the program's network, if the library does. STATE: the handle was made before this process was forked.
+    pub(crate) fn network(&self) -> Result<Option<Arc<dyn Any + Send + Sync>>> {
+        self.check_owner()?;
+        Ok(self.network.clone())
     }
 
     /// Process id of the program. Stays reserved until the program has ended.
@@ -542,7 +556,8 @@ impl Drop for Process {
             // The warden is a thread of another process. Its handle must not be joined, nor detached.
             std::mem::forget(warden);
             self.streams.forget_listener();
-            std::mem::forget(self.kept.take());
+            std::mem::forget(std::mem::take(&mut self.kept));
+            std::mem::forget(self.network.take());
             return;
         }
         // Also if the sandbox has ended: a host with one thread must have one thread afterwards, or its unshare(2) fails.

@@ -6,7 +6,7 @@
 
 mod network;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, OnceLock};
@@ -29,6 +29,7 @@ use crate::spawn::{self, FilesOfRules, Prepared};
 use crate::supervisor::{Link, Look, Service, Services, Supervisor, kind};
 
 use network::Hosts;
+pub use network::update as update_network;
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 
@@ -141,7 +142,8 @@ impl Sandbox {
         let traced = supervisor.is_some_and(|supervisor| supervisor.observed() & kind::MISSING != 0);
         let asked = traced || !selectors.is_empty();
         let hosts = Hosts::look_up(&self.policy)?;
-        let services = |prepared: &Prepared, files_of_rules| services(prepared, files_of_rules, &hosts);
+        let network = RefCell::new(None);
+        let services = |prepared: &Prepared, files_of_rules| services(prepared, files_of_rules, &hosts, &network);
         let request = compile::Request {
             traced,
             ..for_program(selectors)
@@ -152,25 +154,30 @@ impl Sandbox {
             services: &services,
             unresolved: &hosts.unresolved,
         };
-        if asked || request.serving != Serving::Possible {
-            return spawn::start(policy, supervision, argv, options, deadline);
-        }
-        // The library's own listener is not worth failing for if the policy does not ask for what it is needed for.
-        let started = spawn::start(policy, supervision, argv.clone(), options.clone(), deadline);
-        match started {
-            Err(error) if error.stage() == Stage::Seccomp && error.errno() == libc::EBUSY => {
-                HOST_IS_SUPERVISED.set(true);
-                let request = for_program(Vec::new());
-                let policy = spawn::Source {
-                    guess: None,
-                    prepare: &|| self.prepare(&request),
-                    services: &services,
-                    unresolved: &hosts.unresolved,
-                };
-                spawn::start(policy, None, argv, options, deadline)
+        let mut process = if asked || request.serving != Serving::Possible {
+            spawn::start(policy, supervision, argv, options, deadline)?
+        } else {
+            // The library's own listener is not worth failing for if the policy does not ask for what it is needed for.
+            let started = spawn::start(policy, supervision, argv.clone(), options.clone(), deadline);
+            match started {
+                Err(error) if error.stage() == Stage::Seccomp && error.errno() == libc::EBUSY => {
+                    HOST_IS_SUPERVISED.set(true);
+                    let request = for_program(Vec::new());
+                    let policy = spawn::Source {
+                        guess: None,
+                        prepare: &|| self.prepare(&request),
+                        services: &services,
+                        unresolved: &hosts.unresolved,
+                    };
+                    spawn::start(policy, None, argv, options, deadline)?
+                }
+                started => started?,
             }
-            started => started,
+        };
+        if let Some(network) = network.into_inner() {
+            network::keep(&mut process, &network, &self.policy, hosts)?;
         }
+        Ok(process)
     }
 
     /// What the last run used.
@@ -247,7 +254,12 @@ thread_local! {
 }
 
 /// The library's own services for a run.
-fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>, hosts: &Hosts) -> Services {
+fn services(
+    prepared: &Prepared,
+    files_of_rules: Option<FilesOfRules>,
+    hosts: &Hosts,
+    network: &RefCell<Option<Arc<service::NetworkService>>>,
+) -> Services {
     let run = service::Run {
         addresses: &hosts.addresses,
         hosts: hosts.file.clone(),
@@ -267,9 +279,17 @@ fn services(prepared: &Prepared, files_of_rules: Option<FilesOfRules>, hosts: &H
         decide: decide(prepared),
     };
     let traps = &prepared.compiled.traps.services;
+    let service = |feature: Feature| match feature {
+        Feature::Network => {
+            let service = Arc::new(service::NetworkService::new(&run));
+            network.replace(Some(Arc::clone(&service)));
+            service
+        }
+        _ => service::for_feature(feature, &run),
+    };
     traps
         .iter()
-        .map(|(feature, numbers)| (service::for_feature(*feature, &run), numbers.clone()))
+        .map(|(feature, numbers)| (service(*feature), numbers.clone()))
         .collect()
 }
 

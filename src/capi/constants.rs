@@ -223,6 +223,9 @@ pub const SANDLOCK_FLAG_MEMORY_KILLS_LARGEST: u32 = 7;
 /// A captured stream that gives more than its cap ends the sandbox, for SANDLOCK_REASON_LIMIT. Without it the rest is read, dropped and
 /// counted. A program that ends by itself before that is noticed keeps its exit code.
 pub const SANDLOCK_FLAG_OUTPUT_KILLS: u32 = 8;
+/// The network rules of a running sandbox can be changed, by sandlock_process_update_net(). So the library looks at every connection and
+/// datagram that rules allow, those too that Landlock would decide about alone or nobody would: connect(2) takes some microseconds more.
+pub const SANDLOCK_FLAG_NET_UPDATES: u32 = 9;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Namespaces: what the program has for itself (sandlock_policy_set_namespace), all off in a new policy
@@ -284,7 +287,8 @@ pub const SANDLOCK_FEATURE_FILES_IOCTL_DEV: u32 = 4;
 /// sandlock_confine_self(), they are refused altogether (EPERM), unless "/" is writable by a rule. seccomp, Linux 5.5. Disabling
 /// SANDLOCK_FEATURE_SYSCALLS disables it.
 pub const SANDLOCK_FEATURE_FILES_METADATA: u32 = 5;
-/// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
+/// No network but what network rules allow (sandlock_policy_allow_net(), sandlock_policy_allow_bind()), which say what enforces it. Without
+/// rules no TCP connection and no TCP server: Landlock ABI 4, Linux 6.7, and the system call filter, which refuses every other socket.
 pub const SANDLOCK_FEATURE_NETWORK: u32 = 6;
 /// No signals to processes outside the sandbox. Landlock ABI 6, Linux 6.12.
 pub const SANDLOCK_FEATURE_SIGNAL_SCOPE: u32 = 7;
@@ -515,7 +519,7 @@ mod tests {
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
             SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, SANDLOCK_FLAG_MEMORY_KILLS_LARGEST,
-            SANDLOCK_FLAG_OUTPUT_KILLS);
+            SANDLOCK_FLAG_OUTPUT_KILLS, SANDLOCK_FLAG_NET_UPDATES);
         assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
         assert_numbers!(Feature:
             SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,

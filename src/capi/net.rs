@@ -4,11 +4,13 @@ use std::ffi::c_char;
 
 use crate::error::{Error, Result};
 use crate::policy::{BindRule, NetRule};
+use crate::sandbox::update_network;
 
-use super::boundary::string;
+use super::boundary::{status, string, string_array};
 use super::constants::sandlock_status;
 use super::error::sandlock_error;
 use super::policy::{change, sandlock_policy};
+use super::process::{on, sandlock_process};
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Functions: the network
@@ -44,8 +46,9 @@ use super::policy::{change, sandlock_policy};
 ///
 /// Names of hosts consist of ASCII letters, digits, "-", "_" and single dots, without wildcards; case and a dot in the end do not matter.
 /// What looks like an address and is none, 127.1 or 0x7f000001, is no name. Names are looked up when the sandbox is started, by the host,
-/// and each address that is found then is allowed; a name without any allows nothing. /etc/hosts as the program sees it names exactly
-/// those, so that it needs nobody to ask. Addresses that change later are not followed.
+/// and each address that is found then is allowed. A name that is not found fails the start; if the network is asked for by BEST_EFFORT it
+/// allows nothing, and the report says so. /etc/hosts as the program sees it names exactly those hosts, so that it needs nobody to ask.
+/// Addresses that change later are followed if sandlock_policy_set_net_refresh() says so.
 ///
 /// Paths of sockets are absolute, without ".", ".." and empty names, and of 107 bytes at most, as names are; "*" has no other place than
 /// the end, after "/".
@@ -134,6 +137,60 @@ pub extern "C" fn sandlock_policy_deny_bind(
     change(policy, error, |policy| {
         policy.network.deny_bind.push(BindRule::parse(text(ports, "ports")?)?);
         Ok(())
+    })
+}
+
+/// Has the names of hosts in the rules looked up again every `seconds` while a sandbox runs, by a thread of the library; 0, as in a new
+/// policy: never. What is found counts from then on, for rules and for the program's /etc/hosts; a name that cannot be resolved then
+/// keeps its addresses. Connections that exist stay. In a policy without names it does nothing.
+///
+/// INVALID_ARGUMENT: NULL. The thread rule of policies.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_policy_set_net_refresh(
+    policy: *mut sandlock_policy,
+    seconds: u32,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    change(policy, error, |policy| {
+        policy.network.refresh = Some(seconds).filter(|&seconds| seconds != 0);
+        Ok(())
+    })
+}
+
+/// Changes what the program of a running sandbox may connect and send to. From when this returns on, `allow` and `deny`, arrays of rules
+/// that NULL ends, decide instead of those of the last change, both at once; whatever they allow, what the policy did not allow when
+/// the sandbox was started stays refused. So rules are tightened, and loosened again up to that ceiling. NULL for `allow` is what the
+/// policy allows, an empty array nothing; NULL for `deny` is nothing more than the policy denies.
+///
+/// Calls that are being carried out are decided already. Connections, and the peers of datagram sockets, stay: who must be cut off is
+/// killed. Ports that may be bound to do not change. Names of hosts that are new are looked up first, which may take five
+/// seconds; the program's /etc/hosts then has those names of the policy that `allow` has.
+///
+/// STATE: the policy does not say SANDLOCK_FLAG_NET_UPDATES, or allows nothing; the process handle was made before this process was
+/// forked. INVALID_ARGUMENT: NULL, a rule that is malformed. NOT_FOUND and SYSTEM: a name cannot be resolved. After an error what
+/// counted before counts. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandlock_process_update_net(
+    process: *mut sandlock_process,
+    allow: *const *const c_char,
+    deny: *const *const c_char,
+    error: *mut *mut sandlock_error,
+) -> sandlock_status {
+    status(error, || {
+        let process = on(process)?;
+        let rules = |array: *const *const c_char, what: &str, parse: fn(&str) -> Result<NetRule>| {
+            let given = (!array.is_null()).then(|| string_array(array, what)).transpose()?;
+            let parsed = given.map(|texts| {
+                texts
+                    .iter()
+                    .map(|text| parse(self::text(text.as_ptr(), what)?))
+                    .collect()
+            });
+            parsed.transpose()
+        };
+        let allow: Option<Vec<NetRule>> = rules(allow, "allow", NetRule::allow)?;
+        let deny: Option<Vec<NetRule>> = rules(deny, "deny", NetRule::deny)?;
+        update_network(process, allow, deny.unwrap_or_default())
     })
 }
 

@@ -46,6 +46,7 @@ pub struct sandlock_text {
 ///                                         # sandlock_policy_allow_net()
 ///     deny = ["10.0.0.0/8"]               # sandlock_policy_deny_net()
 ///     allow-bind = ["8000-8999"]          # sandlock_policy_allow_bind()
+///     refresh = 60                        # sandlock_policy_set_net_refresh(): seconds
 ///     deny-bind = ["8080"]                # sandlock_policy_deny_bind(); and if no rule allows any TCP,
 ///                                         # tcp = "deny" may say so
 ///

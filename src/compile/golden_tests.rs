@@ -10,6 +10,7 @@ use super::mechanism::Decisions;
 use super::{Request, landlock, syscalls, traps};
 use crate::feature::Strictness;
 use crate::policy::net::reach::Network;
+use crate::policy::net::reach::tests::rules;
 use crate::policy::syscalls::{SyscallMode, SyscallRules};
 use crate::policy::{Access, PathRule, Policy};
 use crate::probe::{Capabilities, Groups, Refusals};
@@ -124,6 +125,34 @@ fn trapping_filter_is_as_recorded() {
     check("trapping_x86_64.txt", &describe(&spec));
 }
 
+/// What policies with network rules come to: their filters, and what Landlock is left with.
+#[test]
+fn networks_are_as_recorded() {
+    for (name, allow, bind) in [
+        ("network_address", "tcp://10.0.0.1:443", ""),
+        ("network_port", "tcp://*:443", "8080"),
+    ] {
+        let mut policy = Policy::new();
+        policy.network = rules(allow, "", bind, "");
+        let network = Network::new(&policy.network);
+        let gaps = Gaps {
+            metadata: Metadata::Guarded,
+            network: Some(network),
+            network_rules: true,
+            reservations: false,
+        };
+        let parts = landlock::Parts {
+            network: Some(network),
+            ..landlock::Parts::default()
+        };
+        let ruleset = ruleset(landlock::RulesetSpec::new(&policy, parts).as_ref());
+        let mut spec = syscalls::filter(&SyscallRules::default(), gaps, Arch::X86_64).unwrap();
+        traps::trap_starts(&mut spec, false);
+        let text = format!("allow {allow}, bind {bind:?}\n{ruleset}\n{}", describe(&spec));
+        check(&format!("{name}_x86_64.txt"), &text);
+    }
+}
+
 #[test]
 fn rulesets_are_as_recorded() {
     let mut policy = Policy::new();
@@ -160,6 +189,9 @@ fn ruleset(spec: Option<&landlock::RulesetSpec>) -> String {
             "\n    {:?}: {:?}; as a file {:?}{optional}",
             grant.path, grant.directory, grant.file
         );
+    }
+    for grant in &spec.ports {
+        let _ = write!(text, "\n    port {}: {:?}", grant.port, grant.rights);
     }
     if spec.refer_everywhere {
         text.push_str("\n    \"/\": Refer");

@@ -209,8 +209,11 @@ fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGran
 
 #[cfg(test)]
 mod tests {
+    use landlock::make_bitflags;
+
     use super::*;
     use crate::policy::PathRule;
+    use crate::policy::net::reach::tests::rules;
 
     const ALL: Parts = Parts {
         files: true,
@@ -281,6 +284,42 @@ mod tests {
         assert_eq!((spec.files, spec.rules.len()), (AccessFs::Refer.into(), 0));
         assert!(spec.refer_everywhere);
         assert!(!RulesetSpec::new(&Policy::new(), ALL).unwrap().refer_everywhere);
+    }
+
+    #[test]
+    fn ports_are_granted_one_by_one_and_what_is_served_is_not() {
+        const BOTH: BitFlags<AccessNet> = make_bitflags!(AccessNet::{ConnectTcp | BindTcp});
+        let spec = |allow, deny, bind| {
+            let mut policy = Policy::new();
+            policy.network = rules(allow, deny, bind, "");
+            let parts = Parts {
+                network: Some(Network::new(&policy.network)),
+                ..Parts::default()
+            };
+            let spec = RulesetSpec::new(&policy, parts);
+            spec.map(|spec| {
+                let ports = spec.ports.iter().map(|grant| (grant.port, grant.rights));
+                (spec.network, ports.collect::<Vec<_>>())
+            })
+        };
+        let (connect, bind) = (AccessNet::ConnectTcp.into(), AccessNet::BindTcp.into());
+        assert_eq!(spec("", "", ""), Some((BOTH, vec![])));
+        assert_eq!(
+            spec("tcp://*:443 *:80-82", "tcp://*:81", "8080,443"),
+            Some((BOTH, vec![(80, connect), (82, connect), (443, BOTH), (8080, bind)]))
+        );
+        assert_eq!(spec("tcp://*", "", "9"), Some((bind, vec![(9, bind)])));
+        assert_eq!(spec("tcp://*:9", "", "*"), Some((connect, vec![(9, connect)])));
+        assert_eq!(spec("tcp://*", "", "*"), None);
+        for (allow, deny, bind) in [
+            ("10.0.0.1:443", "", "8000-8999"),
+            ("tcp://*:443", "10.0.0.1", ""),
+            ("tcp://*:1-1025", "", ""),
+            ("udp://*:53 unix:/run/*", "", "udp://53"),
+        ] {
+            assert_eq!(spec(allow, deny, bind), Some((BOTH, vec![])), "{allow} {deny} {bind}");
+        }
+        assert_eq!(spec("tcp://*:1-1024", "", "").map(|(_, ports)| ports.len()), Some(1024));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use crate::policy::net::reach::{Network, Reach};
 use crate::probe::Capabilities;
 
 use super::Request;
-use super::mechanism::{Lack, needed_abi, serving_lack};
+use super::mechanism::{Lack, needed_abi, serving_lack, unavailable};
 
 /// What becomes of the program's calls: what the rules ask for, without what would be the library's to do if that cannot be.
 pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
-    let network = Network::new(&policy.network);
+    let network = policy.reach();
     match service_lack(policy, request, kernel) {
         None => network,
         Some(_) => network.without_service(),
@@ -20,7 +20,7 @@ pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities)
 
 /// True if Landlock has to refuse anything. What the library serves it refuses to the program itself.
 pub(super) fn needs_landlock(policy: &Policy) -> bool {
-    let network = Network::new(&policy.network);
+    let network = policy.reach();
     network.tcp != Reach::Open || network.bind_tcp != Reach::Open
 }
 
@@ -36,9 +36,11 @@ pub(super) fn stage(policy: &Policy, kernel: &Capabilities) -> Stage {
 
 /// Why the rules cannot be kept whole, where Landlock lacks nothing.
 pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
-    let network = Network::new(&policy.network);
+    let network = policy.reach();
     if !network.needs_service() {
-        return None;
+        // All of TCP is allowed: then nothing but the filter keeps anything.
+        let lack = filter_lack(policy, kernel).filter(|_| !needs_landlock(policy));
+        return lack.map(|(why, errno)| unavailable(why.to_owned(), errno));
     }
     let (why, errno) = service_lack(policy, request, kernel)?;
     let left = network.without_service();
@@ -56,18 +58,23 @@ pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) ->
     })
 }
 
+/// Why there is no filter.
+fn filter_lack(policy: &Policy, kernel: &Capabilities) -> Option<(&'static str, i32)> {
+    if policy.strictness(Feature::Syscalls) == Strictness::Disable {
+        Some(("the feature syscalls is disabled", libc::EOPNOTSUPP))
+    } else if !kernel.seccomp_filter {
+        Some(("this kernel has no seccomp filters", libc::ENOSYS))
+    } else {
+        None
+    }
+}
+
 /// What the library lacks to serve the program's sockets: the filter that puts calls before it, somebody who answers, and the sockets.
 fn service_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<(&'static str, i32)> {
-    if policy.strictness(Feature::Syscalls) == Strictness::Disable {
-        return Some(("the feature syscalls is disabled", libc::EOPNOTSUPP));
-    }
-    if !kernel.seccomp_filter {
-        return Some(("this kernel has no seccomp filters", libc::ENOSYS));
-    }
-    if !kernel.seccomp_notify {
-        return Some(("this kernel has no seccomp user notification", libc::ENOSYS));
-    }
+    let lack = filter_lack(policy, kernel);
     match kernel.pidfd_getfd_errno {
+        _ if lack.is_some() => lack,
+        _ if !kernel.seccomp_notify => Some(("this kernel has no seccomp user notification", libc::ENOSYS)),
         0 => serving_lack(policy, request),
         libc::ENOSYS => Some(("pidfd_getfd(2) needs Linux 5.6", libc::ENOSYS)),
         errno => Some(("pidfd_getfd(2) is refused", errno)),
@@ -127,3 +134,7 @@ pub(super) fn detail(policy: &Policy, request: &Request, kernel: &Capabilities) 
     }
     all.join(", ")
 }
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

@@ -44,6 +44,9 @@ pub(super) fn rules(network: Option<Network>) -> Vec<(&'static str, Rule)> {
     if network.serves_connections() {
         rules.push(("connect", asked.clone()));
     }
+    if network.netlink && !network.serves_connections() {
+        rules.push(("connect", refused_if(vec![ask(vec![is(2, NETLINK_ADDRESS)])])));
+    }
     rules.extend(bind(network).map(|rule| ("bind", rule)));
     rules.extend(listen(network).map(|rule| ("listen", rule)));
     rules.extend(setsockopt(network).map(|rule| ("setsockopt", rule)));
@@ -180,12 +183,13 @@ fn send_messages(network: Network, flags: u8) -> Rule {
     }
 }
 
+/// The size of struct sockaddr_nl, and of no other address.
+const NETLINK_ADDRESS: u32 = 12;
+
 fn bind(network: Network) -> Option<Rule> {
     if network.serves_bindings() {
         return Some(Rule::always(Action::Notify));
     }
-    // The size of struct sockaddr_nl, and of no other address.
-    const NETLINK_ADDRESS: u32 = 12;
     network
         .netlink
         .then(|| refused_if(vec![ask(vec![is(2, NETLINK_ADDRESS)])]))
@@ -202,6 +206,10 @@ fn listen(network: Network) -> Option<Rule> {
 
 fn setsockopt(network: Network) -> Option<Rule> {
     let mut clauses = Vec::new();
+    if network.takes_sockets() {
+        // How long the last close may take, which may come to be the library's.
+        clauses.push(ask(vec![number(1, libc::SOL_SOCKET), number(2, libc::SO_LINGER)]));
+    }
     if network.tcp != Reach::Open || network.bind_tcp != Reach::Open {
         // TCP_ULP: another protocol in a socket that Landlock then no longer takes for TCP.
         clauses.push(refuse(vec![number(1, libc::IPPROTO_TCP), number(2, libc::TCP_ULP)]));
@@ -225,3 +233,7 @@ fn recvfrom() -> Rule {
         long(4, Compare::Equal, 0),
     ])])
 }
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;

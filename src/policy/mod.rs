@@ -18,6 +18,8 @@ use std::ffi::CString;
 
 use crate::feature::{Feature, Strictness};
 
+use net::reach::Network;
+
 pub use fs::{Access, PathRule};
 pub use limits::{Grace, Limit, UNLIMITED};
 pub use mounts::{Mount, Root, Source};
@@ -136,6 +138,16 @@ impl Policy {
     /// True if it sets a limit that a control group can hold.
     pub fn could_use_group(&self) -> bool {
         self.limit(Limit::Memory).is_some() || self.limit(Limit::CpuShare).is_some()
+    }
+
+    /// What the network rules ask for, where everything can be had.
+    pub fn reach(&self) -> Network {
+        let network = Network::new(&self.network);
+        if self.process.has(Flag::NetUpdates) {
+            network.watched()
+        } else {
+            network
+        }
     }
 
     /// True if a rule grants WRITE on anything.

@@ -27,6 +27,8 @@ numbered! {
         MemoryKillsLargest = 7, "MEMORY_KILLS_LARGEST";
         /// More output than is kept ends the sandbox.
         OutputKills = 8, "OUTPUT_KILLS";
+        /// The network rules of a running sandbox can be changed.
+        NetUpdates = 9, "NET_UPDATES";
     }
 }
 

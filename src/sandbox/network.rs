@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::{Feature, Strictness};
-use crate::policy::Policy;
+use crate::policy::{Flag, NetRule, NetRules, Policy};
+use crate::process::Process;
 use crate::service;
-use crate::spawn::names::{self, PATIENCE};
+use crate::spawn::names::{self, PATIENCE, Refresher};
 
 /// The hosts that a policy's rules name.
 #[derive(Default)]
@@ -44,4 +46,56 @@ impl Hosts {
             unresolved,
         })
     }
+}
+
+/// What keeps a sandbox's network as its owner says.
+struct Owned {
+    service: Arc<service::NetworkService>,
+    /// The policy says that rules may change.
+    may_change: bool,
+}
+
+/// Leaves the network with the process, and if the policy asks for it has the names in its rules looked up again from time to time.
+pub(super) fn keep(
+    process: &mut Process,
+    service: &Arc<service::NetworkService>,
+    policy: &Policy,
+    hosts: Hosts,
+) -> Result<()> {
+    process.keep_network(Arc::new(Owned {
+        service: Arc::clone(service),
+        may_change: policy.process.has(Flag::NetUpdates),
+    }));
+    if let Some(interval) = policy.network.refresh.filter(|_| hosts.file.is_some()) {
+        let names = policy.network.names().into_iter().map(str::to_owned).collect();
+        let (service, interval) = (Arc::clone(service), Duration::from_secs(interval.into()));
+        let tell = Box::new(move |addresses| {
+            // What cannot be had is memory for a file: the program goes on finding the former addresses there.
+            let _ = service.renew(addresses);
+        });
+        process.keep(Box::new(Refresher::start(names, hosts.addresses, interval, tell)?));
+    }
+    Ok(())
+}
+
+/// Has `allow` and `deny` count, from now on, for what the program of `process` connects and sends to, as far as the policy that it was
+/// started with allows it; None: what that allows. Ports that may be bound to stay what they are, and so do connections.
+pub fn update(process: &Process, allow: Option<Vec<NetRule>>, deny: Vec<NetRule>) -> Result<()> {
+    let owned = process.network()?.and_then(|network| network.downcast::<Owned>().ok());
+    let Some(owned) = owned.filter(|owned| owned.may_change) else {
+        return Err(Error::new(
+            ErrorKind::State,
+            Stage::Network,
+            "the policy does not say NET_UPDATES, or has no rules that allow something",
+        ));
+    };
+    let rules = NetRules {
+        allow: allow.unwrap_or_else(|| owned.service.allowed_at_start()),
+        deny,
+        ..NetRules::default()
+    };
+    let unknown = owned.service.unknown_names(&rules);
+    let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
+    let addresses = names::resolve(&unknown, PATIENCE)?.all()?;
+    owned.service.update(rules, &addresses)
 }

@@ -20,7 +20,7 @@ use crate::sys::fd::{FileCell, FileId};
 use crate::sys::notify::Received;
 
 use metadata::Grants;
-pub(crate) use net::Hosts;
+pub(crate) use net::{Hosts, NetworkService};
 
 /// What services need to know of a run.
 pub(crate) struct Run<'a> {
@@ -73,7 +73,6 @@ pub(crate) fn for_feature(feature: Feature, run: &Run<'_>) -> Arc<dyn Service> {
         Feature::Processes => Arc::new(processes::Processes::new(run.policy)),
         Feature::FilesMetadata => Arc::new(guard::MetadataGuard::new(run)),
         Feature::Syscalls => Arc::new(trace::Trace::new(run)),
-        Feature::Network => Arc::new(net::NetworkService::new(run)),
         // Nothing else is trapped for the library's sake. If it were, it would not run unserved.
         _ => Arc::new(Refusal),
     }

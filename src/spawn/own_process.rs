@@ -44,6 +44,7 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("NO_ASLR", process.has(Flag::NoAslr)),
         ("WAIT_FOR_DESCENDANTS", process.has(Flag::WaitForDescendants)),
         ("OUTPUT_KILLS", process.has(Flag::OutputKills)),
+        ("NET_UPDATES", process.has(Flag::NetUpdates)),
         ("MEMORY_KILLS_LARGEST", process.has(Flag::MemoryKillsLargest)),
         ("grace", policy.grace.is_some()),
     ];

@@ -52,6 +52,18 @@ pub fn send_timeout(fd: i32) -> Result<Option<Duration>> {
     Ok((!timeout.is_zero()).then_some(timeout))
 }
 
+/// Has the last close of it wait for what was sent to arrive, for at most this long (SO_LINGER); None: not.
+pub fn set_linger(fd: i32, seconds: Option<i32>) -> Result<()> {
+    let value = libc::linger {
+        l_onoff: i32::from(seconds.is_some()),
+        l_linger: seconds.unwrap_or(0),
+    };
+    let length = libc::socklen_t::try_from(size_of::<libc::linger>()).map_err(|_| Errno(libc::EINVAL))?;
+    // SAFETY: pointer and length describe `value`.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const value).cast(), length) })
+        .map(drop)
+}
+
 /// True if calls on it do not wait: a property of the open socket, whoever has it.
 pub fn is_nonblocking(fd: i32) -> Result<bool> {
     Ok(status_flags(fd)? & libc::O_NONBLOCK != 0)

@@ -314,6 +314,8 @@ pub struct NetRules {
     pub allow_bind: Vec<BindRule>,
     /// Ports that may not be.
     pub deny_bind: Vec<BindRule>,
+    /// After how many seconds the names of hosts are looked up again, while a sandbox runs; None: never. Not 0.
+    pub refresh: Option<u32>,
 }
 
 impl NetRules {

@@ -98,6 +98,18 @@ impl Network {
         network
     }
 
+    /// The same, where the library looks at everything that connects or sends: what is allowed may change.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let watched = |reach| if reach == Reach::Closed { reach } else { Reach::Served };
+        Self {
+            tcp: watched(self.tcp),
+            udp: watched(self.udp),
+            icmp: watched(self.icmp),
+            ..self
+        }
+    }
+
     /// True if a program can have UDP sockets.
     pub fn has_udp(self) -> bool {
         self.udp != Reach::Closed || self.bind_udp != Reach::Closed
@@ -131,9 +143,14 @@ impl Network {
         matches!(self.bind_tcp, Reach::Ports | Reach::Served) || self.unix == Reach::Served
     }
 
+    /// True if the library works with duplicates of the program's sockets.
+    pub fn takes_sockets(self) -> bool {
+        self.serves_connections() || self.serves_bindings() || self.serves_listening()
+    }
+
     /// True if the rules cannot be kept without the library.
     pub fn needs_service(self) -> bool {
-        self.names || self.serves_connections() || self.serves_bindings() || self.serves_listening()
+        self.names || self.takes_sockets()
     }
 
     /// What remains where the library serves nothing: less, and never more.
@@ -233,4 +250,4 @@ fn has_range(ports: &Ports) -> bool {
 
 #[cfg(test)]
 #[path = "reach_tests.rs"]
-mod tests;
+pub(crate) mod tests;

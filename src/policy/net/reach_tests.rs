@@ -5,7 +5,7 @@ use super::*;
 use crate::error::Result;
 
 /// Rules by text, blanks between them: what is allowed, what is denied, what may be bound to, what may not.
-fn rules(allow: &str, deny: &str, bind: &str, deny_bind: &str) -> NetRules {
+pub(crate) fn rules(allow: &str, deny: &str, bind: &str, deny_bind: &str) -> NetRules {
     let peers = |text: &str, parse: fn(&str) -> Result<NetRule>| {
         let rules = text.split_ascii_whitespace();
         rules.map(|rule| parse(rule).unwrap()).collect()
@@ -19,6 +19,7 @@ fn rules(allow: &str, deny: &str, bind: &str, deny_bind: &str) -> NetRules {
         deny: peers(deny, NetRule::deny),
         allow_bind: ports(bind),
         deny_bind: ports(deny_bind),
+        refresh: None,
     }
 }
 

@@ -15,6 +15,9 @@ const DENY: &str = "deny";
 const ALLOW_BIND: &str = "allow-bind";
 const DENY_BIND: &str = "deny-bind";
 
+/// Seconds.
+const REFRESH: &str = "refresh";
+
 /// The key of texts from before there were rules. It can say that there are none, for TCP.
 const TCP: &str = "tcp";
 
@@ -28,12 +31,19 @@ impl Reader<'_> {
                 DENY => rules.deny = self.rules(&entry, NetRule::deny),
                 ALLOW_BIND => rules.allow_bind = self.rules(&entry, BindRule::parse),
                 DENY_BIND => rules.deny_bind = self.rules(&entry, BindRule::parse),
+                REFRESH => {
+                    let expected = "seconds: an integer from 1";
+                    rules.refresh = self.integer(&entry.path, entry.value, expected);
+                    if rules.refresh == Some(0) {
+                        self.wrong_type(&entry.path, entry.value, expected);
+                    }
+                }
                 TCP => {
                     let said = self.choice(&entry.path, entry.value, &["deny"], |value| value);
                     without_tcp = said.map(|_| entry.value.span().start);
                 }
                 _ => {
-                    let known = [ALLOW, DENY, ALLOW_BIND, DENY_BIND, TCP];
+                    let known = [ALLOW, DENY, ALLOW_BIND, DENY_BIND, REFRESH, TCP];
                     self.unknown_key(&entry, &known.map(str::to_owned));
                 }
             }
@@ -71,7 +81,9 @@ pub(super) fn lines(policy: &Policy) -> Vec<(String, String)> {
         (DENY_BIND, ports(&rules.deny_bind)),
     ];
     let said = lists.into_iter().filter(|(_, rules)| !rules.is_empty());
+    let refresh = rules.refresh.map(|seconds| (REFRESH.to_owned(), seconds.to_string()));
     said.map(|(key, rules)| (key.to_owned(), write::list(key, &rules)))
+        .chain(refresh)
         .collect()
 }
 

@@ -21,6 +21,7 @@ fn rules_are_written_after_files_and_read_back() {
             .map(|text| BindRule::parse(text).unwrap())
             .into(),
         deny_bind: vec![BindRule::parse("8080").unwrap()],
+        refresh: None,
     };
     let text = "[filesystem]\nread = [\"/a\"]\n\n\
                 [network]\n\
@@ -77,11 +78,11 @@ fn what_is_wrong_has_a_place_in_the_text_and_one_in_the_rule() {
         ),
         (
             "[network]\nalow = []",
-            "line 2, column 1: unknown key \"network.alow\"; known are allow, deny, allow-bind, deny-bind, tcp",
+            "line 2, column 1: unknown key \"network.alow\"; known are allow, deny, allow-bind, deny-bind, refresh, tcp",
         ),
         (
             "[network]\nallow_bind = []",
-            "line 2, column 1: unknown key \"network.allow_bind\"; known are allow, deny, allow-bind, deny-bind, tcp",
+            "line 2, column 1: unknown key \"network.allow_bind\"; known are allow, deny, allow-bind, deny-bind, refresh, tcp",
         ),
         (
             "[network]\nallow = [\n  \"a\",\n  \"tcp://10.1.2.3/8\",\n]",
@@ -105,6 +106,10 @@ fn what_is_wrong_has_a_place_in_the_text_and_one_in_the_rule() {
         (
             "network.deny-bind = [\"90-80\"]",
             "line 1, column 22: network.deny-bind: rule \"90-80\", column 1: the range is reversed; write 80-90",
+        ),
+        (
+            "network.refresh = 0",
+            "line 1, column 19: network.refresh must be seconds: an integer from 1, not an integer",
         ),
         (
             "network = { tcp = \"deny\", allow = [\"tcp://a\"] }",
@@ -155,11 +160,13 @@ pub(in super::super) fn network() -> impl Strategy<Value = NetRules> {
         vec(deny, 0..3),
         vec(bind.clone(), 0..3),
         vec(bind, 0..3),
+        proptest::option::of(1..=u32::MAX),
     )
-        .prop_map(|(allow, deny, allow_bind, deny_bind)| NetRules {
+        .prop_map(|(allow, deny, allow_bind, deny_bind, refresh)| NetRules {
             allow,
             deny,
             allow_bind,
             deny_bind,
+            refresh,
         })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::policy::net::{Decision, NetRules, Protocol, Table};
+use crate::policy::net::{Decision, NetRule, NetRules, Protocol, Table};
 
 type Addresses = BTreeMap<String, Vec<IpAddr>>;
 
@@ -76,6 +76,21 @@ impl Live {
         self.now.read().clone()
     }
 
+    /// What is allowed at most.
+    pub(super) fn allowed_at_start(&self) -> Vec<NetRule> {
+        self.sources.lock().at_start.allow.clone()
+    }
+
+    /// Hosts in `rules` of which it is not known where they are.
+    pub(super) fn unknown_names(&self, rules: &NetRules) -> Vec<String> {
+        let sources = self.sources.lock();
+        let names = rules.names().into_iter();
+        names
+            .filter(|name| !sources.addresses.contains_key(*name))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// From now on these rules count, as far as the first ones allow it. `found`: where hosts are that they name. What is returned are
     /// the names, of hosts, that can still be reached.
     pub(super) fn update(&self, rules: NetRules, found: &Addresses) -> Addresses {
@@ -123,7 +138,6 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::net::NetRule;
 
     fn rules(allow: &[&str], deny: &[&str]) -> NetRules {
         NetRules {

@@ -9,6 +9,7 @@ mod address;
 mod bind;
 mod connect;
 mod hosts;
+mod linger;
 mod live;
 mod message;
 mod route;
@@ -18,11 +19,16 @@ mod socket;
 mod unix;
 mod waiting;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::error::Result;
+
 use crate::policy::Access;
 use crate::policy::net::reach::Network;
+use crate::policy::net::{NetRule, NetRules};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
 use crate::sys::Errno;
@@ -36,7 +42,7 @@ use rules::Rules;
 use send::Form;
 
 /// The network of one sandbox.
-pub(super) struct NetworkService {
+pub(crate) struct NetworkService {
     rules: Arc<Rules>,
     reach: Network,
     hosts: Option<Arc<Hosts>>,
@@ -45,7 +51,7 @@ pub(super) struct NetworkService {
 }
 
 impl NetworkService {
-    pub(super) fn new(run: &Run<'_>) -> Self {
+    pub(crate) fn new(run: &Run<'_>) -> Self {
         let live = Live::new(&run.policy.network, run.addresses);
         let reach = run.network.unwrap_or(Network::CLOSED);
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
@@ -56,6 +62,33 @@ impl NetworkService {
             route: Route::default(),
             name: run.name,
         }
+    }
+
+    /// From now on these rules count for what is connected or sent, as far as those that the sandbox was started with allow it.
+    /// `addresses`: where hosts are that they name.
+    pub(crate) fn update(&self, rules: NetRules, addresses: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
+        let known = self.rules.live.update(rules, addresses);
+        self.tell_names(&known)
+    }
+
+    /// Hosts have moved.
+    pub(crate) fn renew(&self, addresses: BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
+        let known = self.rules.live.renew(addresses);
+        self.tell_names(&known)
+    }
+
+    /// What the policy allows.
+    pub(crate) fn allowed_at_start(&self) -> Vec<NetRule> {
+        self.rules.live.allowed_at_start()
+    }
+
+    /// Hosts in `rules` of which it is not known where they are.
+    pub(crate) fn unknown_names(&self, rules: &NetRules) -> Vec<String> {
+        self.rules.live.unknown_names(rules)
+    }
+
+    fn tell_names(&self, known: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
+        self.hosts.as_ref().map_or(Ok(()), |hosts| hosts.replace(known))
     }
 
     fn name_of(&self, call: &Call) -> &'static str {
@@ -72,7 +105,7 @@ impl NetworkService {
             _ if !self.reach.netlink => Served::Pass,
             "socket" => self.route.open(call),
             "bind" if length == LENGTH => self.route.bind(call, ground),
-            "connect" if length == LENGTH && self.carries_out(name, call) => self.route.connect(call, ground),
+            "connect" if length == LENGTH => self.route.connect(call, ground),
             "getsockname" => self.route.getsockname(call, ground),
             "recvfrom" => self.route.receive(call),
             _ => Served::Pass,
@@ -89,6 +122,7 @@ impl NetworkService {
             // Without an address it goes to whom the socket is connected to.
             "sendto" => self.reach.serves_datagrams() && call.received().arguments[4] != 0,
             "sendmsg" | "sendmmsg" => self.reach.serves_datagrams(),
+            "setsockopt" => self.reach.takes_sockets() && linger::is_about(call),
             _ => false,
         }
     }
@@ -118,6 +152,7 @@ impl Service for NetworkService {
             "listen" => bind::serve_listen(&self.rules, &call),
             "sendto" => send::serve(&self.rules, call, Form::To),
             "sendmsg" => send::serve(&self.rules, call, Form::Message),
+            "setsockopt" => linger::serve(&call),
             "sendmmsg" => send::serve(&self.rules, call, Form::Messages),
             // Dropped, and so denied.
             _ => {}
@@ -129,7 +164,7 @@ const DENIED: u16 = 1;
 const _: () = assert!(DENIED as i32 == libc::EPERM);
 
 /// Answers a call.
-fn answer(call: &Call, outcome: Result<i64, Errno>) {
+fn answer(call: &Call, outcome: sys::Result<i64>) {
     let reply = match outcome {
         Ok(value) => Reply::Value(value),
         // What is no errno would be no answer, and the call denied.
@@ -140,7 +175,7 @@ fn answer(call: &Call, outcome: Result<i64, Errno>) {
 }
 
 /// A duplicate of the caller's socket, and what it is.
-fn owned_socket(call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
+fn owned_socket(call: &Call, number: u64) -> sys::Result<(OwnedFd, Kind)> {
     let socket = socket::duplicate(call, number)?;
     let kind = sys::socket::kind(socket.as_raw_fd())?;
     Ok((socket, kind))

@@ -2,7 +2,10 @@
 //! the program can hold the lock of a socket for as long as it likes, in the midst of a copy from memory that does not come.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::members::{Interruption, interruption};
 use crate::supervisor::{Call, Errand, Errands, Reply};
@@ -99,23 +102,22 @@ impl Patience {
 }
 
 struct Waiting {
-    held: Held,
     errands: Errands,
     what: For,
     /// Not before then, if the descriptor is ready but nobody could go on.
     again: Option<Instant>,
-    next: Next,
+    /// Taken when it is gone on with.
+    held: Option<(Held, Next)>,
 }
 
 /// Leaves `held` until `what` comes to pass, and then has `next` go on with it, on a thread aside.
 pub(super) fn wait(held: Held, what: For, next: impl FnOnce(Held) + Send + 'static) {
     let errands = held.call.errands();
     let waiting = Waiting {
-        again: (what == For::Time).then(|| Instant::now() + SOON),
-        held,
         errands: errands.clone(),
         what,
-        next: Box::new(next),
+        again: (what == For::Time).then(|| Instant::now() + SOON),
+        held: Some((held, Box::new(next))),
     };
     if let Err(errand) = errands.leave(Box::new(waiting)) {
         // The sandbox has ended, or more than a thousand calls wait.
@@ -125,56 +127,65 @@ pub(super) fn wait(held: Held, what: For, next: impl FnOnce(Held) + Send + 'stat
     }
 }
 
+impl Waiting {
+    /// Has what was held go on, or go. `self` keeps it if there is no thread for that now.
+    fn pass_on(&mut self, work: impl FnOnce(Held, Next) + Send + 'static) -> bool {
+        // The work comes back if it cannot be done, and must leave what it was to be done with.
+        let parcel = Arc::new(Mutex::new(self.held.take()));
+        let sent = Arc::clone(&parcel);
+        let sent = self.errands.aside(Box::new(move || {
+            let taken = sent.lock().take();
+            if let Some((held, next)) = taken {
+                work(held, next);
+            }
+        }));
+        if sent.is_err() {
+            self.held = parcel.lock().take();
+        }
+        self.held.is_none()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Not on the warden, if it can be helped: the program may have closed the socket, and then the last close may take a while
+        // (SO_LINGER).
+        if self.held.is_some() {
+            self.pass_on(|held, _| drop(held));
+        }
+    }
+}
+
 impl Errand for Waiting {
     fn wait(&self) -> Option<(RawFd, i16)> {
-        (self.again.is_none() && self.what == For::Writable).then(|| (self.held.socket.as_raw_fd(), libc::POLLOUT))
+        let (held, _) = self.held.as_ref()?;
+        (self.again.is_none() && self.what == For::Writable).then(|| (held.socket.as_raw_fd(), libc::POLLOUT))
     }
 
     fn due(&self) -> Option<Instant> {
-        let due = self.held.patience.due();
+        let due = self.held.as_ref()?.0.patience.due();
         Some(self.again.map_or(due, |again| again.min(due)))
     }
 
     fn call(&self) -> Option<&Call> {
-        Some(&self.held.call)
+        Some(&self.held.as_ref()?.0.call)
     }
 
     fn proceed(mut self: Box<Self>, ready: bool) -> Option<Box<dyn Errand>> {
         let again = self.again.is_some_and(|again| again <= Instant::now());
-        if !ready && let Some(reply) = self.held.patience.verdict(&self.held.call) {
+        let (held, _) = self.held.as_mut()?;
+        if !ready && let Some(reply) = held.patience.verdict(&held.call) {
             // An error means that the caller is gone.
-            let _ = self.held.call.answer(reply);
+            let _ = held.call.answer(reply);
             return None;
         }
         if !ready && !again {
             return Some(self);
         }
-        let Self {
-            held,
-            errands,
-            what,
-            next,
-            ..
-        } = *self;
-        // The work comes back if there is no thread for it; then it is tried again.
-        let parcel = std::sync::Arc::new(parking_lot::Mutex::new(Some((held, next))));
-        let sent = std::sync::Arc::clone(&parcel);
-        let work = Box::new(move || {
-            let taken = sent.lock().take();
-            if let Some((held, next)) = taken {
-                next(held);
-            }
-        });
-        if errands.aside(work).is_ok() {
+        if self.pass_on(|held, next| next(held)) {
             return None;
         }
-        let (held, next) = parcel.lock().take()?;
-        Some(Box::new(Self {
-            held,
-            errands,
-            what,
-            again: Some(Instant::now() + SOON),
-            next,
-        }))
+        self.again = Some(Instant::now() + SOON);
+        Some(self)
     }
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::supervisor::Errand;
+use crate::supervisor::{Call, Errand};
 use crate::sys::{self, Errno, netlink};
 
 use super::answer::{answer, refuse};
@@ -24,8 +25,8 @@ const MOST_AT_ONCE: usize = 16;
 /// How things stand with a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The program is to ask something.
-    Asked,
+    /// Everything is answered: the program is to ask something.
+    Idle,
     /// The program is to receive something: what is in hand has no room.
     Full,
     /// There is nobody to talk to any more, or nobody who talks sense.
@@ -134,7 +135,7 @@ impl Endpoint {
     fn advance(&self, work: &mut Work, most: usize) -> Standing {
         for _ in 0..most {
             match self.send(work) {
-                Standing::Asked => {}
+                Standing::Idle => {}
                 standing => return standing,
             }
             match Request::first(work.requests.get(work.done..).unwrap_or_default()) {
@@ -149,7 +150,7 @@ impl Endpoint {
             }
         }
         match self.send(work) {
-            Standing::Asked if work.in_hand() => Standing::Full,
+            Standing::Idle if work.in_hand() => Standing::Full,
             standing => standing,
         }
     }
@@ -166,13 +167,13 @@ impl Endpoint {
             }
             work.answers.pop_front();
         }
-        Standing::Asked
+        Standing::Idle
     }
 
     /// Takes the next datagram in hand. Err: there is none.
     fn receive(&self, work: &mut Work) -> Result<(), Standing> {
         let standing = |errno| match errno {
-            Errno(libc::EAGAIN) => Standing::Asked,
+            Errno(libc::EAGAIN) => Standing::Idle,
             _ => Standing::Over,
         };
         *work = Work::default();
@@ -253,7 +254,7 @@ impl Attention {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
         Self {
             endpoint,
-            standing: Standing::Asked,
+            standing: Standing::Idle,
         }
     }
 }
@@ -262,16 +263,16 @@ impl Errand for Attention {
     fn wait(&self) -> Option<(RawFd, i16)> {
         let events = match self.standing {
             Standing::Full => libc::POLLOUT,
-            Standing::Asked | Standing::Over => libc::POLLIN,
+            Standing::Idle | Standing::Over => libc::POLLIN,
         };
         Some((self.endpoint.fd(), events))
     }
 
-    fn due(&self) -> Option<std::time::Instant> {
+    fn due(&self) -> Option<Instant> {
         None
     }
 
-    fn call(&self) -> Option<&crate::supervisor::Call> {
+    fn call(&self) -> Option<&Call> {
         None
     }
 
