@@ -28,6 +28,8 @@ type Next = Box<dyn FnOnce(Held) + Send>;
 pub(super) enum For {
     /// The socket takes data, or is connected.
     Writable,
+    /// Somebody has connected to it.
+    Readable,
     /// Nothing that poll(2) knows: it is tried again after a while.
     Time,
 }
@@ -35,7 +37,7 @@ pub(super) enum For {
 /// For how long a call waits, and when to look what has become of its caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// The socket's own limit (SO_SNDTIMEO).
+    /// The socket's own limit (SO_SNDTIMEO, SO_RCVTIMEO).
     until: Option<Instant>,
     /// What the call fails with when that is over.
     late: Errno,
@@ -52,10 +54,18 @@ const LONGEST: Duration = Duration::from_millis(50);
 const SOON: Duration = Duration::from_millis(3);
 
 impl Patience {
-    /// As the socket says, from now on. `late`: what the call fails with then.
+    /// As the socket says of sending, from now on. `late`: what the call fails with then.
     pub(super) fn of(socket: &OwnedFd, late: i32) -> Self {
+        Self::within(socket::send_timeout(socket.as_raw_fd()).ok().flatten(), late)
+    }
+
+    /// Likewise as it says of receiving.
+    pub(super) fn to_receive(socket: &OwnedFd, late: i32) -> Self {
+        Self::within(socket::receive_timeout(socket.as_raw_fd()).ok().flatten(), late)
+    }
+
+    fn within(timeout: Option<Duration>, late: i32) -> Self {
         let now = Instant::now();
-        let timeout = socket::send_timeout(socket.as_raw_fd()).ok().flatten();
         Self {
             until: timeout.and_then(|timeout| now.checked_add(timeout)),
             late: Errno(late),
@@ -159,7 +169,12 @@ impl Drop for Waiting {
 impl Errand for Waiting {
     fn wait(&self) -> Option<(RawFd, i16)> {
         let (held, _) = self.held.as_ref()?;
-        (self.again.is_none() && self.what == For::Writable).then(|| (held.socket.as_raw_fd(), libc::POLLOUT))
+        let events = match self.what {
+            For::Writable => libc::POLLOUT,
+            For::Readable => libc::POLLIN,
+            For::Time => return None,
+        };
+        self.again.is_none().then(|| (held.socket.as_raw_fd(), events))
     }
 
     fn due(&self) -> Option<Instant> {
