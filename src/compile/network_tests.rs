@@ -325,11 +325,23 @@ fn served_calls(compiled: &Compiled) -> Vec<&'static str> {
 fn trapped_calls_are_served_and_no_others() {
     for (allow, bind, calls) in [
         ("", "", &[][..]),
-        ("tcp://*:443", "", &["socket", "bind", "getsockname", "recvfrom"]),
+        (
+            "tcp://*:443",
+            "",
+            &["socket", "connect", "bind", "getsockname", "recvfrom"],
+        ),
         (
             "tcp://*:443",
             "8080",
-            &["socket", "bind", "listen", "getsockname", "recvfrom"],
+            &[
+                "socket",
+                "connect",
+                "bind",
+                "listen",
+                "getsockname",
+                "recvfrom",
+                "setsockopt",
+            ],
         ),
         (
             "10.0.0.1",
@@ -343,12 +355,21 @@ fn trapped_calls_are_served_and_no_others() {
                 "sendmmsg",
                 "getsockname",
                 "recvfrom",
+                "setsockopt",
             ],
         ),
         (
             "unix:@x",
             "",
-            &["connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg"],
+            &[
+                "connect",
+                "bind",
+                "listen",
+                "sendto",
+                "sendmsg",
+                "sendmmsg",
+                "setsockopt",
+            ],
         ),
     ] {
         for mode in [SyscallMode::Denylist, SyscallMode::Allowlist] {

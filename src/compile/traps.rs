@@ -300,11 +300,11 @@ fn answered(feature: Feature, numbers: &[u32], spec: &FilterSpec) -> Option<Vec<
         Feature::Network => {
             let named = |name: &str| sockets::ANSWERED.contains(&name);
             let has_name = |number: &&u32| spec.arch.name(**number).is_some_and(named);
-            // bind(2) may be trapped for the sake of rtnetlink alone.
-            let bind = spec.arch.number("bind");
+            // bind(2) and connect(2) may be trapped for the sake of rtnetlink alone.
+            let for_either = ["bind", "connect"].map(|name| spec.arch.number(name));
             let whole = |number: &&u32| {
                 let rule = spec.rules.get(*number);
-                Some(**number) != bind || rule.is_some_and(|rule| rule.otherwise == Action::Notify)
+                !for_either.contains(&Some(**number)) || rule.is_some_and(|rule| rule.otherwise == Action::Notify)
             };
             Some(numbers.iter().filter(has_name).filter(whole).copied().collect())
         }

@@ -547,6 +547,7 @@ fn rules_are_summed_up() {
             .map(|text| BindRule::parse(text).unwrap())
             .into(),
         deny_bind: ["443", "udp://*"].map(|text| BindRule::parse(text).unwrap()).into(),
+        refresh: None,
     };
     assert_eq!(rules.names(), ["a", "b"]);
     assert!(Protocol::ALL.iter().all(|&protocol| rules.allows(protocol)) && !rules.has_unix());

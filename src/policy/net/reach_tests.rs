@@ -19,6 +19,7 @@ pub(crate) fn rules(allow: &str, deny: &str, bind: &str, deny_bind: &str) -> Net
         deny: peers(deny, NetRule::deny),
         allow_bind: ports(bind),
         deny_bind: ports(deny_bind),
+        refresh: None,
     }
 }
 

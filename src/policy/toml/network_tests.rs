@@ -21,6 +21,7 @@ fn rules_are_written_after_files_and_read_back() {
             .map(|text| BindRule::parse(text).unwrap())
             .into(),
         deny_bind: vec![BindRule::parse("8080").unwrap()],
+        refresh: None,
     };
     let text = "[filesystem]\nread = [\"/a\"]\n\n\
                 [network]\n\
@@ -77,11 +78,11 @@ fn what_is_wrong_has_a_place_in_the_text_and_one_in_the_rule() {
         ),
         (
             "[network]\nalow = []",
-            "line 2, column 1: unknown key \"network.alow\"; known are allow, deny, allow-bind, deny-bind, tcp",
+            "line 2, column 1: unknown key \"network.alow\"; known are allow, deny, allow-bind, deny-bind, refresh, tcp",
         ),
         (
             "[network]\nallow_bind = []",
-            "line 2, column 1: unknown key \"network.allow_bind\"; known are allow, deny, allow-bind, deny-bind, tcp",
+            "line 2, column 1: unknown key \"network.allow_bind\"; known are allow, deny, allow-bind, deny-bind, refresh, tcp",
         ),
         (
             "[network]\nallow = [\n  \"a\",\n  \"tcp://10.1.2.3/8\",\n]",

@@ -1,0 +1,839 @@
+/* A program that uses networks, for somebody to look at what comes of it: NET_CHILD WHAT [ARGUMENT...]
+ *
+ * It prints a line of words, one for each step: "ok", or the name of an errno. An ADDRESS is 127.0.0.1:80, [::1]:80, a path, or
+ * @ and an abstract name; the main function lists what there is. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+        struct sockaddr_un local;
+    };
+    socklen_t length;
+};
+
+static const char greeting[] = "hello";
+enum { GREETING = sizeof greeting - 1 };
+
+static void say(const char *word)
+{
+    static int said;
+
+    printf("%s%s", said++ ? " " : "", word);
+}
+
+/* Says what a step has come to, and returns whether that is success. */
+static int step(long returned)
+{
+    say(returned < 0 ? strerrorname_np(errno) : "ok");
+    return returned >= 0;
+}
+
+static void say_number(long number)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%ld", number);
+    say(text);
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    exit(3);
+}
+
+static struct address address_of(const char *text)
+{
+    struct address address = {.length = 0};
+    char host[64];
+    unsigned port;
+
+    if (text[0] == '/' || text[0] == '@') {
+        size_t length = strlen(text);
+        if (length >= sizeof address.local.sun_path)
+            fail("address");
+        address.local.sun_family = AF_UNIX;
+        memcpy(address.local.sun_path, text, length);
+        if (text[0] == '@')
+            address.local.sun_path[0] = 0;
+        address.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (text[0] == '/'));
+    } else if (sscanf(text, "[%63[^]]]:%u", host, &port) == 2 && inet_pton(AF_INET6, host, &address.ipv6.sin6_addr) == 1) {
+        address.ipv6.sin6_family = AF_INET6;
+        address.ipv6.sin6_port = htons((uint16_t)port);
+        address.length = sizeof address.ipv6;
+    } else if (sscanf(text, "%63[^:]:%u", host, &port) == 2 && inet_pton(AF_INET, host, &address.ipv4.sin_addr) == 1) {
+        address.ipv4.sin_family = AF_INET;
+        address.ipv4.sin_port = htons((uint16_t)port);
+        address.length = sizeof address.ipv4;
+    } else {
+        fail("address");
+    }
+    return address;
+}
+
+static int is_local(const struct address *address)
+{
+    return address->any.sa_family == AF_UNIX;
+}
+
+static int open_socket(const struct address *address, int type)
+{
+    int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        step(-1);
+        puts("");
+        exit(0);
+    }
+    return fd;
+}
+
+static int connect_to(int fd, const char *text)
+{
+    struct address address = address_of(text);
+
+    return connect(fd, &address.any, address.length);
+}
+
+static int port_of(int fd)
+{
+    struct address address = {.length = sizeof address.ipv6};
+
+    if (getsockname(fd, &address.any, &address.length))
+        return -1;
+    return ntohs(address.any.sa_family == AF_INET6 ? address.ipv6.sin6_port : address.ipv4.sin_port);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Says something to a peer, and waits until its host has it: a connection that nobody has accepted yet is one all the same. */
+static void greet(int fd)
+{
+    double until = seconds() + 10;
+    int left = 1;
+
+    if (write(fd, greeting, GREETING) != GREETING)
+        fail("write");
+    while (ioctl(fd, TIOCOUTQ, &left) == 0 && left > 0 && seconds() < until)
+        sched_yield();
+}
+
+static void greet_any(int fd, const char *address)
+{
+    if (address[0] == '/' || address[0] == '@') {
+        if (write(fd, greeting, GREETING) != GREETING)
+            fail("write");
+    } else {
+        greet(fd);
+    }
+}
+
+static int socket_for(const char *text, int type)
+{
+    struct address address = address_of(text);
+
+    return open_socket(&address, type);
+}
+
+/* --- connecting --- */
+
+static int connect_once(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+
+    if (step(connect_to(fd, arguments[0])))
+        greet_any(fd, arguments[0]);
+    return 0;
+}
+
+static int connect_without_waiting(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM | SOCK_NONBLOCK), error = 0;
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    socklen_t length = sizeof error;
+    int connected = step(connect_to(fd, arguments[0]));
+
+    if (!connected && errno == EINPROGRESS) {
+        say(poll(&ready, 1, 10000) == 1 ? "ready" : "never");
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length))
+            fail("SO_ERROR");
+        say(error ? strerrorname_np(error) : "ok");
+        connected = error == 0;
+    }
+    if (connected)
+        greet_any(fd, arguments[0]);
+    return 0;
+}
+
+static int connect_twice(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+    int connected = step(connect_to(fd, arguments[0]));
+
+    step(connect_to(fd, arguments[0]));
+    if (connected)
+        greet_any(fd, arguments[0]);
+    return 0;
+}
+
+static int connect_twice_without_waiting(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM | SOCK_NONBLOCK);
+
+    step(connect_to(fd, arguments[0]));
+    step(connect_to(fd, arguments[0]));
+    return 0;
+}
+
+/* The same socket goes to one after the other, let go of in between if `disconnect` says so. */
+static int connect_in_turn(char **arguments, int disconnect)
+{
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+
+    step(connect_to(fd, arguments[0]));
+    if (disconnect)
+        step(connect(fd, &nobody, sizeof nobody));
+    if (step(connect_to(fd, arguments[1])))
+        greet(fd);
+    return 0;
+}
+
+static int connect_again(char **arguments)
+{
+    return connect_in_turn(arguments, 0);
+}
+
+static int reconnect(char **arguments)
+{
+    return connect_in_turn(arguments, 1);
+}
+
+static void limit_waiting(int fd, int milliseconds)
+{
+    struct timeval limit = {milliseconds / 1000, milliseconds % 1000 * 1000};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit))
+        fail("SO_SNDTIMEO");
+}
+
+static int connect_for_a_while(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+    double start;
+
+    limit_waiting(fd, atoi(arguments[1]));
+    start = seconds();
+    step(connect_to(fd, arguments[0]));
+    say_number((long)((seconds() - start) * 1000));
+    return 0;
+}
+
+static atomic_int handled;
+
+static void note_signal(int signal)
+{
+    static const char line[] = "handled\n";
+
+    (void)signal;
+    if (!handled++ && write(1, line, sizeof line - 1) < 0)
+        _exit(3);
+}
+
+/* A signal every 50 ms from now on. */
+static void be_interrupted(int flags)
+{
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = flags};
+    struct itimerval often = {{0, 50000}, {0, 50000}};
+
+    if (sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &often, NULL))
+        fail("setitimer");
+}
+
+static int connect_interrupted(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+
+    if (!strcmp(arguments[1], "limited"))
+        limit_waiting(fd, 20000);
+    be_interrupted(strcmp(arguments[1], "plain") ? SA_RESTART : 0);
+    step(connect_to(fd, arguments[0]));
+    return 0;
+}
+
+static int connect_many(char **arguments)
+{
+    struct linger at_once = {1, 0};
+    long i, count = atol(arguments[1]);
+
+    for (i = 0; i < count; i++) {
+        int fd = socket_for(arguments[0], SOCK_STREAM);
+        if (connect_to(fd, arguments[0]))
+            return step(-1);
+        /* Without a wait of minutes for the port. */
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        close(fd);
+    }
+    step(0);
+    return 0;
+}
+
+static const char *destination;
+static atomic_int begun;
+
+static void *connect_and_wait(void *unused)
+{
+    int fd = socket_for(destination, SOCK_STREAM);
+
+    begun++;
+    connect_to(fd, destination);
+    return unused;
+}
+
+/* Opens a file again and again, beside a thread that connects, unless that has no address: the longest that it took, in microseconds. */
+static int open_beside_connect(char **arguments)
+{
+    double until, worst = 0;
+    pthread_t thread;
+    long i;
+
+    destination = arguments[0];
+    if (strcmp(destination, "-")) {
+        if (pthread_create(&thread, NULL, connect_and_wait, NULL))
+            fail("pthread_create");
+        while (!begun)
+            sched_yield();
+    }
+    until = seconds() + atof(arguments[2]);
+    for (i = 0; i < 1000000 && seconds() < until; i++) {
+        double start = seconds(), took;
+        int fd = open(arguments[1], O_RDONLY | O_CLOEXEC);
+        took = (seconds() - start) * 1e6;
+        if (fd < 0)
+            fail("open");
+        close(fd);
+        if (took > worst)
+            worst = took;
+    }
+    say_number(i);
+    say_number((long)worst);
+    puts("");
+    fflush(stdout);
+    _exit(0);
+}
+
+static int connect_in_threads(char **arguments)
+{
+    int i, count = atoi(arguments[1]);
+    pthread_t thread;
+
+    destination = arguments[0];
+    for (i = 0; i < count; i++)
+        if (pthread_create(&thread, NULL, connect_and_wait, NULL))
+            fail("pthread_create");
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
+static void *connect_in_thread(void *address)
+{
+    int fd = socket_for(address, SOCK_STREAM);
+
+    if (step(connect_to(fd, address)))
+        greet(fd);
+    return NULL;
+}
+
+/* As a thread whose descriptors are its own. */
+static int connect_alone(void *address)
+{
+    connect_in_thread(address);
+    handled = 1;
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
+static int connect_as_members(char **arguments)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    int flags = CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    pthread_t thread;
+    int status;
+
+    if (pthread_create(&thread, NULL, connect_in_thread, arguments[0]) || pthread_join(thread, NULL))
+        fail("pthread_create");
+    fflush(stdout);
+    if (fork() == 0) {
+        if (fork() == 0) {
+            setsid();
+            connect_in_thread(arguments[0]);
+            fflush(stdout);
+            _exit(0);
+        }
+        wait(&status);
+        _exit(0);
+    }
+    wait(&status);
+    if (clone(connect_alone, stack + sizeof stack, flags, arguments[0]) < 0)
+        fail("clone");
+    while (!handled)
+        sched_yield();
+    puts("");
+    fflush(stdout);
+    _exit(0);
+}
+
+/* --- sending --- */
+
+static long send_by(const char *way, int fd, struct address *address)
+{
+    struct iovec data = {(void *)greeting, GREETING};
+    struct mmsghdr message = {
+        .msg_hdr = {.msg_name = &address->any, .msg_namelen = address->length, .msg_iov = &data, .msg_iovlen = 1}};
+    long sent;
+
+    if (!strcmp(way, "sendto"))
+        return sendto(fd, greeting, GREETING, 0, &address->any, address->length);
+    if (!strcmp(way, "sendmsg"))
+        return sendmsg(fd, &message.msg_hdr, 0);
+    if (!strcmp(way, "sendmmsg")) {
+        sent = sendmmsg(fd, &message, 1, 0);
+        return sent == 1 ? (long)message.msg_len : sent;
+    }
+    if (connect(fd, &address->any, address->length))
+        return -1;
+    return send(fd, greeting, GREETING, 0);
+}
+
+static int send_once(char **arguments)
+{
+    struct address address = address_of(arguments[0]);
+    long sent = send_by(arguments[1], open_socket(&address, SOCK_DGRAM), &address);
+
+    if (sent >= 0 && sent != GREETING)
+        say_number(sent);
+    else
+        step(sent);
+    return 0;
+}
+
+enum { MOST_AT_ONCE = 1024, MOST_ADDRESSES = 4 };
+
+/* Messages in turn to each address, as many of them in one call as it may have. */
+static int send_many(char **arguments)
+{
+    static struct mmsghdr messages[MOST_AT_ONCE];
+    static struct iovec data[MOST_AT_ONCE];
+    static char texts[MOST_AT_ONCE][8];
+    struct address addresses[MOST_ADDRESSES];
+    int i, sent, total = 0, count = 0, fd;
+
+    for (; count < MOST_ADDRESSES && arguments[count]; count++)
+        addresses[count] = address_of(arguments[count]);
+    for (i = 0; i < MOST_AT_ONCE; i++) {
+        struct address *address = &addresses[i % count];
+        data[i] = (struct iovec){texts[i], (size_t)snprintf(texts[i], sizeof texts[i], "%d", i)};
+        messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &address->any, .msg_namelen = address->length, .msg_iov = &data[i], .msg_iovlen = 1};
+    }
+    fd = open_socket(&addresses[0], SOCK_DGRAM);
+    while (total < MOST_AT_ONCE) {
+        sent = sendmmsg(fd, messages + total, (unsigned)(MOST_AT_ONCE - total), 0);
+        if (sent < 0)
+            return step(-1);
+        if (sent == 0 || sent > MOST_AT_ONCE - total)
+            break;
+        for (i = total; i < total + sent; i++)
+            if (messages[i].msg_len != data[i].iov_len)
+                say("wrong length");
+        total += sent;
+    }
+    say_number(total);
+    return 0;
+}
+
+/* Two messages by one call, to two addresses; then the second again, by itself. */
+static int send_two(char **arguments)
+{
+    struct address addresses[2] = {address_of(arguments[0]), address_of(arguments[1])};
+    struct iovec data = {(void *)greeting, GREETING};
+    struct mmsghdr messages[2];
+    int i, sent, fd = open_socket(&addresses[0], SOCK_DGRAM);
+
+    for (i = 0; i < 2; i++)
+        messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &addresses[i].any, .msg_namelen = addresses[i].length, .msg_iov = &data, .msg_iovlen = 1};
+    sent = sendmmsg(fd, messages, 2, 0);
+    if (sent < 0)
+        return step(-1);
+    say_number(sent);
+    if (sent == 1)
+        step(sendmmsg(fd, messages + 1, 1, 0));
+    return 0;
+}
+
+/* A byte that can be told from its neighbours. */
+static char byte_at(size_t index)
+{
+    return (char)(index * 7 + index / 251);
+}
+
+/* One large message on a connection, in three pieces. */
+static int send_large(char **arguments)
+{
+    size_t i, size = strtoul(arguments[1], NULL, 10), third = size / 3;
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+    char *data = malloc(size);
+    struct iovec pieces[3] = {{data, third}, {data + third, 1}, {data + third + 1, size - third - 1}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 3};
+    ssize_t sent;
+
+    for (i = 0; i < size; i++)
+        data[i] = byte_at(i);
+    if (!step(connect_to(fd, arguments[0])))
+        return 0;
+    sent = sendmsg(fd, &message, 0);
+    if (sent < 0)
+        return step(-1);
+    say_number(sent);
+    return 0;
+}
+
+/* Much data on a connection, in small pieces. */
+static int send_pieces(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+    struct iovec piece = {(void *)greeting, 1};
+    long i, count = atol(arguments[1]);
+
+    if (!step(connect_to(fd, arguments[0])))
+        return 0;
+    for (i = 0; i < count; i++) {
+        ssize_t sent = i % 3 == 0   ? write(fd, greeting, 1)
+                       : i % 3 == 1 ? send(fd, greeting, 1, MSG_NOSIGNAL)
+                                    : writev(fd, &piece, 1);
+        if (sent != 1)
+            return step(-1);
+    }
+    say_number(i);
+    return 0;
+}
+
+/* --- pairs --- */
+
+static int pass_descriptor(char **unused)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    char byte = 'x';
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int pair[2], ends[2], passed = -1;
+
+    (void)unused;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(ends))
+        fail("socketpair");
+    memcpy(CMSG_DATA(&control.header), &ends[1], sizeof(int));
+    if (!step(sendmsg(pair[0], &message, 0)))
+        return 0;
+    memset(&control, 0, sizeof control);
+    message.msg_controllen = sizeof control;
+    if (!step(recvmsg(pair[1], &message, 0)) || control.header.cmsg_type != SCM_RIGHTS)
+        return 0;
+    memcpy(&passed, CMSG_DATA(&control.header), sizeof(int));
+    step(write(passed, "y", 1));
+    say(read(ends[0], &byte, 1) == 1 && byte == 'y' ? "arrived" : "lost");
+    return 0;
+}
+
+static int send_to_nobody(char **arguments)
+{
+    struct sigaction action = {.sa_handler = note_signal};
+    struct iovec data = {(void *)greeting, GREETING};
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &data, .msg_iovlen = 1}};
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || close(pair[1]))
+        fail("socketpair");
+    if (!strcmp(arguments[0], "caught"))
+        sigaction(SIGPIPE, &action, NULL);
+    step(sendmsg(pair[0], &message.msg_hdr, MSG_NOSIGNAL));
+    say_number(handled);
+    step(sendmsg(pair[0], &message.msg_hdr, 0));
+    say_number(handled);
+    step(sendmmsg(pair[0], &message, 1, 0));
+    say_number(handled);
+    return 0;
+}
+
+/* --- serving --- */
+
+static int bind_to(char **arguments, int type, int listening)
+{
+    struct address address = address_of(arguments[0]);
+    int fd = open_socket(&address, type);
+
+    if (!step(bind(fd, &address.any, address.length)))
+        return -1;
+    if (listening && !step(listen(fd, 5)))
+        return -1;
+    if (!is_local(&address))
+        say_number(port_of(fd));
+    return fd;
+}
+
+static int bind_tcp(char **arguments)
+{
+    bind_to(arguments, SOCK_STREAM, 0);
+    return 0;
+}
+
+static int bind_udp(char **arguments)
+{
+    bind_to(arguments, SOCK_DGRAM, 0);
+    return 0;
+}
+
+static int bind_and_listen(char **arguments)
+{
+    bind_to(arguments, SOCK_STREAM, 1);
+    return 0;
+}
+
+static int listen_unbound(char **arguments)
+{
+    int fd = socket_for(arguments[0], SOCK_STREAM);
+
+    if (step(listen(fd, 5)))
+        say_number(port_of(fd));
+    return 0;
+}
+
+/* Says where it listens, and repeats what the first client says. */
+static int serve_streams(char **arguments)
+{
+    int fd = bind_to(arguments, SOCK_STREAM, 1), client;
+    char bytes[256];
+    ssize_t count;
+
+    puts("");
+    fflush(stdout);
+    if (fd < 0)
+        return 0;
+    client = accept(fd, NULL, NULL);
+    if (client < 0)
+        return step(-1);
+    while ((count = read(client, bytes, sizeof bytes)) > 0)
+        if (write(client, bytes, (size_t)count) != count)
+            break;
+    return step(count);
+}
+
+static int serve_datagrams(char **arguments)
+{
+    int fd = bind_to(arguments, SOCK_DGRAM, 0);
+    struct address peer = {.length = sizeof peer.ipv6};
+    char bytes[256];
+    ssize_t count;
+
+    puts("");
+    fflush(stdout);
+    if (fd < 0)
+        return 0;
+    count = recvfrom(fd, bytes, sizeof bytes, 0, &peer.any, &peer.length);
+    if (count < 0)
+        return step(-1);
+    return step(sendto(fd, bytes, (size_t)count, 0, &peer.any, peer.length));
+}
+
+/* --- what there is --- */
+
+static int by_text(const void *one, const void *two)
+{
+    return strcmp(*(char *const *)one, *(char *const *)two);
+}
+
+static void say_sorted(char **words, size_t count)
+{
+    size_t i;
+
+    qsort(words, count, sizeof *words, by_text);
+    for (i = 0; i < count; i++)
+        if (i == 0 || strcmp(words[i - 1], words[i]))
+            say(words[i]);
+}
+
+static char *text_of(const struct sockaddr *address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, sizeof text);
+    else if (address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text, sizeof text);
+    return strdup(text);
+}
+
+enum { MOST_FOUND = 64 };
+
+static int resolve(char **arguments)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found, *next;
+    char *words[MOST_FOUND];
+    size_t count = 0;
+
+    if (getaddrinfo(arguments[0], NULL, &hints, &found)) {
+        say("unknown");
+        return 0;
+    }
+    for (next = found; next && count < MOST_FOUND; next = next->ai_next)
+        words[count++] = text_of(next->ai_addr);
+    say_sorted(words, count);
+    return 0;
+}
+
+static int list_interfaces(char **unused)
+{
+    char *words[MOST_FOUND];
+    struct ifaddrs *found, *next;
+    size_t count = 0;
+
+    (void)unused;
+    if (!step(getifaddrs(&found)))
+        return 0;
+    for (next = found; next && count < MOST_FOUND; next = next->ifa_next) {
+        char *address = next->ifa_addr ? text_of(next->ifa_addr) : strdup("");
+        if (asprintf(&words[count], "%s%s%s", next->ifa_name, address[0] ? "=" : "", address) >= 0)
+            count++;
+        free(address);
+    }
+    say_sorted(words, count);
+    return 0;
+}
+
+/* A file's text in one line. */
+static int read_file(char **arguments)
+{
+    char text[4096];
+    int fd = open(arguments[0], O_RDONLY | O_CLOEXEC);
+    ssize_t i, count;
+
+    if (fd < 0)
+        return step(-1);
+    count = read(fd, text, sizeof text - 1);
+    for (i = 0; i < count; i++)
+        if (text[i] == '\n' || text[i] == '\t')
+            text[i] = text[i] == '\n' ? '|' : ' ';
+    text[count < 0 ? 0 : count] = 0;
+    say(text);
+    return 0;
+}
+
+/* --- Unix sockets --- */
+
+static int connect_by_link(char **arguments)
+{
+    step(symlink(arguments[1], arguments[0]));
+    return connect_once(arguments);
+}
+
+static int connect_from_directory(char **arguments)
+{
+    struct address address = {.local = {.sun_family = AF_UNIX}, .length = sizeof address.local};
+    int fd = open_socket(&address, SOCK_STREAM);
+
+    step(chdir(arguments[0]));
+    snprintf(address.local.sun_path, sizeof address.local.sun_path, "%s", arguments[1]);
+    if (step(connect(fd, &address.any, address.length)))
+        greet_any(fd, "/");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int arguments; /* at least */
+        int (*run)(char **arguments);
+    } topics[] = {
+        {"connect", 1, connect_once},                /* ADDRESS */
+        {"nonblocking", 1, connect_without_waiting}, /* ADDRESS */
+        {"twice", 1, connect_twice},                 /* ADDRESS */
+        {"twice-nonblocking", 1, connect_twice_without_waiting},
+        {"again", 2, connect_again},                 /* ADDRESS ADDRESS */
+        {"reconnect", 2, reconnect},                 /* ADDRESS ADDRESS */
+        {"limited", 2, connect_for_a_while},         /* ADDRESS MILLISECONDS */
+        {"interrupted", 2, connect_interrupted},     /* ADDRESS plain|restart|limited: a line "handled" comes first */
+        {"many", 2, connect_many},                   /* ADDRESS COUNT */
+        {"beside", 3, open_beside_connect},          /* ADDRESS FILE SECONDS */
+        {"threads", 2, connect_in_threads},          /* ADDRESS COUNT: never ends */
+        {"members", 1, connect_as_members},          /* ADDRESS: by a thread, a daemon, and a thread with descriptors of its own */
+        {"send", 2, send_once},                      /* ADDRESS sendto|sendmsg|sendmmsg|connect */
+        {"send-many", 1, send_many},                 /* ADDRESS... */
+        {"send-two", 2, send_two},                   /* ADDRESS ADDRESS */
+        {"large", 2, send_large},                    /* ADDRESS BYTES */
+        {"pieces", 2, send_pieces},                  /* ADDRESS COUNT */
+        {"pass", 0, pass_descriptor},
+        {"broken", 1, send_to_nobody},               /* caught|default */
+        {"bind-tcp", 1, bind_tcp},                   /* ADDRESS */
+        {"bind-udp", 1, bind_udp},                   /* ADDRESS */
+        {"listen", 1, bind_and_listen},              /* ADDRESS */
+        {"listen-unbound", 1, listen_unbound},       /* ADDRESS, for its family */
+        {"serve", 1, serve_streams},                 /* ADDRESS: two lines */
+        {"serve-udp", 1, serve_datagrams},           /* ADDRESS: two lines */
+        {"resolve", 1, resolve},                     /* NAME */
+        {"interfaces", 0, list_interfaces},
+        {"read", 1, read_file},                      /* PATH */
+        {"link", 2, connect_by_link},                /* LINK TARGET */
+        {"from", 2, connect_from_directory}};        /* DIRECTORY NAME */
+    size_t i;
+
+    for (i = 0; argc > 1 && i < sizeof topics / sizeof *topics; i++)
+        if (!strcmp(topics[i].name, argv[1]) && argc >= topics[i].arguments + 2) {
+            topics[i].run(argv + 2);
+            puts("");
+            return 0;
+        }
+    fprintf(stderr, "usage: %s WHAT [ARGUMENT...]\n", argv[0]);
+    return 2;
+}
