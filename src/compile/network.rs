@@ -76,7 +76,9 @@ fn service_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Op
         _ if lack.is_some() => lack,
         _ if !kernel.seccomp_notify => Some(("this kernel has no seccomp user notification", libc::ENOSYS)),
         // Connections are accepted for the program, and given to it.
-        0 if policy.reach().remaps && !kernel.notify_add_fd => Some(("descriptors are given from Linux 5.9 on", libc::ENOSYS)),
+        0 if policy.reach().remaps && !kernel.notify_add_fd => {
+            Some(("descriptors are given from Linux 5.9 on", libc::ENOSYS))
+        }
         0 => serving_lack(policy, request),
         libc::ENOSYS => Some(("pidfd_getfd(2) needs Linux 5.6", libc::ENOSYS)),
         errno => Some(("pidfd_getfd(2) is refused", errno)),

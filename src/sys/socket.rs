@@ -202,9 +202,7 @@ pub fn accept(fd: i32, nonblocking: bool) -> Result<(i32, [u8; LONGEST_ADDRESS],
 /// Makes a socket of this kind, close-on-exec, numbered 3 or above.
 fn open(domain: i32, type_: i32) -> Result<i32> {
     // SAFETY: takes no pointers.
-    above_stdio(check(unsafe {
-        libc::socket(domain, type_ | libc::SOCK_CLOEXEC, 0)
-    })?)
+    above_stdio(check(unsafe { libc::socket(domain, type_ | libc::SOCK_CLOEXEC, 0) })?)
 }
 
 /// A port that no socket of this type has now, over IPv6 or IPv4.

@@ -117,7 +117,9 @@ impl Network {
     /// The same, where ports that are bound to are numbers of the sandbox's own: who binds to one, or connects to it, is told another.
     #[must_use]
     pub fn remapped(self) -> Self {
-        let remaps = [self.bind_tcp, self.bind_udp].iter().any(|&reach| reach != Reach::Closed);
+        let remaps = [self.bind_tcp, self.bind_udp]
+            .iter()
+            .any(|&reach| reach != Reach::Closed);
         let served = |reach| {
             if remaps && reach != Reach::Closed {
                 Reach::Served

@@ -43,7 +43,9 @@ fn letters(network: Network) -> String {
         remaps,
     } = network;
     let reaches = [tcp, udp, icmp, unix, bind_tcp, bind_udp].map(letter);
-    let told = [(names, 'n'), (netlink, 'l'), (remaps, 'r')].into_iter().filter(|(so, _)| *so);
+    let told = [(names, 'n'), (netlink, 'l'), (remaps, 'r')]
+        .into_iter()
+        .filter(|(so, _)| *so);
     reaches.into_iter().chain(told.map(|(_, letter)| letter)).collect()
 }
 
@@ -148,7 +150,11 @@ fn own_numbers_of_ports_have_the_library_look_at_both_sides() {
         let network = Network::new(&rules(allow, "", bind, "")).remapped();
         assert_eq!(letters(network), remapped, "{allow:?} {bind:?}");
         assert_eq!(letters(network.without_service()), unserved, "{allow:?} {bind:?}");
-        assert_eq!(letters(network.watched()), letters(network.watched().remapped()), "{allow:?} {bind:?}");
+        assert_eq!(
+            letters(network.watched()),
+            letters(network.watched().remapped()),
+            "{allow:?} {bind:?}"
+        );
     }
 }
 

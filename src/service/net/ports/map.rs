@@ -138,9 +138,8 @@ impl Map {
 
     /// Sockets with that port, inside or outside. Those that take one address only come first, as in the kernel.
     pub(super) fn about(&self, protocol: Protocol, port: u16) -> Vec<Binding> {
-        let is_it = |binding: &&Binding| {
-            binding.protocol == protocol && (binding.inside == port || binding.outside == port)
-        };
+        let is_it =
+            |binding: &&Binding| binding.protocol == protocol && (binding.inside == port || binding.outside == port);
         let mut found: Vec<_> = self.bindings.iter().filter(is_it).copied().collect();
         found.sort_by_key(|binding| !binding.scope.is_single());
         found

@@ -82,6 +82,9 @@ impl Ports {
         if let Ok(living) = self.living.now() {
             self.map.lock().retain(&living);
         }
+        if self.map.lock().of_socket(cookie).is_some() {
+            return Err(Errno(libc::EINVAL));
+        }
         let known = self.known(protocol, wanted);
         if known.full {
             return Err(Errno(libc::EADDRINUSE));

@@ -1,4 +1,5 @@
 //! Ports of real sockets.
+#![allow(unsafe_code)] // two blocks: making a socket that is bound to nothing, and an option
 
 use super::super::live::Live;
 use super::super::socket::own;
@@ -65,11 +66,7 @@ fn outside(socket: &OwnedFd) -> u16 {
 }
 
 fn way(rules: &Rules, protocol: Protocol, host: &str, port: u16) -> (u16, u16) {
-    rules
-        .ports
-        .as_ref()
-        .unwrap()
-        .way(protocol, host.parse().unwrap(), port)
+    rules.ports.as_ref().unwrap().way(protocol, host.parse().unwrap(), port)
 }
 
 fn list(rules: &Rules) -> Vec<(Protocol, u16, u16)> {
@@ -160,7 +157,13 @@ fn both_families_have_the_same_port() {
     // SAFETY: pointer and length describe the option.
     let set = unsafe {
         let on = 1_i32;
-        libc::setsockopt(v6.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, (&raw const on).cast(), 4)
+        libc::setsockopt(
+            v6.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_V6ONLY,
+            (&raw const on).cast(),
+            4,
+        )
     };
     assert_eq!(set, 0);
     let any = Address::internet("::".parse().unwrap(), 8080);
@@ -244,7 +247,7 @@ fn what_cannot_be_bound_leaves_nothing_behind() {
     let host = "127.0.0.1".parse().unwrap();
     let (socket, kind) = open(Protocol::Udp, host);
     let ports = rules.ports.as_ref().unwrap();
-    let mut bind = || {
+    let bind = || {
         let address = Address::internet(host, 0);
         ports.bind(&rules, (&socket, kind, Protocol::Udp), &address, Wanted::Any)
     };
