@@ -14,6 +14,7 @@
  *     echo,L                                            serves connections of L, until one says "stop"
  *     alarm,L                                           accepts at L while SIGALRM comes
  *     late,L                                            accepts at L with SO_RCVTIMEO
+ *     torment,L,PORT                                    makes L blocking all the time, while threads accept what others connect; a dot for each
  *     ready                                             prints "ready", and waits for a line of standard input
  */
 #ifndef _GNU_SOURCE
@@ -23,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +144,58 @@ static void accept_too_late(int listener)
     done(accept(listener, &peer.any, &room));
 }
 
+static void *make_blocking(void *listener)
+{
+    for (;;)
+        fcntl(*(int *)listener, F_SETFL, 0);
+    return NULL;
+}
+
+static void *accept_always(void *listener)
+{
+    for (;;) {
+        union address peer;
+        socklen_t room = sizeof peer;
+        int connection = accept(*(int *)listener, &peer.any, &room);
+
+        if (connection >= 0)
+            close(connection);
+    }
+    return NULL;
+}
+
+/* These are not looked at, and take connections from under the others. */
+static void *accept_anybody(void *listener)
+{
+    for (;;) {
+        int connection = accept(*(int *)listener, NULL, NULL);
+
+        if (connection >= 0)
+            close(connection);
+    }
+    return NULL;
+}
+
+static void torment(int *listener, int port)
+{
+    pthread_t thread;
+    int i;
+
+    pthread_create(&thread, NULL, make_blocking, listener);
+    for (i = 0; i < 4; i++)
+        pthread_create(&thread, NULL, i % 2 ? accept_always : accept_anybody, listener);
+    for (;;) {
+        union address address;
+        socklen_t length = address_of(&address, AF_INET, "127.0.0.1", port);
+        int client = new_socket("tcp");
+
+        if (connect(client, &address.any, length))
+            perror("connect");
+        close(client);
+        printf(".");
+    }
+}
+
 static void wait_for_line(void)
 {
     char byte;
@@ -244,6 +298,8 @@ static void step(char *text)
         accept_while_alarmed(*socket);
     } else if (!strcmp(part[0], "late")) {
         accept_too_late(*socket);
+    } else if (!strcmp(part[0], "torment")) {
+        torment(socket, atoi(part[2]));
     } else if (!strcmp(part[0], "ready")) {
         wait_for_line();
     } else {

@@ -428,6 +428,29 @@ static void who_waits_for_a_connection_can_be_killed(void)
     sandlock_policy_free(policy);
 }
 
+/* A program can hold itself up that way, but not the threads of the library: they are free when it is killed. */
+static void nobody_is_held_up_by_who_changes_a_socket_meanwhile(void)
+{
+    enum { ENOUGH = 300, PATIENCE_MS = 1000 };
+    sandlock_policy *policy = policy_with("tcp://127.0.0.1:8080", "8080");
+    struct footprint before = footprint_with(policy);
+    struct sandbox sandbox;
+    char dot;
+    int dots, i;
+
+    for (i = 0; i < 3; i++) {
+        start(&sandbox, policy, CHILD("bind,l,tcp,127.0.0.1,8080", "listen,l", "ready", "torment,l,8080"));
+        CHECK(write(sandbox.in, "\n", 1) == 1);
+        for (dots = 0; dots < ENOUGH && poll(&(struct pollfd){.fd = sandbox.out, .events = POLLIN}, 1, PATIENCE_MS) == 1; dots++)
+            CHECK(read(sandbox.out, &dot, 1) == 1 && dot == '.');
+        CHECK(outside(&sandbox, SANDLOCK_PROTOCOL_TCP, 8080, 1) > 1024);
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_kill(sandbox.process, NULL));
+        end(&sandbox);
+        CHECK_UNCHANGED(before);
+    }
+    sandlock_policy_free(policy);
+}
+
 /* --- programs --- */
 
 static void asyncio_serves_and_connects(void)
@@ -509,5 +532,6 @@ TESTS(T(several_sandboxes_serve_the_same_port), T(datagrams_find_their_way), T(r
       T(a_port_is_in_use_where_the_sandbox_has_it), T(a_server_restarts), T(any_port_is_given_a_number),
       T(what_is_closed_stands_for_nothing), T(both_families_have_a_number), T(addresses_are_cut_as_by_the_kernel),
       T(peers_are_told_by_the_programs_numbers), T(accepting_waits_as_in_the_kernel),
-      T(who_waits_for_a_connection_can_be_killed), T(asyncio_serves_and_connects),
+      T(who_waits_for_a_connection_can_be_killed),
+      T(nobody_is_held_up_by_who_changes_a_socket_meanwhile), T(asyncio_serves_and_connects),
       T(the_list_is_for_who_asks_for_numbers_of_their_own))
