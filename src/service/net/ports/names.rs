@@ -43,7 +43,7 @@ impl Ports {
         let shown = match name {
             "getsockname" => self.local_name(asked),
             "getpeername" => self.peer_name(asked),
-            _ if self.local_name(asked).is_some() => return Served::Taken,
+            _ if self.own_number(&socket).is_some() => return Served::Taken,
             _ => None,
         };
         let Some(shown) = shown else { return Served::Pass };
