@@ -57,7 +57,7 @@ fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Ad
     match (protocol, port) {
         // The "port" is an identifier of echo requests.
         (Protocol::Icmp, _) | (Protocol::Udp, 0) => {}
-        (Protocol::Tcp, 0) => return bind_to_any(rules, call, socket, kind, &address),
+        (Protocol::Tcp, 0) if has_choice(rules) => return bind_to_any(rules, call, socket, kind, &address),
         (_, port) => rules.decide_bind(call, kind, port)?,
     }
     match &rules.ports {
@@ -69,7 +69,12 @@ fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Ad
     }
 }
 
-/// Binds to a free port that is allowed.
+/// True if rules allow any port, or a range of them.
+fn has_choice(rules: &Rules) -> bool {
+    !matches!(free_choice(rules.live.now().ports(), Protocol::Tcp), Choice::None)
+}
+
+/// Binds to a free port that is allowed. Where none is the socket is bound all the same, and the call refused.
 fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: &Address) -> Result<(), Errno> {
     let choice = free_choice(rules.live.now().ports(), Protocol::Tcp);
     let number = socket.as_raw_fd();
@@ -86,6 +91,8 @@ fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address
         _ if let Some(bound) = bound => bound,
         Choice::Any => rules.on_behalf(|| socket::bind(number, address.bytes())),
         Choice::None => {
+            // So that one which is bound already is told from others. This one listens at nothing.
+            rules.on_behalf(|| socket::bind(number, address.bytes()))?;
             // To be told of, and refused.
             rules.decide_bind(call, kind, 0)?;
             Err(Errno(libc::EACCES))
@@ -154,20 +161,29 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     if protocol(kind) != Some(Protocol::Tcp) {
         return Err(Errno(libc::EOPNOTSUPP));
     }
-    if port_of(&socket, kind)? == 0 {
-        let address = any_address(kind).ok_or(Errno(libc::EAFNOSUPPORT))?;
-        bind_to_any(rules, call, &socket, kind, &address)?;
+    // The kernel says of a socket whether it is bound by refusing to bind it, and in no other way: the port that getsockname(2) tells may be
+    // one that it has had.
+    let any = any_address(kind).ok_or(Errno(libc::EAFNOSUPPORT))?;
+    match bind_to_any(rules, call, &socket, kind, &any) {
+        Ok(()) => {}
+        Err(Errno(libc::EINVAL)) => check_port(rules, call, &socket, kind)?,
+        Err(errno) => return Err(errno),
     }
     listen()?;
-    // Another thread can have taken the port from it (AF_UNSPEC) just before.
-    let port = port_of(&socket, kind)?;
-    let ports = rules.ports.as_ref();
-    let port = ports.and_then(|ports| ports.own_number(&socket)).unwrap_or(port);
-    if !rules.live.now().ports().may_bind(Protocol::Tcp, port) {
+    // Another thread can have taken the port from it (AF_UNSPEC) just before, if it was not bound but connected.
+    check_port(rules, call, &socket, kind).inspect_err(|_| {
         let _ = socket::shut_down_reading(socket.as_raw_fd());
-        rules.decide_bind(call, kind, port)?;
-    }
-    Ok(())
+    })
+}
+
+/// An error if a socket has a port that it must not be bound to.
+fn check_port(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind) -> Result<(), Errno> {
+    let ports = rules.ports.as_ref();
+    let port = match ports.and_then(|ports| ports.own_number(socket)) {
+        Some(port) => port,
+        None => port_of(socket, kind)?,
+    };
+    rules.decide_bind(call, kind, port)
 }
 
 /// The port that it is bound to, or 0.

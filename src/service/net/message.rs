@@ -177,6 +177,11 @@ fn translate(
         let data = &rest[CONTROL_HEADER..length];
         match passes(kind, level, type_) {
             Passing::AsItIs => append(&mut translated, level, type_, data),
+            Passing::WithoutInterface => {
+                let mut data = data.to_vec();
+                forget_interface(level, &mut data);
+                append(&mut translated, level, type_, &data);
+            }
             Passing::Nothing => {}
             Passing::Rights => {
                 let mut numbers = Vec::new();
@@ -214,6 +219,8 @@ fn append(control: &mut Vec<u8>, level: i32, type_: i32, data: &[u8]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Passing {
     AsItIs,
+    /// But for the interface that it is to leave by: rules are about addresses, and an interface can lead to others.
+    WithoutInterface,
     /// The kernel ignores it.
     Nothing,
     /// Descriptors.
@@ -235,20 +242,30 @@ fn passes(kind: Kind, level: i32, type_: i32) -> Passing {
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) if internet => Passing::Nothing,
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) => Passing::Rights,
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPING | SO_TXTIME | SCM_TS_OPT_ID) if internet => Passing::AsItIs,
-        (libc::IPPROTO_IP, libc::IP_TTL | libc::IP_TOS | libc::IP_PKTINFO) if internet => Passing::AsItIs,
-        (
-            libc::IPPROTO_IPV6,
-            libc::IPV6_PKTINFO
-            | libc::IPV6_HOPLIMIT
-            | libc::IPV6_TCLASS
-            | libc::IPV6_DONTFRAG
-            | OLD_PKTINFO
-            | OLD_HOPLIMIT,
-        ) if internet => Passing::AsItIs,
+        (libc::IPPROTO_IP, libc::IP_TTL | libc::IP_TOS) if internet => Passing::AsItIs,
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) if internet => Passing::WithoutInterface,
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO | OLD_PKTINFO) if internet => Passing::WithoutInterface,
+        (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT | libc::IPV6_TCLASS | libc::IPV6_DONTFRAG | OLD_HOPLIMIT)
+            if internet =>
+        {
+            Passing::AsItIs
+        }
         (libc::IPPROTO_UDP, UDP_SEGMENT) if internet => Passing::AsItIs,
         (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if internet => Passing::Nothing,
         (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => Passing::Refused(libc::EPERM),
         _ => Passing::Refused(if internet { libc::EPERM } else { libc::EINVAL }),
+    }
+}
+
+/// Takes the interface out of `struct in_pktinfo` or `struct in6_pktinfo`. A link-local address means nothing without.
+fn forget_interface(level: i32, data: &mut [u8]) {
+    let (place, link_local) = if level == libc::IPPROTO_IP {
+        (0..4, false)
+    } else {
+        (16..20, data.starts_with(&[0xfe, 0x80]))
+    };
+    if let Some(index) = data.get_mut(place).filter(|_| !link_local) {
+        index.fill(0);
     }
 }
 
@@ -300,6 +317,31 @@ mod tests {
         ];
         let (passed, rights) = translate(&ttl.concat(), UDP, refuse_all).unwrap();
         assert_eq!((passed, rights.len()), (ttl[0].clone(), 0));
+    }
+
+    #[test]
+    fn messages_do_not_choose_their_interface() {
+        let translated = |level, type_, data: &[u8]| translate(&piece(level, type_, data), UDP, refuse_all).unwrap().0;
+        let ipv4 = translated(
+            libc::IPPROTO_IP,
+            libc::IP_PKTINFO,
+            &[7, 0, 0, 0, 10, 0, 0, 1, 0, 0, 0, 0],
+        );
+        assert_eq!(
+            ipv4,
+            piece(
+                libc::IPPROTO_IP,
+                libc::IP_PKTINFO,
+                &[0, 0, 0, 0, 10, 0, 0, 1, 0, 0, 0, 0]
+            )
+        );
+        for (first, kept) in [(0xfd, 0), (0xfe, 7)] {
+            let mut data = [0; 20];
+            (data[0], data[1], data[16]) = (first, 0x80, 7);
+            let found = translated(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &data);
+            data[16] = kept;
+            assert_eq!(found, piece(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &data));
+        }
     }
 
     #[test]
