@@ -61,8 +61,8 @@ fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target), Errno> {
     let (address, file) = match address.meaning(kind)? {
         Meaning::Nobody => (address, None),
         Meaning::Internet(host, port) => {
-            rules.decide(call, kind, (host, port), Action::Connect)?;
-            (address, None)
+            let port = rules.decide(call, kind, (host, port), Action::Connect)?;
+            (address.with_port(port), None)
         }
         Meaning::Path(path) => {
             let (address, file) = unix::find(rules, call, &path)?;
