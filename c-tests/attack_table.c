@@ -230,7 +230,7 @@ static const struct attack_case cases[] = {
     {DESTINATIONS("change_path_of_unix_socket", "unix-race-datagram", "%T/writable", "%T/datagrams"),
         REACHING("unix:%T/writable/own"), REACHING_ALSO("unix:%T/datagrams")},
     {SYSTEM("set_up_io_uring_despite_rules", "io-uring"), REACHING("*", "unix:%T/writable/*"),
-        .ablation = {.allow = {"io_uring_setup"}}},
+        RULES_OFF("io_uring_setup")},
     {SOCKETS("make_vsock_socket_despite_rules", "socket", "40", "1", "0"), REACHING("127.0.0.1", "unix:%T/writable/*"),
         RULES_OFF("socket")},
     {SOCKETS("make_raw_unix_socket", "socket", "1", "3", "0"), REACHING("127.0.0.1", "unix:%T/writable/*"),
