@@ -75,6 +75,10 @@ fn service_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Op
     match kernel.pidfd_getfd_errno {
         _ if lack.is_some() => lack,
         _ if !kernel.seccomp_notify => Some(("this kernel has no seccomp user notification", libc::ENOSYS)),
+        // Connections are accepted for the program, and given to it.
+        0 if policy.reach().remaps && !kernel.notify_add_fd => {
+            Some(("descriptors are given from Linux 5.9 on", libc::ENOSYS))
+        }
         0 => serving_lack(policy, request),
         libc::ENOSYS => Some(("pidfd_getfd(2) needs Linux 5.6", libc::ENOSYS)),
         errno => Some(("pidfd_getfd(2) is refused", errno)),
@@ -123,7 +127,11 @@ pub(super) fn detail(policy: &Policy, request: &Request, kernel: &Capabilities) 
         Reach::Served => Some(format!("{name} served")),
         Reach::Open => Some(format!("{name} open")),
     });
-    let told = [(network.names, "host names"), (network.netlink, "rtnetlink")];
+    let told = [
+        (network.names, "host names"),
+        (network.netlink, "rtnetlink"),
+        (network.remaps, "ports remapped"),
+    ];
     let told = told.iter().filter(|(so, _)| *so).map(|(_, what)| (*what).to_owned());
     let mut all: Vec<_> = reached.chain(told).collect();
     if all.is_empty() && !policy.network.is_empty() {

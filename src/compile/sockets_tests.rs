@@ -50,30 +50,30 @@ const CASES: &[Case] = &[
     case(["", "", "", ""], "", "aaae aaaa aaa eaaaa aaa e", 0),
     case(["", "10.0.0.1", "", "80"], "", "aaae aaaa aaa eaaaa aaa e", 0),
     // TCP by port, by address, by name, all.
-    case(["tcp://*:443", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 26),
-    case(["tcp://*:443", "", "8080", ""], "l", "anan aaaa nna eaaaa aaa e", 29),
-    case(["tcp://10.0.0.1:443", "", "", ""], "l", "nnae aaaa nna eeeea aaa e", 42),
+    case(["tcp://*:443", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 30),
+    case(["tcp://*:443", "", "8080", ""], "l", "anan aaaa nna eaaaa aaa e", 33),
+    case(["tcp://10.0.0.1:443", "", "", ""], "l", "nnae aaaa nna eeeea aaa e", 78),
     case(
         ["tcp://example.com:443", "", "", ""],
         "l",
         "nnae aaaa nna eeeea nnn e",
-        45,
+        81,
     ),
-    case(["tcp://*", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 26),
-    case(["tcp://*", "", "*", ""], "l", "anaa aaaa nna aaaaa aaa e", 19),
-    case(["", "", "*", ""], "l", "anaa aaaa nna eaaaa aaa e", 25),
-    case(["", "", "8000-8999", ""], "l", "annn aaaa nna eaaaa aaa e", 28),
+    case(["tcp://*", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 30),
+    case(["tcp://*", "", "*", ""], "l", "anaa aaaa nna aaaaa aaa e", 25),
+    case(["", "", "*", ""], "l", "anaa aaaa nna eaaaa aaa e", 29),
+    case(["", "", "8000-8999", ""], "l", "annn aaaa nna eaaaa aaa e", 32),
     // Datagrams: without the library nobody could say which sockets are bound.
-    case(["udp://*", "", "", ""], "ul", "anne aaaa nna eaaaa aaa e", 37),
-    case(["udp://*", "", "udp://*", ""], "ul", "anae aaaa nna eaaaa aaa e", 33),
-    case(["udp://*:53", "", "", ""], "ul", "nnne nann nna eeeea aaa e", 53),
-    case(["", "", "udp://53", ""], "ul", "nnne nann nna eeeea aaa e", 53),
-    case(["", "", "udp://*", ""], "ul", "nnae nann nna eeeea aaa e", 55),
+    case(["udp://*", "", "", ""], "ul", "anne aaaa nna eaaaa aaa e", 41),
+    case(["udp://*", "", "udp://*", ""], "ul", "anae aaaa nna eaaaa aaa e", 37),
+    case(["udp://*:53", "", "", ""], "ul", "nnne nann nna eeeea aaa e", 89),
+    case(["", "", "udp://53", ""], "ul", "nnne nann nna eeeea aaa e", 89),
+    case(["", "", "udp://*", ""], "ul", "nnae nann nna eeeea aaa e", 91),
     case(
         ["udp://* tcp://10.0.0.1", "", "", ""],
         "ul",
         "nnne aaaa nna eeeea aaa e",
-        47,
+        83,
     ),
     case(
         ["* icmp://*", "", "* udp://*", ""],
@@ -81,22 +81,22 @@ const CASES: &[Case] = &[
         "anaa aaaa nna aaaaa aaa e",
         34,
     ),
-    case(["*", "10.0.0.0/8", "", ""], "ul", "nnne nann nna eeeea aaa e", 53),
-    case(["icmp://*", "", "", ""], "il", "anne aaaa nna eaaaa aaa e", 42),
-    case(["icmp://10.0.0.1", "", "", ""], "il", "nnne nann nna eeeea aaa e", 58),
+    case(["*", "10.0.0.0/8", "", ""], "ul", "nnne nann nna eeeea aaa e", 89),
+    case(["icmp://*", "", "", ""], "il", "anne aaaa nna eaaaa aaa e", 46),
+    case(["icmp://10.0.0.1", "", "", ""], "il", "nnne nann nna eeeea aaa e", 94),
     // Unix sockets.
     case(["unix:/run/*", "", "", ""], "x", "nnnn nann aaa eaaaa aaa a", 22),
     case(
         ["tcp://*:443 unix:@x", "", "", ""],
         "xl",
         "nnnn nann nna eaaaa aaa a",
-        41,
+        45,
     ),
     case(
         ["example.com icmp://* unix:@x", "", "80 udp://53", ""],
         "uixl",
         "nnnn nann nna eeeea nnn a",
-        71,
+        107,
     ),
     // Where nobody serves.
     alone(["tcp://*:443", "", "", ""], "", "aaae aaaa aaa eaaaa aaa e", 0),
@@ -249,6 +249,36 @@ fn calls_are_allowed_asked_about_or_refused_as_the_rules_take_it() {
         assert_eq!(filter.letter("recvfrom", [3, 1, 8192, 0, 0, 0]), 'a');
         assert_eq!(filter.letter("recvfrom", [3, 1, 8193, 0x40, 0, 0]), 'a');
         assert_eq!(filter.letter("recvfrom", [3, 1, 8192 | 1 << 32, 0x40, 0, 0]), 'a');
+    }
+}
+
+/// Ports of the sandbox's own: whoever would be told the host's is answered by the library.
+#[test]
+fn names_of_sockets_are_asked_about_where_ports_are_of_its_own() {
+    let rules = network_rules("tcp://*:443", "", "8080", "");
+    let calls = SyscallRules::default();
+    for (remaps, expected) in [(false, "anaaaaa"), (true, "nnnnnaa")] {
+        let network = Network::new(&rules);
+        let network = if remaps { network.remapped() } else { network };
+        let filter = Filter::new(&rules, Some(network), &calls, Arch::X86_64);
+        let found: String = [
+            ("connect", [3, 0x1000, 16, 0, 0, 0]),
+            ("bind", [3, 0x1000, 12, 0, 0, 0]),
+            ("getpeername", [3, 0x1000, 0x2000, 0, 0, 0]),
+            // An address may lie anywhere.
+            ("accept", [3, 1 << 32, 0x2000, 0, 0, 0]),
+            ("accept4", [3, 0x1000, 0x2000, 0, 0, 0]),
+            ("accept", [3, 0, 0x2000, 0, 0, 0]),
+            ("accept4", [3, 0, 0, 0, 0, 0]),
+        ]
+        .into_iter()
+        .map(|(name, arguments)| filter.letter(name, arguments))
+        .collect();
+        assert_eq!(found, expected);
+        assert_eq!(filter.letter("getsockname", [3, 0x1000, 0x2000, 0, 0, 0]), 'n');
+        for arch in Arch::ALL {
+            compare_everywhere(&Filter::new(&rules, Some(network), &calls, arch).spec);
+        }
     }
 }
 

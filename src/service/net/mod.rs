@@ -12,6 +12,7 @@ mod hosts;
 mod linger;
 mod live;
 mod message;
+mod ports;
 mod route;
 mod rules;
 mod send;
@@ -21,18 +22,16 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::error::Result;
 
 use crate::policy::Access;
 use crate::policy::net::reach::Network;
-use crate::policy::net::{NetRule, NetRules};
+use crate::policy::net::{NetRule, NetRules, Protocol};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
 use crate::sys::Errno;
-use crate::sys::socket::Kind;
 
 use super::Run;
 pub(crate) use hosts::Hosts;
@@ -54,9 +53,11 @@ impl NetworkService {
     pub(crate) fn new(run: &Run<'_>) -> Self {
         let live = Live::new(&run.policy.network, run.addresses);
         let reach = run.network.unwrap_or(Network::CLOSED);
+        // Threads that serve have what privileges this one has.
+        let like_the_program = run.keeps_capabilities || !sys::credentials::has_capabilities();
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
         Self {
-            rules: Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable)),
+            rules: Arc::new(Rules::new(live, reach, like_the_program, writable)),
             reach,
             hosts: run.hosts.clone().filter(|_| reach.names),
             route: Route::default(),
@@ -85,6 +86,11 @@ impl NetworkService {
     /// Hosts in `rules` of which it is not known where they are.
     pub(crate) fn unknown_names(&self, rules: &NetRules) -> Vec<String> {
         self.rules.live.unknown_names(rules)
+    }
+
+    /// The ports of the sandbox that are bound to now: protocol, its own number, the host's.
+    pub(crate) fn ports(&self) -> Result<Vec<(Protocol, u16, u16)>> {
+        self.rules.ports.as_ref().map_or(Ok(Vec::new()), ports::Ports::list)
     }
 
     fn tell_names(&self, known: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
@@ -132,10 +138,18 @@ impl Service for NetworkService {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         let name = self.name_of(call);
         if let Some(hosts) = self.hosts.as_ref().filter(|_| hosts::CALLS.contains(&name)) {
-            return hosts.open(name, call);
+            return match ground {
+                // The path can lie in a file that is mapped, and that takes its time.
+                Ground::Warden | Ground::Unscoped => Served::Apart,
+                _ => hosts.open(name, call),
+            };
         }
         match self.serve_netlink(name, call, ground) {
             Served::Pass if self.carries_out(name, call) => {}
+            Served::Pass => {
+                let ports = self.rules.ports.as_ref();
+                return ports.map_or(Served::Pass, |ports| ports.serve(name, call, ground));
+            }
             served => return served,
         }
         match ground {
@@ -149,6 +163,11 @@ impl Service for NetworkService {
         match self.name_of(&call) {
             "connect" => connect::serve(&self.rules, call),
             "bind" => bind::serve(&self.rules, &call),
+            "accept" => ports::accept(&self.rules, call, 0),
+            "accept4" => {
+                let flags = call.received().arguments[3];
+                ports::accept(&self.rules, call, flags);
+            }
             "listen" => bind::serve_listen(&self.rules, &call),
             "sendto" => send::serve(&self.rules, call, Form::To),
             "sendmsg" => send::serve(&self.rules, call, Form::Message),
@@ -172,11 +191,4 @@ fn answer(call: &Call, outcome: sys::Result<i64>) {
     };
     // An error means that the caller is gone.
     let _ = call.answer(reply);
-}
-
-/// A duplicate of the caller's socket, and what it is.
-fn owned_socket(call: &Call, number: u64) -> sys::Result<(OwnedFd, Kind)> {
-    let socket = socket::duplicate(call, number)?;
-    let kind = sys::socket::kind(socket.as_raw_fd())?;
-    Ok((socket, kind))
 }
