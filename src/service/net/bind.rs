@@ -13,7 +13,8 @@ use crate::sys::{Errno, socket};
 use super::address::{Address, Meaning};
 use super::ports::Wanted;
 use super::rules::{Rules, protocol};
-use super::{answer, owned_socket, unix};
+use super::socket::duplicate;
+use super::{answer, unix};
 
 /// How many ports of a range are tried. Whoever binds that many has them.
 const MOST_TRIES: usize = 4096;
@@ -35,7 +36,7 @@ enum Bound {
 
 fn bind(rules: &Rules, call: &Call) -> Result<Bound, Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(call, number)?;
+    let (socket, kind) = duplicate(call, number)?;
     if kind.domain == libc::AF_UNIX && !rules.has_datagrams() {
         // Whatever socket and address it finds, Landlock decides: by path, or by TCP port. And the socket gets the name that it asked for.
         return Ok(Bound::ByKernel);
@@ -151,7 +152,10 @@ pub(super) fn serve_listen(rules: &Rules, call: &Call) {
 
 fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, backlog, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(call, number)?;
+    let (socket, kind) = duplicate(call, number)?;
+    if !call.is_waiting() {
+        return Err(Errno(libc::ESRCH));
+    }
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // an int: its lower half
     let backlog = backlog as u32 as i32;
     let listen = || rules.on_behalf(|| socket::listen(socket.as_raw_fd(), backlog));

@@ -7,7 +7,7 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::address::Address;
-use super::socket::duplicate;
+use super::socket::{any, descriptor};
 
 /// The kernel's own bounds: UIO_MAXIOV, and what it calls a reasonable amount of ancillary data.
 const MOST_VECTORS: u64 = 1024;
@@ -20,6 +20,30 @@ const HEADER: usize = 56;
 pub(super) const ENTRY: u64 = 64;
 /// Where that length is.
 pub(super) const ENTRY_LENGTH: u64 = HEADER as u64;
+
+/// Whose descriptors are where a message is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// This process's. Nothing of the program's may get there but its sockets.
+    Shared,
+    /// The thread's own.
+    Own,
+}
+
+/// Why a message cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The call fails with that.
+    Failed(Errno),
+    /// It passes descriptors on, for which it takes a table of descriptors that is nobody else's.
+    Elsewhere,
+}
+
+impl From<Errno> for Unread {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno)
+    }
+}
 
 /// What is to be sent.
 pub(super) struct Message {
@@ -45,7 +69,7 @@ impl Message {
     }
 
     /// The message that the `struct msghdr` at `pointer` describes, for a socket of this kind.
-    pub(super) fn read(call: &Call, pointer: u64, kind: Kind) -> Result<Self, Errno> {
+    pub(super) fn read(call: &Call, pointer: u64, kind: Kind, table: Table) -> Result<Self, Unread> {
         let mut header = [0; HEADER];
         read(call, pointer, &mut header)?;
         let word = |at: usize| {
@@ -60,7 +84,7 @@ impl Message {
             // What is longer than any address the kernel cuts short here, and only here.
             let most = crate::sys::socket::LONGEST_ADDRESS as u64;
             if name_length > u64::from(i32::MAX.cast_unsigned()) {
-                return Err(Errno(libc::EINVAL));
+                return Err(Errno(libc::EINVAL).into());
             }
             Address::read(call, name, name_length.min(most))?
         };
@@ -68,11 +92,14 @@ impl Message {
         let (control, rights) = if control == 0 || control_length == 0 {
             (Vec::new(), Vec::new())
         } else if control_length > MOST_CONTROL {
-            return Err(Errno(libc::ENOBUFS));
+            return Err(Errno(libc::ENOBUFS).into());
         } else {
             let mut bytes = vec![0; usize::try_from(control_length).map_err(|_| Errno(libc::ENOBUFS))?];
             read(call, control, &mut bytes)?;
-            translate(&bytes, kind, |number| duplicate(call, number))?
+            translate(&bytes, kind, |number| match table {
+                Table::Shared => Err(Unread::Elsewhere),
+                Table::Own => Ok(any(call, descriptor(number))?),
+            })?
         };
         Ok(Self {
             name,
@@ -159,11 +186,11 @@ fn read_vectors(call: &Call, address: u64, count: u64) -> Result<(Vec<(u64, u64)
 const CONTROL_HEADER: usize = 16;
 
 /// Ancillary data with what is in it that may be passed on. Descriptors are replaced by duplicates of ours.
-fn translate(
+fn translate<E: From<Errno>>(
     bytes: &[u8],
     kind: Kind,
-    duplicate: impl Fn(u64) -> Result<OwnedFd, Errno>,
-) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
+    duplicate: impl Fn(u64) -> Result<OwnedFd, E>,
+) -> Result<(Vec<u8>, Vec<OwnedFd>), E> {
     let (mut translated, mut rights) = (Vec::new(), Vec::new());
     let mut rest = bytes;
     while rest.len() >= CONTROL_HEADER {
@@ -172,7 +199,7 @@ fn translate(
         let (level, type_) = (word(8), word(12));
         let length = usize::try_from(length).map_err(|_| Errno(libc::EINVAL))?;
         if length < CONTROL_HEADER || length > rest.len() {
-            return Err(Errno(libc::EINVAL));
+            return Err(Errno(libc::EINVAL).into());
         }
         let data = &rest[CONTROL_HEADER..length];
         match passes(kind, level, type_) {
@@ -187,7 +214,7 @@ fn translate(
                 let mut numbers = Vec::new();
                 for number in data.chunks_exact(4) {
                     if rights.len() == MOST_RIGHTS {
-                        return Err(Errno(libc::EINVAL));
+                        return Err(Errno(libc::EINVAL).into());
                     }
                     let number = u32::from_ne_bytes([number[0], number[1], number[2], number[3]]);
                     let ours = duplicate(number.into())?;
@@ -196,7 +223,7 @@ fn translate(
                 }
                 append(&mut translated, level, type_, &numbers);
             }
-            Passing::Refused(errno) => return Err(Errno(errno)),
+            Passing::Refused(errno) => return Err(Errno(errno).into()),
         }
         rest = rest.get(aligned(length)..).unwrap_or_default();
     }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use parking_lot::Mutex;
+
 use crate::policy::net::reach::{Network, Reach};
 use crate::policy::net::{Decision, Protocol};
 use crate::supervisor::{Call, Suggestion, kind};
@@ -9,8 +11,10 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::super::metadata::{self, Grants, Located};
+use super::connect::Out;
 use super::live::Live;
 use super::ports::Ports;
+use super::waiting::Places;
 
 /// What the calls of a sandbox may reach, for all who carry them out.
 pub(super) struct Rules {
@@ -22,6 +26,12 @@ pub(super) struct Rules {
     pub(super) ports: Option<Ports>,
     /// Files that path rules let the program write, with what is beneath them; None: path rules decide nothing.
     writable: Option<Grants>,
+    /// Calls that wait.
+    pub(super) places: Places,
+    /// Sockets that are being connected, or asked for connections.
+    pub(super) out: Out,
+    /// Who has it may connect a Unix socket that would wait.
+    pub(super) unix_turn: Mutex<()>,
 }
 
 /// What is done with a destination.
@@ -70,6 +80,9 @@ impl Rules {
             reach,
             privileged,
             writable,
+            places: Places::default(),
+            out: Out::default(),
+            unix_turn: Mutex::new(()),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::sys::socket::{self, Kind, LONGEST_ADDRESS};
 use crate::sys::{self, Errno};
 
 use super::super::address::{Address, Meaning};
-use super::super::owned_socket;
 use super::super::rules::protocol;
+use super::super::socket::duplicate;
 use super::Ports;
 use super::map::Taking;
 
@@ -33,7 +33,7 @@ impl Ports {
             Ground::Apart | Ground::UnscopedApart => {}
             Ground::Free | Ground::Warden | Ground::Unscoped => return Served::Apart,
         }
-        let Ok((socket, kind)) = owned_socket(call, number) else {
+        let Ok((socket, kind)) = duplicate(call, number) else {
             return Served::Pass;
         };
         let Some(protocol) = protocol(kind).filter(|&protocol| protocol != Protocol::Icmp) else {

@@ -165,7 +165,7 @@ impl Route {
             Ground::Apart | Ground::UnscopedApart => {}
         }
         let socket = duplicate(call, number).ok();
-        let endpoint = socket.and_then(|socket| self.find(socket.as_fd()));
+        let endpoint = socket.and_then(|socket| self.find(socket.0.as_fd()));
         match endpoint.map(|endpoint| serve(&endpoint)) {
             None => Served::Pass,
             Some(Ok(())) => Served::Answer(Reply::Value(0)),
