@@ -133,7 +133,7 @@ fn serve_there(rules: &Rules, call: &Call, form: Form) {
         if let Step::Done(sent) = step(rules, call, &socket, &mut sending) {
             return finish(call, &sending, sent, form);
         }
-        patience.begin(&socket, For::Writable);
+        patience.begin(&socket);
         patience.note_done(sending.sent);
         let number = if sending.waits_for() == For::Time {
             -1

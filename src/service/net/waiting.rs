@@ -41,6 +41,8 @@ pub(super) enum For {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     began: Instant,
+    /// Of receiving, not of sending.
+    receives: bool,
     /// The socket's own limit (SO_SNDTIMEO, SO_RCVTIMEO), once it was asked for.
     until: Option<Instant>,
     /// What the call fails with when that is over.
@@ -63,11 +65,21 @@ const SOON: Duration = Duration::from_millis(3);
 const SELDOM: Duration = Duration::from_millis(250);
 
 impl Patience {
-    /// From now on. `late`: what the call fails with when the socket's time is over.
+    /// Of sending, from now on. `late`: what the call fails with when the socket's time is over.
     pub(super) fn new(late: i32) -> Self {
+        Self::of(false, late)
+    }
+
+    /// Likewise of receiving.
+    pub(super) fn to_receive(late: i32) -> Self {
+        Self::of(true, late)
+    }
+
+    fn of(receives: bool, late: i32) -> Self {
         let now = Instant::now();
         Self {
             began: now,
+            receives,
             until: None,
             late: Errno(late),
             done: 0,
@@ -84,11 +96,13 @@ impl Patience {
     }
 
     /// The call has to wait for `socket`.
-    pub(super) fn begin(&mut self, socket: &OwnedFd, what: For) {
+    pub(super) fn begin(&mut self, socket: &OwnedFd) {
         if !self.waits {
-            let timeout = match what {
-                For::Readable => socket::receive_timeout(socket.as_raw_fd()),
-                For::Writable | For::Time => socket::send_timeout(socket.as_raw_fd()),
+            let number = socket.as_raw_fd();
+            let timeout = if self.receives {
+                socket::receive_timeout(number)
+            } else {
+                socket::send_timeout(number)
             };
             let timeout = timeout.ok().flatten();
             self.until = timeout.and_then(|timeout| self.began.checked_add(timeout));
@@ -183,7 +197,7 @@ pub(super) fn wait(rules: &Rules, mut held: Held, what: For, next: impl FnOnce(H
         return answer(&held.call, Err(Errno(libc::ENOBUFS)));
     };
     let errands = held.call.errands();
-    held.patience.begin(&held.socket, what);
+    held.patience.begin(&held.socket);
     let waiting = Waiting {
         errands: errands.clone(),
         what,

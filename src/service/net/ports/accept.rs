@@ -31,11 +31,11 @@ pub(in super::super) fn serve(rules: &Arc<Rules>, call: Call, flags: u64) {
         return answer(&call, Err(Errno(libc::EINVAL)));
     }
     match duplicate(&call, call.received().arguments[0]) {
-        // Otherwise it may be another's.
+        // Who it was is known now, and not before.
         Ok(_) if !call.is_waiting() => {}
         Ok((socket, _)) => {
             let held = Held {
-                patience: Patience::new(libc::EAGAIN),
+                patience: Patience::to_receive(libc::EAGAIN),
                 socket,
                 call,
             };
