@@ -123,7 +123,7 @@ fn without_waiting(socket: i32, flags: Flags, address: &[u8], again: bool) -> Re
     connected
 }
 
-/// Sockets that are being connected.
+/// Sockets that are being connected, or asked for connections.
 #[derive(Default)]
 pub(super) struct Out(Arc<Mutex<Sockets>>);
 
@@ -137,7 +137,7 @@ struct Sockets {
 
 impl Out {
     /// Does `work` about a socket, which is known as long as that lasts.
-    fn having<T>(&self, held: &Held, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    pub(super) fn having<T>(&self, held: &Held, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         let number = held.socket.as_raw_fd();
         {
             let mut sockets = self.0.lock();

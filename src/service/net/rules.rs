@@ -28,7 +28,7 @@ pub(super) struct Rules {
     writable: Option<Grants>,
     /// Calls that wait.
     pub(super) places: Places,
-    /// Sockets that are being connected.
+    /// Sockets that are being connected, or asked for connections.
     pub(super) out: Out,
     /// Who has it may connect a Unix socket that would wait.
     pub(super) unix_turn: Mutex<()>,

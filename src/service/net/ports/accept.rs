@@ -4,16 +4,14 @@
 //! somebody. It is made non-blocking for that, for some microseconds and by one thread at a time, as it may belong to many.
 //!
 //! A program that makes it blocking again at the same time can have the thread wait in the kernel, until somebody connects. That
-//! holds up nobody but the program; when the sandbox ends, the socket is shut down, so that the thread is free.
+//! holds up nobody but the program; when the sandbox ends, the socket is shut down, so that the thread is free (`connect.rs`).
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::supervisor::{Call, Errand, Errands, Reply};
+use crate::supervisor::{Call, Reply};
 use crate::sys::event::{Wait, poll};
 use crate::sys::socket::{self, Flags, LONGEST_ADDRESS};
 use crate::sys::{self, Errno};
@@ -49,9 +47,9 @@ pub(in super::super) fn serve(rules: &Arc<Rules>, call: Call, flags: u64) {
 
 fn go_on(rules: &Arc<Rules>, held: Held, flags: i32) {
     let Some(ports) = &rules.ports else { return };
-    let accepted = rules.on_behalf(|| {
+    let accepted = rules.out.having(&held, || {
         let nonblocking = flags & libc::SOCK_NONBLOCK != 0;
-        ports.entrance.accept(&held.call.errands(), &held.socket, nonblocking)
+        rules.on_behalf(|| ports.entrance.accept(&held.socket, nonblocking))
     });
     match accepted {
         Ok(Some((connection, bytes, length))) => {
@@ -97,129 +95,30 @@ type Accepted = (OwnedFd, [u8; LONGEST_ADDRESS], usize);
 
 /// Where connections are accepted, one at a time.
 #[derive(Default)]
-pub(super) struct Entrance {
-    turn: Mutex<()>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Somebody sees to it that it ends with the sandbox.
-    is_attended: bool,
-    has_ended: bool,
-    /// The socket that is being asked.
-    asked: Option<RawFd>,
-}
+pub(super) struct Entrance(Mutex<()>);
 
 impl Entrance {
     /// Accepts a connection. None: there is none, and the caller waits for one.
-    fn accept(
-        self: &Arc<Self>,
-        errands: &Errands,
-        socket: &OwnedFd,
-        nonblocking: bool,
-    ) -> sys::Result<Option<Accepted>> {
+    fn accept(&self, socket: &OwnedFd, nonblocking: bool) -> sys::Result<Option<Accepted>> {
         let number = socket.as_raw_fd();
-        let _turn = self.turn.lock();
-        self.attend(errands)?;
-        let status = Flags::of(number)?;
-        let waits = !status.are_nonblocking();
+        let _turn = self.0.lock();
+        let flags = Flags::of(number)?;
+        let waits = !flags.are_nonblocking();
         let mut somebody = [Wait::readable(number)];
         if waits && (poll(&mut somebody, 0).is_err() || !somebody[0].ready()) {
             return Ok(None);
         }
-        let _asking = self.ask(number)?;
         if waits {
-            status.nonblocking().set(number)?;
+            flags.nonblocking().set(number)?;
         }
         let accepted = socket::accept(number, nonblocking);
         if waits {
-            status.set(number)?;
+            flags.set(number)?;
         }
         match accepted {
             Ok((connection, address, length)) => Ok(Some((own(Ok(connection))?, address, length))),
             Err(Errno(libc::EAGAIN)) if waits => Ok(None),
             Err(errno) => Err(errno),
-        }
-    }
-
-    /// Has the warden end this with the sandbox.
-    fn attend(self: &Arc<Self>, errands: &Errands) -> sys::Result<()> {
-        if std::mem::replace(&mut self.state.lock().is_attended, true) {
-            return Ok(());
-        }
-        let armed = Arc::new(AtomicBool::new(true));
-        let last = Last {
-            entrance: Arc::clone(self),
-            armed: Arc::clone(&armed),
-        };
-        let left = errands.leave(Box::new(last));
-        if left.is_err() {
-            armed.store(false, Ordering::Relaxed);
-            self.state.lock().is_attended = false;
-        }
-        // Too many calls wait, or the sandbox has ended.
-        left.map_err(|_| Errno(libc::ENOBUFS))
-    }
-
-    /// Notes which socket is asked.
-    fn ask(&self, number: RawFd) -> sys::Result<Asking<'_>> {
-        let mut state = self.state.lock();
-        if state.has_ended {
-            return Err(Errno(libc::ESRCH));
-        }
-        state.asked = Some(number);
-        Ok(Asking(self))
-    }
-
-    fn end(&self) {
-        let mut state = self.state.lock();
-        state.has_ended = true;
-        if let Some(number) = state.asked {
-            // It is open: who asks takes note of the end first.
-            let _ = socket::shut_down_reading(number);
-        }
-    }
-}
-
-/// A socket is being asked.
-struct Asking<'a>(&'a Entrance);
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().asked = None;
-    }
-}
-
-/// What the warden keeps until the sandbox ends.
-struct Last {
-    entrance: Arc<Entrance>,
-    /// The warden has it.
-    armed: Arc<AtomicBool>,
-}
-
-impl Errand for Last {
-    fn wait(&self) -> Option<(RawFd, i16)> {
-        None
-    }
-
-    fn due(&self) -> Option<Instant> {
-        None
-    }
-
-    fn call(&self) -> Option<&Call> {
-        None
-    }
-
-    fn proceed(self: Box<Self>, _ready: bool) -> Option<Box<dyn Errand>> {
-        Some(self)
-    }
-}
-
-impl Drop for Last {
-    fn drop(&mut self) {
-        if self.armed.load(Ordering::Relaxed) {
-            self.entrance.end();
         }
     }
 }
@@ -230,27 +129,21 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn who_waits_in_the_kernel_is_freed_at_the_end() {
-        let entrance = Arc::new(Entrance::default());
-        let listener = OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
-        let number = listener.as_raw_fd();
-        let thread = {
-            let entrance = Arc::clone(&entrance);
-            std::thread::Builder::new()
-                .spawn(move || {
-                    let _asking = entrance.ask(listener.as_raw_fd()).unwrap();
-                    // What a program that makes the socket blocking would bring about.
-                    socket::accept(listener.as_raw_fd(), false).err()
-                })
-                .unwrap()
-        };
-        while entrance.state.lock().asked != Some(number) {
-            std::thread::yield_now();
-        }
-        entrance.end();
-        assert_eq!(thread.join().unwrap(), Some(Errno(libc::EINVAL)));
-        assert!(entrance.ask(number).is_err());
-        assert_eq!(entrance.state.lock().asked, None);
+    fn a_socket_is_asked_when_there_is_somebody() {
+        let entrance = Entrance::default();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        let listener = OwnedFd::from(listener);
+        let before = Flags::of(listener.as_raw_fd());
+        assert!(matches!(entrance.accept(&listener, false), Ok(None)));
+        let client = TcpStream::connect(place).unwrap();
+        let (_connection, bytes, length) = entrance.accept(&listener, false).unwrap().unwrap();
+        let expected = Address::internet([127, 0, 0, 1].into(), client.local_addr().unwrap().port());
+        assert_eq!(bytes.get(..length), Some(expected.bytes()));
+        assert!(matches!(entrance.accept(&listener, false), Ok(None)));
+        assert_eq!(Flags::of(listener.as_raw_fd()), before);
+        before.unwrap().nonblocking().set(listener.as_raw_fd()).unwrap();
+        assert_eq!(entrance.accept(&listener, false).err(), Some(Errno(libc::EAGAIN)));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) struct Ports {
     living: Living,
     /// Held while a socket is bound. That can take as long as the program likes, so only who binds has it.
     binding: Mutex<()>,
-    entrance: std::sync::Arc<Entrance>,
+    entrance: Entrance,
 }
 
 impl Ports {
