@@ -34,6 +34,8 @@ pub struct Network {
     pub names: bool,
     /// It may ask for interfaces, addresses and routes, and is answered by the library.
     pub netlink: bool,
+    /// Nobody can take duplicates of its sockets: the library makes those that it works with.
+    pub makes_sockets: bool,
 }
 
 /// Most ports that are left to Landlock, whose ruleset has a rule for each.
@@ -50,6 +52,7 @@ impl Network {
         bind_udp: Reach::Closed,
         names: false,
         netlink: false,
+        makes_sockets: false,
     };
 
     /// What `rules` ask for, where everything can be had.
@@ -81,6 +84,7 @@ impl Network {
             },
             names: !rules.names().is_empty(),
             netlink: false,
+            makes_sockets: false,
         };
         if network.udp == Reach::Closed && network.bind_udp != Reach::Closed {
             // What can be bound can send, and somebody must say no to that.
@@ -148,6 +152,11 @@ impl Network {
         self.serves_connections() || self.serves_bindings() || self.serves_listening()
     }
 
+    /// True if socket(2) is put before the library, of the families that rules speak of.
+    pub fn serves_making(self) -> bool {
+        self.makes_sockets && self.takes_sockets()
+    }
+
     /// True if the rules cannot be kept without the library.
     pub fn needs_service(self) -> bool {
         self.names || self.takes_sockets()
@@ -171,6 +180,7 @@ impl Network {
             bind_udp: closed(self.bind_udp),
             names: false,
             netlink: false,
+            makes_sockets: false,
         };
         // UDP sockets that may send anywhere and be bound to anything are nobody's business; all others are somebody's.
         if left.udp != left.bind_udp {

@@ -11,6 +11,7 @@ use crate::sys::socket::Kind;
 use crate::sys::{Errno, socket};
 
 use super::address::{Address, Meaning};
+use super::made::Past;
 use super::rules::{Rules, protocol};
 use super::{answer, owned_socket, unix};
 
@@ -34,13 +35,18 @@ enum Bound {
 
 fn bind(rules: &Rules, call: &Call) -> Result<Bound, Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(call, number)?;
+    let (socket, kind) = owned_socket(rules, call, number)?;
     if kind.domain == libc::AF_UNIX && !rules.has_datagrams() {
         // Whatever socket and address it finds, Landlock decides: by path, or by TCP port. And the socket gets the name that it asked for.
         return Ok(Bound::ByKernel);
     }
     let address = Address::read(call, pointer, length)?;
-    bind_to(rules, call, &socket, kind, address).map(|()| Bound::Done)
+    let bound = match bind_to(rules, call, &socket, kind, address) {
+        // Perhaps by a socket that the program has closed.
+        Err(Errno(libc::EADDRINUSE)) if rules.collect(call) => bind_to(rules, call, &socket, kind, address),
+        bound => bound,
+    };
+    bound.map(|()| Bound::Done)
 }
 
 fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Address) -> Result<(), Errno> {
@@ -126,12 +132,14 @@ pub(super) fn serve_listen(rules: &Rules, call: &Call) {
 
 fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, backlog, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(call, number)?;
+    let (socket, kind) = owned_socket(rules, call, number)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // an int: its lower half
     let backlog = backlog as u32 as i32;
     let listen = || rules.on_behalf(|| socket::listen(socket.as_raw_fd(), backlog));
     if kind.domain == libc::AF_UNIX {
-        return listen();
+        listen()?;
+        rules.let_go(&socket, Past::Listening);
+        return Ok(());
     }
     if protocol(kind) != Some(Protocol::Tcp) {
         return Err(Errno(libc::EOPNOTSUPP));
@@ -147,6 +155,7 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
         let _ = socket::shut_down_reading(socket.as_raw_fd());
         rules.decide_bind(call, kind, port)?;
     }
+    rules.let_go(&socket, Past::Listening);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::supervisor::Call;
 use crate::sys::{Errno, socket};
 
 use super::address::{Address, Meaning};
+use super::made::Past;
 use super::rules::{Action, Rules};
 use super::waiting::{For, Held, Patience, wait};
 use super::{answer, owned_socket, unix};
@@ -36,13 +37,17 @@ struct Target {
     /// Of a socket in the file system, whose address names it by this descriptor.
     _file: Option<OwnedFd>,
     is_unix: bool,
+    /// Nothing is decided about the socket once it is there: it is a stream.
+    is_last: bool,
 }
 
 fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target, bool), Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(call, number)?;
+    let (socket, kind) = owned_socket(rules, call, number)?;
     let address = Address::read(call, pointer, length)?.without_any();
-    let (address, file) = match address.meaning(kind)? {
+    let meaning = address.meaning(kind)?;
+    let is_last = kind.type_ == libc::SOCK_STREAM && meaning != Meaning::Nobody;
+    let (address, file) = match meaning {
         Meaning::Nobody => (address, None),
         Meaning::Internet(host, port) => {
             rules.decide(call, kind, (host, port), Action::Connect)?;
@@ -65,6 +70,7 @@ fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target, bool), Errno> {
             address,
             _file: file,
             is_unix: kind.domain == libc::AF_UNIX,
+            is_last,
         },
         blocking,
     ))
@@ -83,10 +89,22 @@ fn go_on(rules: &Arc<Rules>, held: Held, target: Target, blocking: bool) {
         Err(Errno(libc::EINPROGRESS | libc::EALREADY)) if blocking && !target.is_unix => For::Writable,
         // The queue of who listens is full, and nobody tells when it no longer is.
         Err(Errno(libc::EAGAIN)) if blocking && target.is_unix => For::Time,
-        connected => return answer(&held.call, connected.map(|()| 0)),
+        connected => return finish(rules, held, &target, connected),
     };
     let rules = Arc::clone(rules);
     wait(held, what, move |held| go_on(&rules, held, target, blocking));
+}
+
+/// Answers the call, and keeps nothing of the socket that would keep it open.
+fn finish(rules: &Rules, held: Held, target: &Target, connected: Result<(), Errno>) {
+    let Held { call, socket, .. } = held;
+    match (connected, &rules.made) {
+        (Ok(()), _) if target.is_last => rules.let_go(&socket, Past::Connected),
+        (Err(Errno(libc::EINPROGRESS)), Some(made)) => made.await_connection(&socket, &call),
+        _ => {}
+    }
+    drop(socket);
+    answer(&call, connected.map(|()| 0));
 }
 
 /// connect(2) on a socket that would wait. Its other users see it non-blocking meanwhile, for some microseconds.

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use crate::supervisor::Call;
 use crate::sys::{Errno, socket};
 
+use super::rules::Rules;
 use super::{answer, owned_socket};
 
 /// The longest wait, seconds.
@@ -18,13 +19,13 @@ pub(super) fn is_about(call: &Call) -> bool {
 }
 
 /// Serves it.
-pub(super) fn serve(call: &Call) {
-    answer(call, set(call).map(|()| 0));
+pub(super) fn serve(rules: &Rules, call: &Call) {
+    answer(call, set(rules, call).map(|()| 0));
 }
 
-fn set(call: &Call) -> Result<(), Errno> {
+fn set(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, _, _, value, length, _] = call.received().arguments;
-    let (socket, _) = owned_socket(call, number)?;
+    let (socket, _) = owned_socket(rules, call, number)?;
     let mut bytes = [0; size_of::<libc::linger>()];
     let length = super::socket::descriptor(length);
     if usize::try_from(length).map_err(|_| Errno(libc::EINVAL))? < bytes.len() {

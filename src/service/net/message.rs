@@ -7,7 +7,7 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::address::Address;
-use super::socket::duplicate;
+use super::rules::Rules;
 
 /// The kernel's own bounds: UIO_MAXIOV, and what it calls a reasonable amount of ancillary data.
 const MOST_VECTORS: u64 = 1024;
@@ -45,7 +45,7 @@ impl Message {
     }
 
     /// The message that the `struct msghdr` at `pointer` describes, for a socket of this kind.
-    pub(super) fn read(call: &Call, pointer: u64, kind: Kind) -> Result<Self, Errno> {
+    pub(super) fn read(rules: &Rules, call: &Call, pointer: u64, kind: Kind) -> Result<Self, Errno> {
         let mut header = [0; HEADER];
         read(call, pointer, &mut header)?;
         let word = |at: usize| {
@@ -72,7 +72,7 @@ impl Message {
         } else {
             let mut bytes = vec![0; usize::try_from(control_length).map_err(|_| Errno(libc::ENOBUFS))?];
             read(call, control, &mut bytes)?;
-            translate(&bytes, kind, |number| duplicate(call, number))?
+            translate(&bytes, kind, |number| rules.duplicate(call, number))?
         };
         Ok(Self {
             name,

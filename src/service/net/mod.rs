@@ -11,6 +11,7 @@ mod connect;
 mod hosts;
 mod linger;
 mod live;
+mod made;
 mod message;
 mod route;
 mod rules;
@@ -55,11 +56,12 @@ impl NetworkService {
         let live = Live::new(&run.policy.network, run.addresses);
         let reach = run.network.unwrap_or(Network::CLOSED);
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
+        let rules = Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable));
         Self {
-            rules: Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable)),
             reach,
             hosts: run.hosts.clone().filter(|_| reach.names),
-            route: Route::default(),
+            route: Route::new(rules.made.clone()),
+            rules,
             name: run.name,
         }
     }
@@ -103,7 +105,7 @@ impl NetworkService {
         let [_, _, length, ..] = call.received().arguments;
         match name {
             _ if !self.reach.netlink => Served::Pass,
-            "socket" => self.route.open(call),
+            "socket" => self.route.open(call, ground),
             "bind" if length == LENGTH => self.route.bind(call, ground),
             "connect" if length == LENGTH => self.route.connect(call, ground),
             "getsockname" => self.route.getsockname(call, ground),
@@ -123,6 +125,7 @@ impl NetworkService {
             "sendto" => self.reach.serves_datagrams() && call.received().arguments[4] != 0,
             "sendmsg" | "sendmmsg" => self.reach.serves_datagrams(),
             "setsockopt" => self.reach.takes_sockets() && linger::is_about(call),
+            "socket" => made::is_about(self.reach, call),
             _ => false,
         }
     }
@@ -146,13 +149,22 @@ impl Service for NetworkService {
     }
 
     fn take(&self, call: Call) {
-        match self.name_of(&call) {
+        let name = self.name_of(&call);
+        if let Some(made) = &self.rules.made {
+            if name == "socket" {
+                return made::serve(&self.rules, made, &call);
+            }
+            if made::serve_absent(&self.rules, made, name, &call) {
+                return;
+            }
+        }
+        match name {
             "connect" => connect::serve(&self.rules, call),
             "bind" => bind::serve(&self.rules, &call),
             "listen" => bind::serve_listen(&self.rules, &call),
             "sendto" => send::serve(&self.rules, call, Form::To),
             "sendmsg" => send::serve(&self.rules, call, Form::Message),
-            "setsockopt" => linger::serve(&call),
+            "setsockopt" => linger::serve(&self.rules, &call),
             "sendmmsg" => send::serve(&self.rules, call, Form::Messages),
             // Dropped, and so denied.
             _ => {}
@@ -175,8 +187,8 @@ fn answer(call: &Call, outcome: sys::Result<i64>) {
 }
 
 /// A duplicate of the caller's socket, and what it is.
-fn owned_socket(call: &Call, number: u64) -> sys::Result<(OwnedFd, Kind)> {
-    let socket = socket::duplicate(call, number)?;
+fn owned_socket(rules: &Rules, call: &Call, number: u64) -> sys::Result<(OwnedFd, Kind)> {
+    let socket = rules.duplicate(call, number)?;
     let kind = sys::socket::kind(socket.as_raw_fd())?;
     Ok((socket, kind))
 }

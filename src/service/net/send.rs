@@ -92,7 +92,7 @@ enum Begun {
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // flags are an int: its lower half
 fn begin(rules: &Rules, call: &Call, form: Form) -> Result<Begun, Errno> {
     let [number, pointer, second, third, name, name_length] = call.received().arguments;
-    let (socket, kind) = owned_socket(call, number)?;
+    let (socket, kind) = owned_socket(rules, call, number)?;
     let flags = match form {
         Form::To | Form::Messages => third,
         Form::Message => second,
@@ -106,7 +106,7 @@ fn begin(rules: &Rules, call: &Call, form: Form) -> Result<Begun, Errno> {
     }
     let message = match form {
         Form::To => Message::plain(address::Address::read(call, name, name_length)?, pointer, second),
-        Form::Message => Message::read(call, pointer, kind)?,
+        Form::Message => Message::read(rules, call, pointer, kind)?,
         Form::Messages => return several(rules, call, socket, kind, flags),
     };
     let sending = prepare(rules, call, (&socket, kind), flags, message)?;
@@ -259,7 +259,7 @@ fn several(rules: &Rules, call: &Call, socket: OwnedFd, kind: Kind, flags: i32) 
     let most = (count & u64::from(u32::MAX)).min(MOST_MESSAGES);
     let mut bytes = 0;
     for index in 0..most {
-        let mut sending = match Message::read(call, pointer.wrapping_add(index * ENTRY), kind)
+        let mut sending = match Message::read(rules, call, pointer.wrapping_add(index * ENTRY), kind)
             .and_then(|message| prepare(rules, call, (&socket, kind), flags, message))
         {
             Ok(sending) => sending,
