@@ -34,7 +34,7 @@ static struct server servers[] = {
     {'W', AF_INET, SOCK_DGRAM, NULL, -1, 0, ""},          {'v', AF_INET6, SOCK_DGRAM, NULL, -1, 0, ""},
     {'p', AF_UNIX, SOCK_STREAM, "socket", -1, 0, ""},     {'q', AF_UNIX, SOCK_STREAM, "dir/other", -1, 0, ""},
     {'d', AF_UNIX, SOCK_DGRAM, "datagrams", -1, 0, ""},   {'a', AF_UNIX, SOCK_STREAM, "@stream", -1, 0, ""},
-    {'b', AF_UNIX, SOCK_STREAM, "@b/stream", -1, 0, ""},
+    {'b', AF_UNIX, SOCK_STREAM, "@b/stream", -1, 0, ""},  {'r', AF_UNIX, SOCK_STREAM, "dir/otherwise", -1, 0, ""},
 };
 enum { SERVERS = sizeof servers / sizeof *servers };
 
@@ -119,13 +119,22 @@ static inline uint16_t port_of(int fd)
     return ntohs(peer.any.sa_family == AF_INET6 ? peer.ipv6.sin6_port : peer.ipv4.sin_port);
 }
 
-/* Nobody waits for anything for longer than a test may take. */
-static inline void limit_patience(int fd)
+/* Waits until there is something to take, for no longer than a test may take. */
+static inline int await(int fd)
 {
-    struct timeval patience = {20, 0};
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
 
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    return poll(&ready, 1, 20000) == 1;
+}
+
+static inline ssize_t take(int fd, void *bytes, size_t length)
+{
+    return await(fd) ? recv(fd, bytes, length, 0) : -1;
+}
+
+static inline int take_client(int listener)
+{
+    return await(listener) ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 }
 
 static inline int bound_socket(int type, struct peer peer)
@@ -138,7 +147,6 @@ static inline int bound_socket(int type, struct peer peer)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     if (fd < 0 || bind(fd, &peer.any, peer.length))
         stop("cannot bind");
-    limit_patience(fd);
     return fd;
 }
 
@@ -156,7 +164,6 @@ static inline int connected(int type, struct peer peer)
 {
     int fd = socket(peer.any.sa_family, type | SOCK_CLOEXEC, 0);
 
-    limit_patience(fd);
     if (fd < 0 || connect(fd, &peer.any, peer.length))
         stop("cannot connect");
     return fd;
@@ -237,15 +244,11 @@ static inline int next_arrival(struct server *server)
 {
     char *text = server->last;
     ssize_t count, length = 0;
-    int fd = server->fd;
+    int fd = server->type == SOCK_STREAM ? take_client(server->fd) : server->fd;
 
     memset(server->last, 0, sizeof server->last);
-    if (server->type == SOCK_STREAM) {
-        fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC);
-        limit_patience(fd);
-    }
     do {
-        count = recv(fd, text + length, sizeof server->last - 1 - (size_t)length, 0);
+        count = take(fd, text + length, sizeof server->last - 1 - (size_t)length);
         length += count > 0 ? count : 0;
     } while (server->type == SOCK_STREAM && count > 0 && length < (ssize_t)sizeof server->last - 1);
     if (server->type == SOCK_STREAM)
@@ -390,15 +393,21 @@ static inline char *confined(const sandlock_policy *policy, const char *const *a
     return text;
 }
 
+static inline const char *command_of(const char *const *argv)
+{
+    static char command[PATH_MAX * 4];
+
+    for (command[0] = 0; *argv; argv++)
+        snprintf(command + strlen(command), sizeof command - strlen(command), "'%s' ", *argv);
+    return command;
+}
+
 /* What it prints outside any. */
 static inline char *bare(const char *const *argv)
 {
-    char command[PATH_MAX * 4] = "", *text = calloc(1, 4096);
-    FILE *stream;
+    char *text = calloc(1, 4096);
+    FILE *stream = popen(command_of(argv), "re");
 
-    for (; *argv; argv++)
-        snprintf(command + strlen(command), sizeof command - strlen(command), "'%s' ", *argv);
-    stream = popen(command, "r");
     CHECK(stream && fread(text, 1, 4095, stream) > 0);
     CHECK(stream && pclose(stream) == 0);
     text[strcspn(text, "\n")] = 0;
@@ -430,12 +439,17 @@ struct running {
     FILE *output;
 };
 
+/* Starts a program, outside any sandbox if there is no policy. */
 static inline struct running start_child(const sandlock_policy *policy, const char *const *argv)
 {
     sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
     struct running running = {NULL, NULL};
     sandlock_error *error = NULL;
 
+    if (!policy) {
+        running.output = popen(command_of(argv), "re");
+        return running;
+    }
     options.stdin_mode = SANDLOCK_STDIO_NULL;
     options.stdout_mode = SANDLOCK_STDIO_PIPE;
     if (sandlock_spawn(policy, NULL, argv, &options, &running.process, &error)) {
@@ -463,11 +477,22 @@ static inline void finish(struct running *running)
 {
     sandlock_result *result = NULL;
 
-    if (running->output)
-        fclose(running->output);
+    if (!running->process) {
+        CHECK(running->output && pclose(running->output) == 0);
+        return;
+    }
+    fclose(running->output);
     CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(running->process, 20000, &result, NULL));
     sandlock_result_free(result);
     sandlock_process_free(running->process);
+}
+
+/* What it has printed last, as a number. */
+static inline int last_number(const char *text)
+{
+    const char *last = strrchr(text, ' ');
+
+    return last ? atoi(last + 1) : -1;
 }
 
 static inline uint64_t calls_received(const sandlock_process *process)

@@ -226,7 +226,8 @@ static int connect_in_turn(char **arguments, int disconnect)
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     int fd = socket_for(arguments[0], SOCK_STREAM);
 
-    step(connect_to(fd, arguments[0]));
+    if (step(connect_to(fd, arguments[0])))
+        greet(fd);
     if (disconnect)
         step(connect(fd, &nobody, sizeof nobody));
     if (step(connect_to(fd, arguments[1])))
@@ -515,7 +516,7 @@ static char byte_at(size_t index)
     return (char)(index * 7 + index / 251);
 }
 
-/* One large message on a connection, in three pieces. */
+/* One large message on a connection, in three pieces; it waits for so many milliseconds, if that is said. */
 static int send_large(char **arguments)
 {
     size_t i, size = strtoul(arguments[1], NULL, 10), third = size / 3;
@@ -523,16 +524,22 @@ static int send_large(char **arguments)
     char *data = malloc(size);
     struct iovec pieces[3] = {{data, third}, {data + third, 1}, {data + third + 1, size - third - 1}};
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 3};
+    double start;
     ssize_t sent;
 
     for (i = 0; i < size; i++)
         data[i] = byte_at(i);
+    if (arguments[2])
+        limit_waiting(fd, atoi(arguments[2]));
     if (!step(connect_to(fd, arguments[0])))
         return 0;
+    start = seconds();
     sent = sendmsg(fd, &message, 0);
     if (sent < 0)
         return step(-1);
     say_number(sent);
+    if (arguments[2])
+        say_number((long)((seconds() - start) * 1000));
     return 0;
 }
 
@@ -751,6 +758,26 @@ static int list_interfaces(char **unused)
     return 0;
 }
 
+/* Has a socket of netlink go somewhere else, in every way there is. */
+static int redirect(char **arguments)
+{
+    struct address address = address_of(arguments[0]);
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    static const char *const ways[] = {"sendto", "sendmsg", "sendmmsg", "connect"};
+    size_t i;
+
+    if (!step(fd))
+        return 0;
+    for (i = 0; i < 2 * sizeof ways / sizeof *ways; i++) {
+        send_by(ways[i % 4], fd, &address);
+        connect(fd, &nobody, sizeof nobody);
+        shutdown(fd, SHUT_RD);
+    }
+    step(bind(fd, &address.any, address.length));
+    return 0;
+}
+
 /* A file's text in one line. */
 static int read_file(char **arguments)
 {
@@ -769,6 +796,161 @@ static int read_file(char **arguments)
     return 0;
 }
 
+/* --- calls that fail, or that are odd --- */
+
+struct odd {
+    int tcp, udp, local, listener, connection, plain;
+};
+
+static struct odd open_odd(const char *peer)
+{
+    struct address any = address_of("127.0.0.1:0");
+    struct odd odd = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_DGRAM, 0), socket(AF_UNIX, SOCK_STREAM, 0),
+                      socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0), -1};
+    int ends[2];
+
+    if (odd.tcp < 0 || odd.udp < 0 || odd.local < 0 || bind(odd.listener, &any.any, any.length) || listen(odd.listener, 1) ||
+        connect_to(odd.connection, peer) || pipe(ends))
+        fail("sockets");
+    odd.plain = ends[1];
+    return odd;
+}
+
+static void connect_oddly(const struct odd *odd, struct address peer)
+{
+    struct address other = address_of("[::1]:9"), local = address_of("/none"), broadcast = address_of("255.255.255.255:9");
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    char longest[256] = "";
+
+    step(connect(-1, &peer.any, peer.length));
+    step(connect(odd->plain, &peer.any, peer.length));
+    step(connect(odd->tcp, NULL, peer.length));
+    step(connect(odd->tcp, (void *)1, peer.length));
+    step(connect(odd->tcp, &peer.any, 0));
+    step(connect(odd->tcp, &peer.any, 1));
+    step(connect(odd->tcp, &peer.any, peer.length - 1));
+    step(connect(odd->tcp, (void *)longest, sizeof longest));
+    step(connect(odd->tcp, (void *)longest, (socklen_t)-1));
+    step(connect(odd->tcp, &other.any, other.length));
+    step(connect(odd->tcp, &local.any, sizeof local.local));
+    step(connect(odd->tcp, &broadcast.any, broadcast.length));
+    step(connect(odd->tcp, &nobody, sizeof nobody));
+    step(connect(odd->listener, &peer.any, peer.length));
+    step(connect(odd->connection, &peer.any, peer.length));
+    step(connect(odd->udp, &other.any, other.length));
+    step(connect(odd->udp, &broadcast.any, broadcast.length));
+    step(connect(odd->udp, &nobody, sizeof nobody));
+    step(connect(odd->local, &peer.any, peer.length));
+    step(connect(odd->local, &local.any, local.length));
+    step(connect(odd->local, &local.any, 2));
+    step(connect(odd->local, &nobody, sizeof nobody));
+}
+
+static void bind_oddly(const struct odd *odd)
+{
+    struct address any = address_of("127.0.0.1:0"), other = address_of("[::1]:0"), foreign = address_of("192.0.2.77:0");
+    struct address taken = any;
+    int tcp = socket(AF_INET, SOCK_STREAM, 0);
+
+    taken.ipv4.sin_port = htons((uint16_t)port_of(odd->listener));
+    step(bind(-1, &any.any, any.length));
+    step(bind(odd->plain, &any.any, any.length));
+    step(bind(tcp, (void *)1, any.length));
+    step(bind(tcp, &any.any, 1));
+    step(bind(tcp, &any.any, any.length - 1));
+    step(bind(tcp, &other.any, other.length));
+    step(bind(tcp, &foreign.any, foreign.length));
+    step(bind(tcp, &taken.any, taken.length));
+    step(bind(tcp, &any.any, any.length));
+    step(bind(tcp, &any.any, any.length));
+    step(bind(odd->connection, &any.any, any.length));
+    step(listen(-1, 1));
+    step(listen(odd->plain, 1));
+    step(listen(odd->udp, 1));
+    step(listen(odd->connection, 1));
+    step(listen(odd->listener, 2));
+    step(listen(odd->local, 1));
+}
+
+static void send_oddly(const struct odd *odd, struct address peer)
+{
+    static char large[65536];
+    struct address other = address_of("[::1]:9"), broadcast = address_of("255.255.255.255:9");
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_TTL}};
+    struct iovec data = {(void *)greeting, GREETING}, bad = {(void *)1, GREETING}, many[1025];
+    struct msghdr plain = {.msg_iov = &data, .msg_iovlen = 1}, message = plain;
+    struct mmsghdr several = {.msg_hdr = plain};
+    int ttl = 9, i, udp = socket(AF_INET, SOCK_DGRAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
+
+    for (i = 0; i < 1025; i++)
+        many[i] = (struct iovec){large, 1};
+    memcpy(CMSG_DATA(&control.header), &ttl, sizeof ttl);
+    step(sendto(udp, greeting, GREETING, 0, NULL, 0));
+    step(sendto(udp, greeting, GREETING, 0, &peer.any, 1));
+    step(sendto(udp, greeting, GREETING, 0, &peer.any, (socklen_t)-1));
+    step(sendto(udp, greeting, GREETING, 0, (void *)1, peer.length));
+    step(sendto(udp, (void *)1, GREETING, 0, &peer.any, peer.length));
+    step(sendto(udp, large, sizeof large, 0, &peer.any, peer.length));
+    step(sendto(udp, greeting, GREETING, 0, &other.any, other.length));
+    step(sendto(udp, greeting, GREETING, 0, &broadcast.any, broadcast.length));
+    step(sendto(odd->plain, greeting, GREETING, 0, &peer.any, peer.length));
+    step(sendto(fresh, greeting, GREETING, MSG_NOSIGNAL, &peer.any, peer.length));
+    step(sendto(odd->local, greeting, GREETING, MSG_NOSIGNAL, &peer.any, peer.length));
+    step(sendmsg(udp, (void *)1, 0));
+    step(sendmsg(udp, &plain, 0));
+    step(sendmsg(-1, &plain, 0));
+    step(sendmsg(odd->plain, &plain, 0));
+    step(sendmsg(fresh, &plain, MSG_NOSIGNAL));
+    message.msg_name = &peer.any;
+    message.msg_namelen = peer.length;
+    message.msg_iov = &bad;
+    step(sendmsg(udp, &message, 0));
+    message.msg_iov = many;
+    message.msg_iovlen = 1025;
+    step(sendmsg(udp, &message, 0));
+    message.msg_iovlen = 0;
+    message.msg_namelen = (socklen_t)-1;
+    step(sendmsg(udp, &message, 0));
+    message.msg_namelen = peer.length;
+    message.msg_control = (void *)1;
+    message.msg_controllen = sizeof control;
+    step(sendmsg(udp, &message, 0));
+    message.msg_control = &control;
+    message.msg_controllen = 1 << 22;
+    step(sendmsg(udp, &message, 0));
+    message.msg_controllen = sizeof control;
+    control.header.cmsg_len = 3;
+    step(sendmsg(udp, &message, 0));
+    control.header.cmsg_len = CMSG_LEN(sizeof ttl) + 1000;
+    step(sendmsg(udp, &message, 0));
+    control.header.cmsg_len = CMSG_LEN(sizeof ttl);
+    step(sendmmsg(udp, &several, 0, 0));
+    step(sendmmsg(udp, &several, 1, 0));
+    step(sendmmsg(udp, (void *)1, 1, 0));
+    /* A datagram without data is one, too. */
+    message.msg_control = NULL;
+    message.msg_controllen = 0;
+    step(sendmsg(udp, &message, 0));
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    step(sendmsg(udp, &message, 0));
+}
+
+static int be_odd(char **arguments)
+{
+    struct odd odd = open_odd(arguments[0]);
+
+    connect_oddly(&odd, address_of(arguments[0]));
+    bind_oddly(&odd);
+    send_oddly(&odd, address_of(arguments[1]));
+    return 0;
+}
+
 /* --- Unix sockets --- */
 
 static int connect_by_link(char **arguments)
@@ -779,11 +961,13 @@ static int connect_by_link(char **arguments)
 
 static int connect_from_directory(char **arguments)
 {
-    struct address address = {.local = {.sun_family = AF_UNIX}, .length = sizeof address.local};
+    struct address address = {.local = {.sun_family = AF_UNIX}};
     int fd = open_socket(&address, SOCK_STREAM);
 
     step(chdir(arguments[0]));
-    snprintf(address.local.sun_path, sizeof address.local.sun_path, "%s", arguments[1]);
+    /* No longer than it must be: as an address of another family would be. */
+    address.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+                                 (size_t)snprintf(address.local.sun_path, sizeof address.local.sun_path, "%s", arguments[1]));
     if (step(connect(fd, &address.any, address.length)))
         greet_any(fd, "/");
     return 0;
@@ -811,10 +995,11 @@ int main(int argc, char **argv)
         {"send", 2, send_once},                      /* ADDRESS sendto|sendmsg|sendmmsg|connect */
         {"send-many", 1, send_many},                 /* ADDRESS... */
         {"send-two", 2, send_two},                   /* ADDRESS ADDRESS */
-        {"large", 2, send_large},                    /* ADDRESS BYTES */
+        {"large", 2, send_large},                    /* ADDRESS BYTES [MILLISECONDS] */
         {"pieces", 2, send_pieces},                  /* ADDRESS COUNT */
         {"pass", 0, pass_descriptor},
         {"broken", 1, send_to_nobody},               /* caught|default */
+        {"odd", 2, be_odd},                          /* ADDRESS of TCP, ADDRESS of UDP */
         {"bind-tcp", 1, bind_tcp},                   /* ADDRESS */
         {"bind-udp", 1, bind_udp},                   /* ADDRESS */
         {"listen", 1, bind_and_listen},              /* ADDRESS */
@@ -823,6 +1008,7 @@ int main(int argc, char **argv)
         {"serve-udp", 1, serve_datagrams},           /* ADDRESS: two lines */
         {"resolve", 1, resolve},                     /* NAME */
         {"interfaces", 0, list_interfaces},
+        {"redirect", 1, redirect},                   /* ADDRESS */
         {"read", 1, read_file},                      /* PATH */
         {"link", 2, connect_by_link},                /* LINK TARGET */
         {"from", 2, connect_from_directory}};        /* DIRECTORY NAME */

@@ -372,7 +372,7 @@ static void traced_program_is_refused_what_it_is_otherwise(void)
         {"attack_files", {"remove", "%"}, "unlink"},
         {"attack_files", {"rename", "%", "%2"}, "rename"},
         {"attack_files", {"execute", "%"}, "for execute"},
-        {"attack_sockets", {"udp", "9"}, "socket: refused by the filter; allow_syscall(\"socket\")"},
+        {"attack_sockets", {"udp", "9"}, "socket: refused by the filter; a rule for UDP would permit it"},
         {"attack_sockets", {"tcp-connect", "9"}, "connect tcp://127.0.0.1:9: no rule; allow_net(\"tcp://127.0.0.1:9\") would permit it"},
         {"attack_system", {"unshare-user"}, "unshare: refused by the filter"},
         {"attack_system", {"mount"}, "mount"},

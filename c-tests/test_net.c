@@ -278,7 +278,7 @@ static void check_echo(const sandlock_policy *policy, const char *what, const ch
             peer.ipv4.sin_port = htons((uint16_t)atoi(port ? port : "0"));
         fd = connected(type, peer);
         CHECK(send(fd, "are you there?", 14, 0) == 14);
-        CHECK(recv(fd, text, sizeof text - 1, 0) == 14);
+        CHECK(take(fd, text, sizeof text - 1) == 14);
         CHECK(!strcmp(text, "are you there?"));
         close(fd);
         CHECK_CONTAINS(next_line(&server), "ok");
@@ -366,14 +366,6 @@ static void ports_are_bound_as_rules_allow(void)
     CHECK_CASES(cases);
 }
 
-/* What it printed last, as a number. */
-static int last_number(const char *text)
-{
-    const char *last = strrchr(text, ' ');
-
-    return strncmp(text, "ok", 2) || !last ? -1 : atoi(last + 1);
-}
-
 static void port_0_is_one_that_is_allowed(void)
 {
     static const struct {
@@ -399,7 +391,7 @@ static void port_0_is_one_that_is_allowed(void)
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         sandlock_policy *policy = policy_with(cases[i].rules);
         char *text = confined(policy, child(cases[i].words));
-        int port = last_number(text), first = cases[i].first;
+        int port = strncmp(text, "ok", 2) ? -1 : last_number(text), first = cases[i].first;
 
         if (!CHECK(port > 0 && (!first || (port >= free_ports + first && port <= free_ports + cases[i].last))))
             printf("# case %d: %s, with free ports from %d on\n", (int)i, text, free_ports);
@@ -622,6 +614,28 @@ static void note_event(const sandlock_event *event, void *data)
     pthread_mutex_unlock(&told->lock);
 }
 
+/* What is suggested can be said to a policy. */
+static void check_suggestion(const char *text)
+{
+    static const struct {
+        const char *begin;
+        rule_fn add;
+    } forms[] = {{"allow_net(\"", sandlock_policy_allow_net}, {"allow_bind(\"", sandlock_policy_allow_bind}};
+    sandlock_policy *policy = sandlock_policy_new();
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        const char *rule = strstr(text, forms[i].begin);
+        if (rule) {
+            char *copy = strdup(rule + strlen(forms[i].begin));
+            copy[strcspn(copy, "\"")] = 0;
+            add_rule(policy, forms[i].add, copy);
+            free(copy);
+        }
+    }
+    sandlock_policy_free(policy);
+}
+
 static void what_is_refused_is_told_with_the_rule_that_is_missing(void)
 {
     static const struct {
@@ -641,7 +655,10 @@ static void what_is_refused_is_told_with_the_rule_that_is_missing(void)
         {{"unix:$/socket"}, {"connect", "$@stream"}, "connect", {"allow_net(\"unix:$@stream\")"}},
         {{"bind $1-$3"}, {"bind-tcp", "127.0.0.1:$4"}, "bind", {"allow_bind(\"tcp://$4\")"}},
         {{"bind udp://$1"}, {"bind-udp", "127.0.0.1:$2"}, "bind", {"allow_bind(\"udp://$2\")"}},
-        {{"unix:$/socket"}, {"bind-tcp", "$/dir/mine"}, "bind", {"WRITE"}},
+        {{"udp://127.0.0.1"}, {"bind-tcp", "127.0.0.1:$2"}, "bind", {"allow_bind(\"tcp://$2\")"}},
+        {{"udp://127.0.0.1"}, {"bind-tcp", "127.0.0.1:0"}, "bind", {"allow_bind(\"tcp://"}},
+        {{"bind $1"}, {"listen-unbound", "127.0.0.1:0"}, "listen", {"allow_bind(\"tcp://"}},
+        {{"unix:$/socket", "udp://127.0.0.1"}, {"bind-tcp", "$/dir/mine"}, "bind", {"WRITE"}},
         {{"tcp://127.0.0.1:$t"}, {"connect", "127.0.0.1:$t"}, "", {""}},
         {{"tcp://127.0.0.1:$c"}, {"connect", "127.0.0.1:$c"}, "", {""}},
     };
@@ -664,6 +681,7 @@ static void what_is_refused_is_told_with_the_rule_that_is_missing(void)
         for (j = 0; wanted && j < 2 && cases[i].text[j]; j++)
             CHECK_CONTAINS(told.text, expand(cases[i].text[j]));
         CHECK(told.errno_value == (wanted ? EACCES : 0));
+        check_suggestion(told.text);
         CHECK(check_arrivals(!strcmp(result ? output(result) : "", "ok\n") ? "t" : ""));
         sandlock_result_free(result);
         sandlock_policy_free(policy);
@@ -677,6 +695,25 @@ static sandlock_report_entry network_row(const sandlock_report *report)
     CHECK_STATUS(SANDLOCK_OK, sandlock_report_row(report, SANDLOCK_FEATURE_NETWORK - 1, &entry, NULL));
     CHECK(entry.feature == SANDLOCK_FEATURE_NETWORK);
     return entry;
+}
+
+/* Sockets that ask for interfaces are not the kernel's, and reach nobody all the same. */
+static void who_asks_for_interfaces_reaches_nobody(void)
+{
+    static const char *const rules[] = {"tcp://*:$t", "tcp://127.0.0.1:$t", "udp://127.0.0.1:$u", "unix:$/socket"};
+    static const char *const places[] = {"$/datagrams", "$/dir/other", "$@stream", "127.0.0.1:$T", "127.0.0.1:$U"};
+    size_t i, j;
+
+    for (i = 0; i < sizeof rules / sizeof *rules; i++) {
+        sandlock_policy *policy = policy_with(RULES(rules[i], "tcp://*:$c"));
+        for (j = 0; j < sizeof places / sizeof *places; j++) {
+            char *found = confined(policy, CHILD("redirect", places[j]));
+            if (!CHECK(strncmp(found, "ok ", 3) == 0 && check_arrivals("")))
+                printf("# under %s to %s: %s\n", rules[i], places[j], found);
+            free(found);
+        }
+        sandlock_policy_free(policy);
+    }
 }
 
 static void report_says_who_enforces_the_rules(void)
@@ -882,7 +919,7 @@ TESTS(T(tcp_reaches_what_rules_allow), T(what_is_denied_is_denied_whatever_is_al
       T(port_0_of_a_range_that_is_taken_is_in_use), T(servers_inside_are_reached_from_the_host),
       T(server_of_datagrams_answers_nobody_that_no_rule_allows), T(hosts_are_reached_by_their_names),
       T(names_are_those_of_the_rules_and_no_others), T(without_names_the_hosts_file_is_a_file_like_others),
-      T(name_that_does_not_resolve_fails_the_start), T(interfaces_are_loopback_alone),
+      T(name_that_does_not_resolve_fails_the_start), T(interfaces_are_loopback_alone), T(who_asks_for_interfaces_reaches_nobody),
       T(what_is_refused_is_told_with_the_rule_that_is_missing), T(report_says_who_enforces_the_rules),
       T(rules_that_take_the_library_fail_the_start_without_it), T(best_effort_closes_what_the_library_cannot_serve),
       T(ports_of_tcp_take_nobody_but_landlock), T(rules_hold_beside_each_other), T(rules_hold_in_namespaces),

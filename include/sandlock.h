@@ -440,7 +440,8 @@
 /// SANDLOCK_FEATURE_SYSCALLS disables it.
 #define SANDLOCK_FEATURE_FILES_METADATA 5
 
-/// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
+/// No network but what network rules allow (sandlock_policy_allow_net(), sandlock_policy_allow_bind()), which say what enforces it. Without
+/// rules no TCP connection and no TCP server: Landlock ABI 4, Linux 6.7, and the system call filter, which refuses every other socket.
 #define SANDLOCK_FEATURE_NETWORK 6
 
 /// No signals to processes outside the sandbox. Landlock ABI 6, Linux 6.12.

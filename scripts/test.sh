@@ -23,12 +23,15 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
+everywhere+=" test_net test_net_calls test_net_live"
 everywhere+=" test_views test_init test_init_host"
 everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
+# Programs that others have written, which sanitizers of this one do not touch.
+programs="test_net_programs test_net_services test_net_hosts"
 # Two thirds of a minute of readings, which neither sanitizer nor root would change, and another of disks.
-user_tests="$everywhere test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
+user_tests="$everywhere $programs test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
 sanitized_tests="$everywhere test_faults test_host"
-root_tests="$everywhere test_confine_self test_terminal attack_table"
+root_tests="$everywhere $programs test_confine_self test_terminal attack_table"
 
 # --- Rust: pure code, layering, header, the child's allocations ---
 section "cargo test"
@@ -116,6 +119,20 @@ done
 build "$bin/probe" c-tests/probe.c -lpthread
 build "$bin/caller" c-tests/caller.c -lpthread
 build "$bin/metadata_child" c-tests/metadata_child.c -lpthread
+build "$bin/net_child" c-tests/net_child.c -lpthread
+
+# Programs of other makers, as far as this machine was declared to offer them.
+offered() { [[ " ${SANDLOCK_TEST_EXPECT//,/ } " == *" $1 "* ]]; }
+if offered musl; then
+    # shellcheck disable=SC2086
+    check "musl_builds_a_static_program" musl-gcc $flags -static -o "$bin/net_musl" c-tests/net_musl.c
+fi
+if offered go; then
+    check "go_builds_a_program" env GOCACHE="$PWD/target/go" GOPATH="$PWD/target/go" \
+        "$(command -v go || echo /usr/local/go/bin/go)" build -buildvcs=false -o "$bin/net_go" c-tests/net_go.go
+fi
+[ ! -e target/programs/nginx ] || cp target/programs/nginx "$bin/nginx"
+
 for example in examples/*.c; do
     # shellcheck disable=SC2086
     build "$bin/example_$(basename "$example" .c)" "$example" $libraries
@@ -141,7 +158,7 @@ for name in $sanitized_tests; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
 done
-cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/asan/"
+cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/net_child" "$bin/asan/"
 check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
 
 # --- who runs them ---

@@ -14,16 +14,16 @@ use libfuzzer_sys::fuzz_target;
 
 use sandlock::compile::arch::Arch;
 use sandlock::compile::defaults::{Gaps, Metadata};
-use sandlock::compile::{Request, Serving, compile};
 use sandlock::compile::filter::{Action, CallData};
 use sandlock::compile::sim::run;
 use sandlock::compile::sockets::RULED;
 use sandlock::compile::syscalls::{assembly_error, check_name, filter};
+use sandlock::compile::{Request, Serving, compile};
 use sandlock::error::Error;
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::check::denial_errno;
-use sandlock::policy::syscalls::SyscallRule;
 use sandlock::policy::net::reach::Network;
+use sandlock::policy::syscalls::SyscallRule;
 use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
 use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
 use sandlock::sandbox::Sandbox;
@@ -193,7 +193,11 @@ fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
         notify_sync_wake_up: bytes.arbitrary()?,
         notify_add_fd: bytes.arbitrary()?,
         notify_add_fd_send: bytes.arbitrary()?,
-        pidfd_getfd_errno: if bytes.ratio(1, 8)? { bytes.int_in_range(1..=133)? } else { 0 },
+        pidfd_getfd_errno: if bytes.ratio(1, 8)? {
+            bytes.int_in_range(1..=133)?
+        } else {
+            0
+        },
         proc_blindness: bytes.ratio(1, 8)?.then_some("blind"),
         close_range: bytes.ratio(7, 8)?,
         unlimited_processes: bytes.ratio(1, 8)?,
@@ -237,8 +241,24 @@ fn text(bytes: &mut Unstructured) -> Result<CString> {
 
 /// Rules of every kind of peer.
 const NET_RULES: &[&str] = &[
-    "*", "tcp://*:443", "udp://*:53", "icmp://*", "tcp://example.com:443", "localhost", "10.0.0.0/8", "tcp://10.0.0.1:80,8000-8999",
-    "udp://[fd00::/8]:53", "::1", "icmp://192.0.2.1", "unix:/run/x", "unix:/run/*", "unix:@x", "unix:@x/*", "80", "8000-8999", "udp://*",
+    "*",
+    "tcp://*:443",
+    "udp://*:53",
+    "icmp://*",
+    "tcp://example.com:443",
+    "localhost",
+    "10.0.0.0/8",
+    "tcp://10.0.0.1:80,8000-8999",
+    "udp://[fd00::/8]:53",
+    "::1",
+    "icmp://192.0.2.1",
+    "unix:/run/x",
+    "unix:/run/*",
+    "unix:@x",
+    "unix:@x/*",
+    "80",
+    "8000-8999",
+    "udp://*",
 ];
 
 /// Adds a rule about the network: one of those above, or anything.

@@ -287,7 +287,8 @@ pub const SANDLOCK_FEATURE_FILES_IOCTL_DEV: u32 = 4;
 /// sandlock_confine_self(), they are refused altogether (EPERM), unless "/" is writable by a rule. seccomp, Linux 5.5. Disabling
 /// SANDLOCK_FEATURE_SYSCALLS disables it.
 pub const SANDLOCK_FEATURE_FILES_METADATA: u32 = 5;
-/// No TCP connection and no TCP server. Landlock ABI 4, Linux 6.7, and the system call filter.
+/// No network but what network rules allow (sandlock_policy_allow_net(), sandlock_policy_allow_bind()), which say what enforces it. Without
+/// rules no TCP connection and no TCP server: Landlock ABI 4, Linux 6.7, and the system call filter, which refuses every other socket.
 pub const SANDLOCK_FEATURE_NETWORK: u32 = 6;
 /// No signals to processes outside the sandbox. Landlock ABI 6, Linux 6.12.
 pub const SANDLOCK_FEATURE_SIGNAL_SCOPE: u32 = 7;

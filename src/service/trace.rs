@@ -99,6 +99,8 @@ pub(crate) struct Trace {
     granted: Option<[(Access, Grants); 3]>,
     /// What network rules say, as far as Landlock alone enforces it.
     network: Option<Table>,
+    /// The policy has network rules, and so calls about sockets are theirs.
+    has_network_rules: bool,
 }
 
 impl Trace {
@@ -114,6 +116,7 @@ impl Trace {
                     granting(Access::EXECUTE, Access::executes),
                 ]
             }),
+            has_network_rules: !run.policy.network.is_empty(),
             network: run
                 .network
                 .filter(|network| !network.needs_service())
@@ -123,6 +126,13 @@ impl Trace {
 
     /// The filter refuses the call.
     fn tell_refused(&self, call: &Call, name: &str, errno: i32) {
+        if let Some(what) = wanted_rule(name, call.received().arguments, self.has_network_rules) {
+            return call.emit(Event {
+                errno,
+                text: format!("{name}: refused by the filter; {what}"),
+                ..call.event(kind::MISSING)
+            });
+        }
         call.emit(Event {
             errno,
             text: format!("{name}: refused by the filter; allow_syscall(\"{name}\") would permit it"),
@@ -214,6 +224,22 @@ impl Trace {
             suggestion: Some(Suggestion::Path(path, missing)),
             ..call.event(kind::MISSING)
         });
+    }
+}
+
+/// What would permit a call about sockets, if it is a network rule: which one cannot be told before an address is known.
+fn wanted_rule(name: &str, arguments: [u64; 6], has_rules: bool) -> Option<&'static str> {
+    let [family, type_, ..] = arguments.map(descriptor);
+    match (name, family, type_ & 0xf) {
+        ("socket", libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => {
+            Some("a rule for UDP would permit it: allow_net(\"udp://...\")")
+        }
+        ("socket", libc::AF_UNIX, _) => Some("a rule for Unix sockets would permit it: allow_net(\"unix:/...\")"),
+        ("listen", ..) => Some("a rule for a port would permit it: allow_bind(\"...\")"),
+        ("socket" | "socketpair" | "sendto" | "sendmsg" | "sendmmsg" | "setsockopt", ..) if has_rules => {
+            Some("no rule permits it")
+        }
+        _ => None,
     }
 }
 

@@ -312,7 +312,7 @@ mod tests {
         let (passed, rights) = translate(&piece(libc::SOL_SOCKET, libc::SCM_RIGHTS, &numbers), UNIX, open).unwrap();
         let ours: Vec<u8> = rights.iter().flat_map(|file| file.as_raw_fd().to_ne_bytes()).collect();
         assert_eq!(passed, piece(libc::SOL_SOCKET, libc::SCM_RIGHTS, &ours));
-        let many = vec![5, 0, 0, 0].repeat(MOST_RIGHTS + 1);
+        let many = [5, 0, 0, 0].repeat(MOST_RIGHTS + 1);
         let refused = translate(&piece(libc::SOL_SOCKET, libc::SCM_RIGHTS, &many), UNIX, |_| {
             File::open("/dev/null").map(OwnedFd::from).map_err(|_| Errno(libc::EIO))
         });

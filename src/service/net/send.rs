@@ -86,7 +86,7 @@ pub(super) fn serve(rules: &Arc<Rules>, call: Call, form: Form) {
 enum Begun {
     /// All there was to do.
     Sent(i64),
-    Sending(OwnedFd, Sending),
+    Sending(OwnedFd, Box<Sending>),
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // flags are an int: its lower half
@@ -110,7 +110,7 @@ fn begin(rules: &Rules, call: &Call, form: Form) -> Result<Begun, Errno> {
         Form::Messages => return several(rules, call, socket, kind, flags),
     };
     let sending = prepare(rules, call, (&socket, kind), flags, message)?;
-    Ok(Begun::Sending(socket, sending))
+    Ok(Begun::Sending(socket, Box::new(sending)))
 }
 
 /// Decides about where a message goes, and puts an address there by which it goes nowhere else.
@@ -203,7 +203,7 @@ fn step(rules: &Rules, call: &Call, socket: &OwnedFd, sending: &mut Sending) -> 
     }
 }
 
-fn go_on(rules: &Arc<Rules>, mut held: Held, mut sending: Sending, form: Form) {
+fn go_on(rules: &Arc<Rules>, mut held: Held, mut sending: Box<Sending>, form: Form) {
     let stepped = step(rules, &held.call, &held.socket, &mut sending);
     let what = match stepped {
         Step::Full if sending.kind.domain == libc::AF_UNIX && sending.kind.type_ == libc::SOCK_DGRAM => {
@@ -267,7 +267,7 @@ fn several(rules: &Rules, call: &Call, socket: OwnedFd, kind: Kind, flags: i32) 
             Err(_) => return Ok(Begun::Sent(self::count(index))),
         };
         let sent = match step(rules, call, &socket, &mut sending) {
-            Step::Full | Step::Turn if index == 0 => return Ok(Begun::Sending(socket, sending)),
+            Step::Full | Step::Turn if index == 0 => return Ok(Begun::Sending(socket, Box::new(sending))),
             Step::Full | Step::Turn if sending.sent > 0 => Ok(sending.sent),
             Step::Full | Step::Turn => Err(Errno(libc::EAGAIN)),
             Step::Done(Err(errno)) => {

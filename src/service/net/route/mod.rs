@@ -171,12 +171,6 @@ impl Route {
         Served::Pass
     }
 
-    /// True if `socket`, a duplicate of a program's, is emulated: a connected one, whose messages go to the library whatever address is
-    /// given with them.
-    pub(crate) fn owns(&self, socket: BorrowedFd<'_>) -> bool {
-        self.find(socket).is_some()
-    }
-
     fn find(&self, socket: BorrowedFd<'_>) -> Option<Arc<Endpoint>> {
         let cookie = netlink::cookie(socket.as_raw_fd()).ok()?;
         self.register.find(cookie)
