@@ -20,8 +20,13 @@ use super::{answer, owned_socket, unix};
 pub(super) fn serve(rules: &Arc<Rules>, call: Call) {
     match begin(rules, &call) {
         Ok((socket, target, blocking)) => {
+            let late = if target.is_unix {
+                libc::EAGAIN
+            } else {
+                libc::EINPROGRESS
+            };
             let held = Held {
-                patience: Patience::of(&socket, libc::EINPROGRESS),
+                patience: Patience::of(&socket, late),
                 socket,
                 call,
             };

@@ -144,7 +144,7 @@ impl Rules {
         Err(REFUSED)
     }
 
-    /// An error if such a socket must not be bound to `port`, which is not 0.
+    /// An error if such a socket must not be bound to `port`; 0: to any.
     pub(super) fn decide_bind(&self, call: &Call, kind: Kind, port: u16) -> Result<(), Errno> {
         let Some(protocol) = protocol(kind) else {
             return Err(REFUSED);
@@ -152,13 +152,14 @@ impl Rules {
         if self.live.now().ports().may_bind(protocol, port) {
             return Ok(());
         }
-        tell(
-            call,
-            "bind to",
-            "allow_bind",
-            format!("{}://{port}", scheme(protocol)),
-            None,
-        );
+        // Any port is given where a range is allowed.
+        let ports = if port == 0 {
+            "1024-65535".to_owned()
+        } else {
+            port.to_string()
+        };
+        let rule = format!("{}://{ports}", scheme(protocol));
+        tell(call, "bind to", "allow_bind", rule, None);
         Err(REFUSED)
     }
 

@@ -6,6 +6,8 @@
 //! same name in a mount namespace or beneath a root of the program's own. Path rules have no part in it: naming hosts lets the program
 //! read this /etc/hosts.
 //!
+//! With it goes /etc/host.conf, which has glibc heed every address of a name.
+//!
 //! It is a service to resolvers and keeps nobody from anything: the host's own file stays where path rules grant it, by another
 //! name (a relative path, a link, a descriptor by O_PATH), for stat(2) and access(2), and for creat(2). Who opens this name to write
 //! gets EACCES, even where the host's file could be written.
@@ -48,7 +50,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::supervisor::{Call, Reply, Served, sealed_file};
 use crate::sys::{self, Errno};
 
-use opening::{How, Opening, decide, path_of};
+use opening::{Given, How, Opening, decide, given, path_of};
 
 /// The calls that are to be trapped. Not every architecture has them all.
 pub(crate) const CALLS: &[&str] = &["open", "openat", "openat2"];
@@ -59,7 +61,11 @@ const LONGEST: usize = 64;
 /// The /etc/hosts of one sandbox.
 pub(crate) struct Hosts {
     now: Mutex<Arc<Text>>,
+    host_conf: Text,
 }
+
+/// Without this, glibc takes the first address of a name in the file for the only one.
+const HOST_CONF: &str = "multi on\n";
 
 /// What is in it, in memory, unchangeable. Nobody reads by this description: each reader has one of its own, with its own position.
 struct Text(OwnedFd);
@@ -68,13 +74,14 @@ impl Hosts {
     /// Of those names, with those addresses.
     pub(crate) fn new(addresses: &BTreeMap<String, Vec<IpAddr>>) -> Result<Self> {
         Ok(Self {
-            now: Mutex::new(Text::new(addresses)?),
+            now: Mutex::new(Arc::new(Text::new(&content(addresses))?)),
+            host_conf: Text::new(HOST_CONF)?,
         })
     }
 
     /// Those who open it from now on find these names and addresses. On failure they find the former ones.
     pub(crate) fn replace(&self, addresses: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
-        let new = Text::new(addresses)?;
+        let new = Arc::new(Text::new(&content(addresses))?);
         let former = std::mem::replace(&mut *self.now.lock(), new);
         // Without the lock, which somebody may want meanwhile.
         drop(former);
@@ -94,7 +101,7 @@ impl Hosts {
         match decide(name, arguments, path, |address| read_how(call, address)) {
             Opening::Pass => Served::Pass,
             Opening::Fail(errno) => fails(errno),
-            Opening::Give { cloexec } => match self.reopen() {
+            Opening::Give { cloexec } => match self.file(given(path)) {
                 Err(Errno(errno)) => fails(errno),
                 Ok(file) => {
                     // Here and not by the value returned, for the file must be open until it is done. An error means that the
@@ -111,28 +118,40 @@ impl Hosts {
         }
     }
 
-    /// The file as of now, by a description that nobody else has.
+    fn file(&self, which: Option<Given>) -> sys::Result<OwnedFd> {
+        match which {
+            Some(Given::HostConf) => self.host_conf.reopen(),
+            Some(Given::Hosts) | None => self.reopen(),
+        }
+    }
+
+    /// The hosts as of now.
+    fn reopen(&self) -> sys::Result<OwnedFd> {
+        let text = Arc::clone(&self.now.lock());
+        text.reopen()
+    }
+}
+
+impl Text {
+    fn new(text: &str) -> Result<Self> {
+        let made =
+            sealed_file(text.as_bytes()).and_then(|file| sys::fd::set_mode(file.as_raw_fd(), 0o444).map(|()| file));
+        made.map(Self)
+            .map_err(|errno| Error::system(ErrorKind::System, Stage::Network, "cannot make /etc/hosts", errno.0))
+    }
+
+    /// The file, by a description that nobody else has.
     ///
     /// A program may do to its files in memory what their owner may: take their mode away, or a lease on them. Then it does not get
     /// this one again until it lets go of that; nobody waits for it (O_NONBLOCK: for the lease), and it gets no second one, which
     /// would take more of the host's memory.
     fn reopen(&self) -> sys::Result<OwnedFd> {
-        let text = Arc::clone(&self.now.lock());
         // `thread-self`, because that is whose table it is in.
-        let path = format!("/proc/thread-self/fd/{}", text.0.as_raw_fd());
+        let path = format!("/proc/thread-self/fd/{}", self.0.as_raw_fd());
         let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
         let file = sys::fd::open(&path, libc::O_RDONLY | libc::O_NONBLOCK)?;
         // SAFETY: the descriptor was just opened and nobody else has it.
         Ok(unsafe { OwnedFd::from_raw_fd(file) })
-    }
-}
-
-impl Text {
-    fn new(addresses: &BTreeMap<String, Vec<IpAddr>>) -> Result<Arc<Self>> {
-        let made = sealed_file(content(addresses).as_bytes())
-            .and_then(|file| sys::fd::set_mode(file.as_raw_fd(), 0o444).map(|()| file));
-        made.map(|file| Arc::new(Self(file)))
-            .map_err(|errno| Error::system(ErrorKind::System, Stage::Network, "cannot make /etc/hosts", errno.0))
     }
 }
 

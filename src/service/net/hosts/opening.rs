@@ -55,25 +55,40 @@ pub(super) fn path_of(name: &str) -> Option<usize> {
     }
 }
 
-/// True if `path` is /etc/hosts, however it is spelt without links and `..`. A relative path is not: where it leads to would have
-/// to be found out for every one of them, and no resolver uses one.
-pub(super) fn is_hosts(path: &[u8]) -> bool {
-    let Some((&b'/', names)) = path.split_first() else {
-        return false;
+/// Files that are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// /etc/hosts.
+    Hosts,
+    /// /etc/host.conf: host.conf(5).
+    HostConf,
+}
+
+/// Which of them `path` is, however it is spelt without links and `..`. A relative path is none: where it leads to would have to be
+/// found out for every one of them, and no resolver uses one.
+pub(super) fn given(path: &[u8]) -> Option<Given> {
+    let (&b'/', names) = path.split_first()? else {
+        return None;
     };
     // A slash or dot at the end asks for a directory.
-    if !names.ends_with(b"hosts") {
-        return false;
+    let (given, last) = if names.ends_with(b"hosts") {
+        (Given::Hosts, &b"hosts"[..])
+    } else {
+        (Given::HostConf, &b"host.conf"[..])
+    };
+    if !names.ends_with(last) {
+        return None;
     }
     let names = names.split(|&byte| byte == b'/');
-    names
+    let found = names
         .filter(|name| !matches!(name, [] | [b'.']))
-        .eq([b"etc".as_slice(), b"hosts"])
+        .eq([b"etc".as_slice(), last]);
+    found.then_some(given)
 }
 
 /// What becomes of the call `name` with that path. `how` reads what openat2(2) points to.
 pub(super) fn decide(name: &str, arguments: [u64; 6], path: &[u8], how: impl FnOnce(u64) -> Option<How>) -> Opening {
-    if !is_hosts(path) {
+    if given(path).is_none() {
         return Opening::Pass;
     }
     let flags = match name {

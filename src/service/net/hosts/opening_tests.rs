@@ -11,7 +11,9 @@ fn name_is_known_however_it_is_spelt_without_links() {
         "///./etc/././/hosts",
         "/./etc/hosts",
     ] {
-        assert!(is_hosts(path.as_bytes()), "{path}");
+        assert_eq!(given(path.as_bytes()), Some(Given::Hosts), "{path}");
+        let other = path.replace("hosts", "host.conf");
+        assert_eq!(given(other.as_bytes()), Some(Given::HostConf), "{other}");
     }
     for path in [
         "",
@@ -37,7 +39,7 @@ fn name_is_known_however_it_is_spelt_without_links() {
         "/etc/.hosts",
         "/etc /hosts",
     ] {
-        assert!(!is_hosts(path.as_bytes()), "{path}");
+        assert_eq!(given(path.as_bytes()), None, "{path}");
     }
 }
 
