@@ -560,6 +560,25 @@ mod tests {
     }
 
     #[test]
+    fn processes_share_no_tables_and_threads_do() {
+        let (thread, fork) = (libc::CLONE_THREAD as u64 | 0xf00, 17);
+        let files = libc::CLONE_FILES as u64;
+        let flags = |flags| [flags, 0, 0, 0, 0, 0];
+        for mut spec in [spec(&[]), allow_all(Arch::X86_64)] {
+            keep_tables_apart(&mut spec);
+            assert_eq!(decide(&spec, "clone", flags(fork)), Action::Allow);
+            assert_eq!(decide(&spec, "clone", flags(thread)), Action::Allow);
+            assert_eq!(decide(&spec, "clone", flags(fork | files)), Action::Errno(1));
+            assert_eq!(decide(&spec, "clone", flags(fork | files | 1 << 32)), Action::Errno(1));
+            assert_eq!(decide(&spec, "clone3", [0; 6]), Action::fail(libc::ENOSYS));
+            trap_starts(&mut spec, false);
+            assert_eq!(decide(&spec, "clone", flags(fork)), Action::Notify);
+            assert_eq!(decide(&spec, "clone", flags(thread)), Action::Allow);
+            assert_eq!(decide(&spec, "clone", flags(fork | files)), Action::Errno(1));
+        }
+    }
+
+    #[test]
     fn refused_start_is_not_trapped() {
         let mut spec = spec(&["fork", "clone"]);
         trap_starts(&mut spec, false);

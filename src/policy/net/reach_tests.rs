@@ -40,7 +40,9 @@ fn letters(network: Network) -> String {
         bind_udp,
         names,
         netlink,
+        makes_sockets,
     } = network;
+    assert!(!makes_sockets);
     let reaches = [tcp, udp, icmp, unix, bind_tcp, bind_udp].map(letter);
     let told = [(names, 'n'), (netlink, 'l')].into_iter().filter(|(so, _)| *so);
     reaches.into_iter().chain(told.map(|(_, letter)| letter)).collect()
@@ -158,6 +160,7 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                         bind_udp,
                         names: unix == Reach::Served,
                         netlink: true,
+                        makes_sockets: unix == Reach::Served,
                     };
                     let left = network.without_service();
                     assert!(!left.needs_service() && !left.netlink, "{network:?}");
@@ -174,6 +177,7 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                     // Who needs it for nothing keeps everything.
                     let alike = Network {
                         netlink: false,
+                        makes_sockets: false,
                         ..network
                     };
                     assert_eq!(network.needs_service(), left != alike, "{network:?}");

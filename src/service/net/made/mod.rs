@@ -246,3 +246,7 @@ fn shown(errno: Errno) -> Errno {
 fn path_to(file: &OwnedFd) -> Result<CString, Errno> {
     CString::new(format!("/proc/thread-self/fd/{}", file.as_raw_fd())).map_err(|_| Errno(libc::EINVAL))
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
