@@ -2,6 +2,7 @@
  *
  *     bench JSON-FILE [GROUP]  everything, or one group of figures
  *     bench --host MEBIBYTES   a host of that size, which starts one program for each line on its standard input
+ *     bench --client TOPIC PORT COUNT   the client of the network's figures: see traffic.c
  *
  * Absolute times say little: machines differ and are shared. What counts is the median of the ratios of pairs. */
 #include "bench.h"
@@ -32,8 +33,7 @@ extern char **environ;
 
 enum { PATHS = 6 };
 static const char *const paths[PATHS] = {"/usr", "/bin", "/lib", "/lib64", "/etc", "/opt"};
-char probe[PATH_MAX + 8], directory[PATH_MAX];
-static char self[PATH_MAX];
+char self[PATH_MAX], probe[PATH_MAX + 8], directory[PATH_MAX];
 
 void die(const char *what)
 {
@@ -207,10 +207,7 @@ static void serve_timed_calls(int socket)
     close(listener);
 }
 
-enum reference { BARE, FILTERED, FILTERED_AND_CONFINED, SERVED };
-
-/* What the measuring program says when run by the reference. */
-static double measure_reference(enum reference reference, const char *const *argv)
+double measure_reference(enum reference reference, const char *const *argv)
 {
     int ends[2], sockets[2], status;
     char text[64] = {0};
@@ -769,7 +766,8 @@ static const struct {
     const char *name;
     void (*run)(void);
 } groups[] = {{"start", bench_start},     {"namespaces", bench_namespaces}, {"calls", bench_calls}, {"forks", bench_forks},
-              {"supervisor", bench_supervisor}, {"scale", bench_scale},     {"limits", bench_limits}};
+              {"supervisor", bench_supervisor}, {"scale", bench_scale},     {"limits", bench_limits},
+              {"network", bench_network}};
 
 int main(int argc, char **argv)
 {
@@ -783,8 +781,10 @@ int main(int argc, char **argv)
     snprintf(probe, sizeof probe, "%s/probe", directory);
     if (argc == 3 && !strcmp(argv[1], "--host"))
         run_host((size_t)atol(argv[2]));
+    if (argc == 5 && !strcmp(argv[1], "--client"))
+        return be_client(argv[2], argv[3], argv[4]);
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale|limits]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale|limits|network]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

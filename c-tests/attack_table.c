@@ -17,7 +17,9 @@ extern char **environ;
 
 struct setting {
     uint32_t disable[MOST];  /* features */
-    const char *allow[2];    /* system calls */
+    const char *allow[3];    /* system calls */
+    const char *net[3];      /* rules: whom the program may reach, */
+    const char *bind[2];     /* and where it may serve */
 };
 
 enum { READ_PROC = 1, USE_TERMINALS = 2, READ_RANDOM = 4, WRITE_SHM = 8 };
@@ -54,15 +56,24 @@ struct attack_case {
 #define NAMESPACES(title, ...) ATTACK("namespaces", title, __VA_ARGS__), .needs = "userns"
 #define MEMORY(title, ...) ATTACK("memory", title, __VA_ARGS__)
 #define DISK(title, ...) ATTACK("disk", title, __VA_ARGS__)
+#define DESTINATIONS(title, ...) ATTACK("destinations", title, __VA_ARGS__)
 #define PROCESSES(title, ...) ATTACK("processes", title, __VA_ARGS__)
 #define OFF(feature) .ablation = {.disable = {SANDLOCK_FEATURE_##feature}}
+#define REACHING(...) .base = {.net = {__VA_ARGS__}}
+#define REACHING_ALSO(...) .ablation = {.net = {__VA_ARGS__}}
+#define SERVING(...) .base = {.bind = {__VA_ARGS__}}
+#define SERVING_ALSO(...) .ablation = {.bind = {__VA_ARGS__}}
+/* Without the feature the rules mean nothing, and to allow a call by name lifts what the filter says of it. */
+#define RULES_OFF(...) .ablation = {.disable = {SANDLOCK_FEATURE_NETWORK}, .allow = {__VA_ARGS__}}
 #define APART(which) .namespace = SANDLOCK_NAMESPACE_##which
 #define SEEING(what) .view = what##_VIEW
 #define LIMIT(which, amount) .limit = SANDLOCK_LIMIT_##which, .limit_value = (amount)
 
-/* In arguments: %T the tree, %P another process of the user, %A an address in it, %t a TCP port, %a an abstract
+/* In arguments and rules: %T the tree, %P another process of the user, %A an address in it, %t a TCP port, %a an abstract
  * socket, %S a program that is set-user-ID for somebody else, %m System V shared memory, %q a message queue, %h the host's name,
- * %u its user, %i the type of a handle on the secret file, %I its bytes. */
+ * %u its user, %i the type of a handle on the secret file, %I its bytes, %c a TCP port where nobody listens, %v a UDP port, %x one of IPv6,
+ * %l the first of some free ports in a row, %L the fourth, %b the sixth. Nobody must ever come to the TCP port %o, the UDP port %w, the abstract
+ * socket, %T/socket and %T/datagrams: if somebody does, the attack has succeeded, whatever it says itself. */
 static const struct attack_case cases[] = {
     {FILES("read_ungranted_file", "read", "%T/secret"), OFF(FILES)},
     {FILES("list_ungranted_directory", "list", "%T"), OFF(FILES)},
@@ -120,6 +131,131 @@ static const struct attack_case cases[] = {
         OFF(ABSTRACT_UNIX_SCOPE)},
     {SOCKETS("redirect_unix_datagram_pair", "unix-pair", "%T/datagrams"), OFF(SYSCALLS)},
     {SOCKETS("redirect_unix_raw_pair", "unix-raw-pair", "%T/datagrams"), OFF(SYSCALLS)},
+
+    /* Rules about destinations and ports. */
+    {SOCKETS("connect_where_no_rule_allows", "tcp-connect", "%o"), REACHING("tcp://127.0.0.1:%t"),
+        REACHING_ALSO("tcp://127.0.0.1:%o")},
+    {SOCKETS("connect_where_a_name_does_not_lead", "tcp-connect", "%o"), REACHING("tcp://localhost:%t"),
+        REACHING_ALSO("tcp://localhost:%o")},
+    {SOCKETS("connect_to_a_port_by_landlock", "tcp-connect", "%o"), REACHING("tcp://*:%t"), REACHING_ALSO("tcp://*:%o")},
+    {SOCKETS("connect_to_abstract_socket_despite_rules", "unix", "%a"), REACHING("unix:%T/writable/*"),
+        REACHING_ALSO("unix:%a")},
+    {SOCKETS("redirect_unix_datagram_pair_despite_rules", "unix-pair", "%T/datagrams"), REACHING("unix:%T/writable/*"),
+        REACHING_ALSO("unix:%T/datagrams")},
+    {SOCKETS("redirect_unix_raw_pair_despite_rules", "unix-raw-pair", "%T/datagrams"), REACHING("unix:%T/writable/*"),
+        RULES_OFF("socketpair", "sendto")},
+    {SOCKETS("connect_by_mptcp_despite_rules", "mptcp", "%o"),
+        .base = {.net = {"127.0.0.1:%t"}, .allow = {"socket"}}, OFF(NETWORK)},
+    {SOCKETS("connect_by_fast_open_sendto_despite_rules", "fastopen-sendto", "%o"),
+        .base = {.net = {"127.0.0.1:%t"}, .allow = {"sendto"}}, OFF(NETWORK)},
+    {SOCKETS("connect_by_fast_open_sendmsg_despite_rules", "fastopen-sendmsg", "%o"),
+        .base = {.net = {"127.0.0.1:%t"}, .allow = {"sendmsg"}}, OFF(NETWORK)},
+    {DESTINATIONS("connect_by_fast_open_sendmmsg", "fastopen-sendmmsg", "%o"),
+        .base = {.net = {"127.0.0.1:%t"}, .allow = {"sendmmsg"}}, OFF(NETWORK)},
+    {DESTINATIONS("connect_by_fast_open_option", "fastopen-option", "%o"), REACHING("tcp://127.0.0.1:%t"),
+        REACHING_ALSO("tcp://127.0.0.1:%o")},
+    {DESTINATIONS("connect_to_mapped_address", "connect-mapped", "%o"), REACHING("tcp://127.0.0.1:%t", "tcp://[::/0]"),
+        REACHING_ALSO("tcp://127.0.0.1:%o")},
+    {DESTINATIONS("send_to_mapped_address", "send-mapped", "%w"), REACHING("udp://127.0.0.1:%v", "udp://[::/0]"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("send_to_ipv4_by_ipv6", "send-ipv4-by-ipv6", "%w"), REACHING("udp://127.0.0.1:%v", "udp://[::/0]"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("send_without_a_family", "send-without-family", "%w"), REACHING("udp://127.0.0.1:%v"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("send_elsewhere_than_connected", "send-elsewhere", "%v", "%w"), REACHING("udp://127.0.0.1:%v"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("send_second_message_elsewhere", "send-second", "%v", "%w"), REACHING("udp://127.0.0.1:%v"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("connect_to_any_address", "connect-to-any", "%v"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("record_the_route", "options", "record", "%v"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("record_the_route_by_message", "options-message", "record", "%v"), REACHING("udp://127.0.0.1:%v"),
+        RULES_OFF("socket")},
+    {DESTINATIONS("record_the_route_of_tcp", "options-tcp", "record"), REACHING("tcp://127.0.0.1:%t"),
+        OFF(NETWORK)},
+    {DESTINATIONS("route_through_another_host", "options", "route", "%v"), .who = AS_ROOT, REACHING("udp://127.0.0.1:%v"),
+        RULES_OFF("socket")},
+    {DESTINATIONS("route_a_message_through_another_host", "options-message", "route", "%v"), .who = AS_ROOT,
+        REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("route_tcp_through_another_host", "options-tcp", "route"), .who = AS_ROOT, REACHING("tcp://127.0.0.1:%t"),
+        OFF(NETWORK)},
+    {DESTINATIONS("route_by_segments", "routing-header", "%x"), REACHING("udp://[::1]:%x"), RULES_OFF("socket")},
+    {DESTINATIONS("route_tcp_by_segments", "routing-header-tcp"), REACHING("tcp://[::1]"), OFF(NETWORK)},
+    {DESTINATIONS("route_a_message_by_header", "routing-header-message", "57", "%x"), REACHING("udp://[::1]:%x"),
+        RULES_OFF("socket")},
+    {DESTINATIONS("route_a_message_by_old_header", "routing-header-message", "5", "%x"), REACHING("udp://[::1]:%x"),
+        RULES_OFF("socket")},
+    {DESTINATIONS("route_by_message_for_all", "routing-header-options"), REACHING("udp://[::1]:%x"),
+        RULES_OFF("socket")},
+    {DESTINATIONS("change_protocol_of_socket", "ulp"), REACHING("tcp://127.0.0.1:%t"), OFF(NETWORK)},
+    {DESTINATIONS("change_address_while_connecting", "race-connect", "%c", "%o"), REACHING("tcp://127.0.0.1:%c"),
+        REACHING_ALSO("tcp://127.0.0.1:%o")},
+    {DESTINATIONS("change_address_while_sending", "race-sendto", "%v", "%w"), REACHING("udp://127.0.0.1:%v"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("change_address_of_message", "race-sendmsg", "%v", "%w"), REACHING("udp://127.0.0.1:%v"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("change_place_of_second_address", "race-sendmmsg", "%v", "%w"), REACHING("udp://127.0.0.1:%v"),
+        REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("change_socket_while_sending", "race-socket-sendmsg", "%t", "%w"),
+        REACHING("tcp://127.0.0.1:%t", "udp://127.0.0.1:%v"), REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("change_socket_while_connecting", "race-socket-connect", "%w"),
+        REACHING("tcp://127.0.0.1:%w", "udp://127.0.0.1:%v"), REACHING_ALSO("udp://127.0.0.1:%w")},
+    {DESTINATIONS("change_socket_while_binding", "race-socket-bind", "%l"),
+        .base = {.net = {"udp://127.0.0.1:%v"}, .bind = {"%l"}}, SERVING_ALSO("udp://%l")},
+    {DESTINATIONS("listen_at_another_port", "listen", "%b"), SERVING("%l"), SERVING_ALSO("%b")},
+    {DESTINATIONS("listen_at_a_port_beyond_a_range", "listen", "%b"), SERVING("%l-%L"), SERVING_ALSO("%b")},
+    {DESTINATIONS("listen_at_a_port_of_udp", "listen", "%b"), .base = {.bind = {"%l", "udp://%b"}}, SERVING_ALSO("%b")},
+    {SOCKETS("listen_unbound_beside_a_port", "listen-unbound"), SERVING("%l"), SERVING_ALSO("*")},
+    {SOCKETS("listen_unbound_despite_rules", "listen-unbound"), REACHING("127.0.0.1"), SERVING_ALSO("*")},
+    {DESTINATIONS("listen_where_the_kernel_likes", "listen-elsewhere", "%l", "%L"), SERVING("%l-%L"), SERVING_ALSO("*")},
+    {DESTINATIONS("let_go_of_port_while_listening", "race-listen", "%l", "%L"), SERVING("%l-%L"), SERVING_ALSO("*")},
+    {DESTINATIONS("change_port_while_binding", "race-bind", "stream", "%l", "%b"), SERVING("%l-%L"), SERVING_ALSO("%b")},
+    {DESTINATIONS("change_port_of_udp_while_binding", "race-bind", "datagram", "%l", "%b"), SERVING("udp://%l"),
+        SERVING_ALSO("udp://%b")},
+    {DESTINATIONS("connect_to_unix_socket_by_root_in_proc", "unix-root", "%T/socket"), .grants = READ_PROC,
+        REACHING("unix:%T/writable/*"), REACHING_ALSO("unix:%T/socket")},
+    {DESTINATIONS("connect_to_unix_socket_by_descriptor", "unix-descriptor", "%T/socket"), .grants = READ_PROC,
+        REACHING("unix:%T/writable/*"), REACHING_ALSO("unix:%T/socket")},
+    {DESTINATIONS("connect_to_unix_socket_from_its_directory", "unix-directory", "%T/socket"),
+        REACHING("unix:%T/writable/*"), REACHING_ALSO("unix:%T/socket")},
+    {DESTINATIONS("connect_to_unix_socket_by_link", "unix-link", "%T/writable", "%T/socket"),
+        REACHING("unix:%T/writable/*"), REACHING_ALSO("unix:%T/socket")},
+    {DESTINATIONS("send_to_unix_socket", "unix-datagram", "%T/datagrams"), REACHING("unix:%T/writable/*"),
+        REACHING_ALSO("unix:%T/datagrams")},
+    {DESTINATIONS("send_elsewhere_than_to_own_unix_socket", "unix-datagram-elsewhere", "%T/writable", "%T/datagrams"),
+        REACHING("unix:%T/writable/*"), REACHING_ALSO("unix:%T/datagrams")},
+    {DESTINATIONS("swap_link_for_unix_socket", "unix-race-link", "%T/writable", "%T/socket"),
+        REACHING("unix:%T/writable/spot"), REACHING_ALSO("unix:%T/socket")},
+    {DESTINATIONS("swap_directory_of_unix_socket", "unix-race-parent", "%T/writable", "%T/socket"),
+        REACHING("unix:%T/writable/*"), REACHING_ALSO("unix:%T/socket")},
+    {DESTINATIONS("change_path_of_unix_socket", "unix-race-datagram", "%T/writable", "%T/datagrams"),
+        REACHING("unix:%T/writable/own"), REACHING_ALSO("unix:%T/datagrams")},
+    {SYSTEM("set_up_io_uring_despite_rules", "io-uring"), REACHING("*", "unix:%T/writable/*"),
+        .ablation = {.allow = {"io_uring_setup"}}},
+    {SOCKETS("make_vsock_socket_despite_rules", "socket", "40", "1", "0"), REACHING("127.0.0.1", "unix:%T/writable/*"),
+        RULES_OFF("socket")},
+    {SOCKETS("make_raw_unix_socket", "socket", "1", "3", "0"), REACHING("127.0.0.1", "unix:%T/writable/*"),
+        RULES_OFF("socket")},
+    {SOCKETS("make_raw_socket_despite_rules", "socket", "2", "3", "1"), .who = AS_ROOT,
+        REACHING("127.0.0.1", "icmp://127.0.0.1"), RULES_OFF("socket")},
+    {SOCKETS("make_raw_udp_socket", "socket", "2", "3", "17"), .who = AS_ROOT, REACHING("*", "icmp://*"),
+        RULES_OFF("socket")},
+    {SOCKETS("make_packet_socket_despite_rules", "socket", "17", "3", "0"), .who = AS_ROOT, REACHING("*", "icmp://*"),
+        RULES_OFF("socket")},
+    {SOCKETS("make_sock_diag_socket", "socket", "16", "3", "4"), REACHING("127.0.0.1"), RULES_OFF("socket")},
+    {SOCKETS("make_uevent_socket", "socket", "16", "3", "15"), REACHING("*"), RULES_OFF("socket")},
+    {SOCKETS("make_generic_netlink_socket", "socket", "16", "3", "16"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_netfilter_socket", "family", "16", "3", "12"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_audit_socket", "family", "16", "3", "9"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_sctp_streams", "family", "2", "1", "132"), REACHING("127.0.0.1"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_sctp_messages", "family", "2", "5", "132"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_dccp", "family", "10", "6", "33"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_udplite", "family", "2", "2", "136"), REACHING("udp://*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_mptcp_over_ipv6", "family", "10", "1", "262"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_echo_without_a_rule", "family", "2", "2", "1"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_smc", "family", "43", "1", "0"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_tipc", "family", "30", "2", "0"), REACHING("*", "unix:%T/writable/*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_bluetooth", "family", "31", "3", "1"), REACHING("*"), RULES_OFF("socket")},
+    {DESTINATIONS("reach_kernel_ciphers", "family", "38", "5", "0"), REACHING("*"), RULES_OFF("socket")},
 
     {SYSTEM("user_namespace_by_unshare", "unshare-user"), OFF(SYSCALLS)},
     {SYSTEM("user_namespace_by_clone", "clone-user"), OFF(SYSCALLS)},
@@ -268,10 +404,12 @@ static const struct attack_case cases[] = {
 /* --- the world around the attacks --- */
 
 static const char *tree;
-static int tcp_port;
+static int tcp_port, closed_port, udp_port, udp6_port, forbidden_tcp_port, forbidden_udp_port, free_port;
 static pid_t victim;
 static char abstract_name[32];
 static char known_byte = 42;
+/* Where nobody must come: the Unix sockets of the tree, the abstract one, TCP, UDP. */
+static int forbidden[5] = {-1, -1, -1, -1, -1};
 
 static void make_files(void)
 {
@@ -297,11 +435,11 @@ static void make_files(void)
         perror("chown");
 }
 
-static void listen_unix(const char *name, int type)
+static int listen_unix(const char *name, int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t length = (socklen_t)(sizeof(sa_family_t) + strlen(name));
-    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (name[0] == '@') {
         memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
@@ -314,22 +452,103 @@ static void listen_unix(const char *name, int type)
         perror("cannot listen");
         exit(2);
     }
+    return fd;
+}
+
+/* A socket that is bound on every address, or to one of loopback's; -1 if the port is taken. */
+static int bind_port(int family, int type, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 address6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int bound = family == AF_INET ? bind(fd, (struct sockaddr *)&address, sizeof address)
+                                  : bind(fd, (struct sockaddr *)&address6, sizeof address6);
+
+    if (bound) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int serve_port(int family, int type, int listening, int *port)
+{
+    int fd = bind_port(family, type, 0);
+    struct sockaddr_in6 address;
+    socklen_t length = sizeof address;
+
+    if (fd < 0 || (listening && listen(fd, 100)) || getsockname(fd, (struct sockaddr *)&address, &length)) {
+        perror("cannot serve");
+        exit(2);
+    }
+    *port = ntohs(address.sin6_port); /* of either family */
+    return fd;
+}
+
+static int is_free(int port)
+{
+    int tcp = bind_port(AF_INET6, SOCK_STREAM, port), udp = bind_port(AF_INET6, SOCK_DGRAM, port);
+
+    close(tcp);
+    close(udp);
+    return tcp >= 0 && udp >= 0;
+}
+
+/* Ports in a row that the kernel gives to nobody who asks for any. */
+static void find_free_ports(void)
+{
+    enum { COUNT = 6 };
+    int found = 0;
+
+    for (free_port = 20000 + getpid() % 500 * 20; found < COUNT; free_port++) {
+        found = is_free(free_port) ? found + 1 : 0;
+        if (free_port > 32000)
+            exit(2);
+    }
+    free_port -= COUNT;
 }
 
 static void make_servers(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 100) ||
-        getsockname(fd, (struct sockaddr *)&address, &length)) {
-        perror("cannot listen");
-        exit(2);
-    }
-    tcp_port = ntohs(address.sin_port);
+    serve_port(AF_INET, SOCK_STREAM, 1, &tcp_port);
+    serve_port(AF_INET, SOCK_STREAM, 0, &closed_port);
+    serve_port(AF_INET, SOCK_DGRAM, 0, &udp_port);
+    serve_port(AF_INET6, SOCK_DGRAM, 0, &udp6_port);
     snprintf(abstract_name, sizeof abstract_name, "@sandlock-test-%d", getpid());
-    listen_unix(abstract_name, SOCK_STREAM);
+    forbidden[2] = listen_unix(abstract_name, SOCK_STREAM);
+    forbidden[3] = serve_port(AF_INET, SOCK_STREAM, 1, &forbidden_tcp_port);
+    forbidden[4] = serve_port(AF_INET, SOCK_DGRAM, 0, &forbidden_udp_port);
+    find_free_ports();
+}
+
+/* The sockets of the tree are made anew with it. */
+static void make_unix_servers(void)
+{
+    close(forbidden[0]);
+    close(forbidden[1]);
+    forbidden[0] = listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
+    forbidden[1] = listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+}
+
+/* True if somebody has come where nobody must since this was last asked. */
+static int somebody_came(void)
+{
+    int i, came = 0;
+
+    for (i = 0; i < 5; i++) {
+        char bytes[64];
+        int fd;
+        if (i == 1 || i == 4) {
+            while (recv(forbidden[i], bytes, sizeof bytes, 0) >= 0)
+                came = 1;
+            continue;
+        }
+        while ((fd = accept4(forbidden[i], NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+            came = 1;
+            close(fd);
+        }
+    }
+    return came;
 }
 
 /* Another process of the same user, which anything may be tried on. */
@@ -381,37 +600,54 @@ static void handle_of_secret(int *type, char *bytes)
         sprintf(bytes + i * 2, "%02x", found.handle.f_handle[i]);
 }
 
-static const char *expand(const char *argument)
+/* What % and a letter stand for. */
+static size_t meaning_of(char letter, char *text, size_t room)
 {
-    static char buffers[6][PATH_MAX + 64];
-    static unsigned next;
-    char *buffer = buffers[next++ % 6];
     char bytes[MAX_HANDLE_SZ * 2 + 1] = "";
     int type = 0;
 
-    if (!argument || argument[0] != '%')
-        return argument;
-    switch (argument[1]) {
-    case 'T': snprintf(buffer, sizeof buffers[0], "%s%s", tree, argument + 2); break;
-    case 'P': snprintf(buffer, sizeof buffers[0], "%d", victim); break;
-    case 'A': snprintf(buffer, sizeof buffers[0], "%lx", (unsigned long)&known_byte); break;
-    case 't': snprintf(buffer, sizeof buffers[0], "%d", tcp_port); break;
-    case 'a': snprintf(buffer, sizeof buffers[0], "%s", abstract_name); break;
-    case 'S': snprintf(buffer, sizeof buffers[0], "%s", program(getuid() ? "attack_setuid_root" : "attack_setuid_nobody")); break;
-    case 'm': snprintf(buffer, sizeof buffers[0], "%d", shared_memory); break;
-    case 'q': snprintf(buffer, sizeof buffers[0], "%s", queue_name); break;
-    case 'h': gethostname(buffer, sizeof buffers[0]); break;
-    case 'u': snprintf(buffer, sizeof buffers[0], "%u", getuid()); break;
+    switch (letter) {
+    case 'T': return (size_t)snprintf(text, room, "%s", tree);
+    case 'P': return (size_t)snprintf(text, room, "%d", victim);
+    case 'A': return (size_t)snprintf(text, room, "%lx", (unsigned long)&known_byte);
+    case 't': return (size_t)snprintf(text, room, "%d", tcp_port);
+    case 'c': return (size_t)snprintf(text, room, "%d", closed_port);
+    case 'o': return (size_t)snprintf(text, room, "%d", forbidden_tcp_port);
+    case 'v': return (size_t)snprintf(text, room, "%d", udp_port);
+    case 'x': return (size_t)snprintf(text, room, "%d", udp6_port);
+    case 'w': return (size_t)snprintf(text, room, "%d", forbidden_udp_port);
+    case 'l': return (size_t)snprintf(text, room, "%d", free_port);
+    case 'L': return (size_t)snprintf(text, room, "%d", free_port + 3);
+    case 'b': return (size_t)snprintf(text, room, "%d", free_port + 5);
+    case 'a': return (size_t)snprintf(text, room, "%s", abstract_name);
+    case 'S': return (size_t)snprintf(text, room, "%s", program(getuid() ? "attack_setuid_root" : "attack_setuid_nobody"));
+    case 'm': return (size_t)snprintf(text, room, "%d", shared_memory);
+    case 'q': return (size_t)snprintf(text, room, "%s", queue_name);
+    case 'h': gethostname(text, room); return strlen(text);
+    case 'u': return (size_t)snprintf(text, room, "%u", getuid());
     case 'i':
     case 'I':
         handle_of_secret(&type, bytes);
-        if (argument[1] == 'I')
-            snprintf(buffer, sizeof buffers[0], "%s", bytes);
-        else
-            snprintf(buffer, sizeof buffers[0], "%d", type);
-        break;
+        return letter == 'I' ? (size_t)snprintf(text, room, "%s", bytes) : (size_t)snprintf(text, room, "%d", type);
     default: abort();
     }
+}
+
+static const char *expand(const char *text)
+{
+    enum { ROOM = PATH_MAX + 64 };
+    static char buffers[32][ROOM];
+    static unsigned next;
+    char *buffer = buffers[next++ % 32];
+    size_t length = 0;
+
+    for (; *text && length < ROOM - 1; text++) {
+        if (*text == '%')
+            length += meaning_of(*++text, buffer + length, ROOM - length);
+        else
+            buffer[length++] = *text;
+    }
+    buffer[length < ROOM ? length : ROOM - 1] = 0;
     return buffer;
 }
 
@@ -426,6 +662,8 @@ static int run_bare(const char *const *argv)
 
     if (posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) || waitpid(pid, &status, 0) != pid)
         return ATTACK_IMPOSSIBLE;
+    if (somebody_came())
+        return ATTACK_SUCCEEDED;
     return WIFEXITED(status) ? WEXITSTATUS(status) : ATTACK_REFUSED;
 }
 
@@ -439,8 +677,12 @@ static void apply(sandlock_policy *policy, const struct setting *setting)
         if (setting->disable[i] == SANDLOCK_FEATURE_SYSCALLS)
             sandlock_policy_set_flag(policy, SANDLOCK_FLAG_NO_SUPERVISOR, true, NULL);
     }
-    for (i = 0; i < 2 && setting->allow[i]; i++)
+    for (i = 0; i < 3 && setting->allow[i]; i++)
         CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_syscall(policy, setting->allow[i], NULL));
+    for (i = 0; i < 3 && setting->net[i]; i++)
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_net(policy, expand(setting->net[i]), NULL));
+    for (i = 0; i < 2 && setting->bind[i]; i++)
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_bind(policy, expand(setting->bind[i]), NULL));
 }
 
 /* A root in memory with the system, the test programs, and what the policy grants of the tree. */
@@ -510,6 +752,8 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
     } else {
         outcome = ATTACK_REFUSED; /* killed by a signal */
     }
+    if (somebody_came())
+        outcome = ATTACK_SUCCEEDED;
     if (outcome == ATTACK_IMPOSSIBLE)
         printf("# %s: %s", attack->name, output(result));
     sandlock_error_free(error);
@@ -527,8 +771,7 @@ static void make_world(const struct attack_case *attack, const char **argv)
     size_t i;
 
     make_files();
-    listen_unix(in_tree(tree, "socket"), SOCK_STREAM);
-    listen_unix(in_tree(tree, "datagrams"), SOCK_DGRAM);
+    make_unix_servers();
     for (i = 0; i < 5 && attack->arguments[i]; i++)
         argv[i + 1] = expand(attack->arguments[i]);
 }

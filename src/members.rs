@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 pub(crate) use interruption::{Interruption, interruption};
-pub(crate) use sockets::open_sockets;
+pub(crate) use sockets::{open_sockets, socket_inode};
 
 use crate::process::Member;
 use crate::sys;

@@ -250,7 +250,7 @@ fn refused_duplicate() -> i32 {
     let Ok(pidfd) = sys::process::open_pidfd(sys::process::id()) else {
         return libc::ENOSYS;
     };
-    let duplicate = sys::process::duplicate_of(pidfd, pidfd).map(sys::fd::close);
+    let duplicate = sys::process::duplicate_from(pidfd, pidfd).map(sys::fd::close);
     sys::fd::close(pidfd);
     duplicate.err().map_or(0, |errno| errno.0)
 }
@@ -284,7 +284,7 @@ mod tests {
         let Ok(pidfd) = sys::process::open_pidfd(sys::process::id()) else {
             return assert_eq!(refused_duplicate(), libc::ENOSYS);
         };
-        match sys::process::duplicate_of(pidfd, pidfd) {
+        match sys::process::duplicate_from(pidfd, pidfd) {
             Ok(duplicate) => {
                 assert_ne!(duplicate, pidfd);
                 assert_eq!(sys::fd::identify(duplicate), sys::fd::identify(pidfd));

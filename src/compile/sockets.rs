@@ -24,6 +24,10 @@ pub const RULED: &[&str] = &[
     "open",
     "openat",
     "openat2",
+    // It makes sockets, and connects and binds them, past the filter.
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
 ];
 
 /// Those of them that the library answers itself; and socket(2), where it makes the program's sockets.
@@ -229,11 +233,40 @@ fn setsockopt(network: Network) -> Option<Rule> {
         clauses.push(refuse(vec![number(1, libc::IPPROTO_TCP), number(2, libc::TCP_ULP)]));
     }
     if network.serves_addresses() {
-        // Routes through other hosts, which get to see what is sent to the one that a rule allows.
-        clauses.push(refuse(vec![number(1, libc::IPPROTO_IP), number(2, libc::IP_OPTIONS)]));
-        for option in [libc::IPV6_2292PKTOPTIONS, libc::IPV6_RTHDR] {
-            clauses.push(refuse(vec![number(1, libc::IPPROTO_IPV6), number(2, option)]));
-        }
+        // Routes through other hosts, or by other interfaces: somebody else gets to see what is sent to whom a rule allows.
+        // IPV6_FLOWLABEL_MGR takes such a route with a flow label.
+        const IPV6_FLOWLABEL_MGR: i32 = 32;
+        const SO_BINDTOIFINDEX: i32 = 62;
+        const IP_UNICAST_IF: i32 = 50;
+        const IPV6_UNICAST_IF: i32 = 76;
+        let mut refuse_each = |level, options: &[i32]| {
+            let one = |&option| refuse(vec![number(1, level), number(2, option)]);
+            clauses.extend(options.iter().map(one));
+        };
+        refuse_each(libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, SO_BINDTOIFINDEX]);
+        refuse_each(
+            libc::IPPROTO_IP,
+            &[libc::IP_OPTIONS, IP_UNICAST_IF, libc::IP_MULTICAST_IF],
+        );
+        refuse_each(
+            libc::IPPROTO_IPV6,
+            &[
+                libc::IPV6_2292PKTOPTIONS,
+                libc::IPV6_RTHDR,
+                libc::IPV6_PKTINFO,
+                IPV6_FLOWLABEL_MGR,
+                IPV6_UNICAST_IF,
+                libc::IPV6_MULTICAST_IF,
+            ],
+        );
+    }
+    if network.netlink && (network.bind_tcp != Reach::Open || network.bind_udp != Reach::Open) {
+        // Which free port the kernel chooses.
+        const IP_LOCAL_PORT_RANGE: i32 = 51;
+        clauses.push(refuse(vec![
+            number(1, libc::IPPROTO_IP),
+            number(2, IP_LOCAL_PORT_RANGE),
+        ]));
     }
     (!clauses.is_empty()).then(|| refused_if(clauses))
 }

@@ -44,7 +44,7 @@ fn look_into(process: &Found, wanted: &BTreeSet<u64>, found: &mut BTreeSet<u64>,
             }
             empty = false;
             let inode = fs::read_link(entry.path()).ok();
-            let inode = inode.and_then(|link| inode_of(link.as_os_str().as_bytes()));
+            let inode = inode.and_then(|link| socket_inode(link.as_os_str().as_bytes()));
             found.extend(inode.filter(|inode| wanted.contains(inode)));
         }
         if !empty {
@@ -55,7 +55,7 @@ fn look_into(process: &Found, wanted: &BTreeSet<u64>, found: &mut BTreeSet<u64>,
 }
 
 /// The inode of a socket, from what its link in /proc says.
-fn inode_of(link: &[u8]) -> Option<u64> {
+pub(crate) fn socket_inode(link: &[u8]) -> Option<u64> {
     let number = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
 }
@@ -78,7 +78,7 @@ mod tests {
             (b"/tmp/socket:[4711]", None),
             (b"", None),
         ] {
-            assert_eq!(inode_of(link), inode);
+            assert_eq!(socket_inode(link), inode);
         }
     }
 

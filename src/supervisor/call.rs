@@ -99,6 +99,12 @@ impl Call {
         self.session.reach()
     }
 
+    /// The descriptors of this process that answering it and telling of it take, for a thread that leaves the others behind.
+    pub(crate) fn descriptors(&self) -> Vec<i32> {
+        let wake = self.session.core().events_wake();
+        std::iter::once(self.session.listener()).chain(wake).collect()
+    }
+
     /// Where errands of its sandbox are left, to go on with it later.
     pub(crate) fn errands(&self) -> Errands {
         self.session.errands().clone()

@@ -242,6 +242,11 @@ impl Events {
         self.state.lock().observers.iter().fold(0, |all, (mask, _)| all | mask)
     }
 
+    /// The descriptor by which who tells events is woken, if there is anybody.
+    pub(super) fn wake_descriptor(&self) -> Option<i32> {
+        self.waits.get().map(|waits| waits.wake.as_raw_fd())
+    }
+
     /// Events that nobody was told of, because too many waited.
     pub(super) fn lost(&self) -> u64 {
         self.state.lock().lost

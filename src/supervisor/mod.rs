@@ -391,6 +391,10 @@ impl Core {
         self.events.emit(event);
     }
 
+    fn events_wake(&self) -> Option<RawFd> {
+        self.events.wake_descriptor()
+    }
+
     fn watch(&self, pid: i32, known: &Known, announced: Option<i32>) {
         self.events.watch(pid, known, announced);
     }

@@ -54,9 +54,42 @@ pub fn unshare_table() -> Result<()> {
     close_range(u32::MAX, libc::CLOSE_RANGE_UNSHARE)
 }
 
+/// Gives the calling thread a descriptor table of its own, in which only `kept` are open: none of them, and nothing that it opens there, is
+/// then the process's. Sorts `kept`. Linux 5.9.
+pub fn leave_table(kept: &mut [i32]) -> Result<()> {
+    kept.sort_unstable();
+    let number = |fd: &i32| u32::try_from(*fd).map_err(|_| Errno(libc::EBADF));
+    let last = kept.last().map(number).transpose()?;
+    close_range(last.map_or(0, |last| last.saturating_add(1)), libc::CLOSE_RANGE_UNSHARE)?;
+    let mut first = 0;
+    for fd in kept.iter() {
+        let fd = number(fd)?;
+        if let Some(before) = fd.checked_sub(1).filter(|before| *before >= first) {
+            // SAFETY: takes no pointers.
+            unsafe { syscall!(libc::SYS_close_range, first, before, 0_u32) }?;
+        }
+        first = fd.saturating_add(1);
+    }
+    Ok(())
+}
+
 fn close_range(first: u32, flags: u32) -> Result<()> {
     // SAFETY: takes no pointers.
     unsafe { syscall!(libc::SYS_close_range, first, u32::MAX, flags) }.map(drop)
+}
+
+/// True if somebody has a record lock on the file that `fd` is open to, this process too (fcntl(2)): to close any descriptor of the file is
+/// to give up the locks that the process has. True as well if that cannot be told.
+pub fn may_be_locked(fd: i32) -> bool {
+    const F_OFD_GETLK: i32 = 36;
+    const WRITE: libc::c_short = 1;
+    const { assert!(WRITE as i32 == libc::F_WRLCK) };
+    // SAFETY: all zeros is a lock of the whole file; the structure has padding on some systems.
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+    lock.l_type = WRITE;
+    // SAFETY: the pointer is to a live structure of the kind that the command takes.
+    let asked = check(unsafe { libc::fcntl(fd, F_OFD_GETLK, &raw mut lock) });
+    asked.is_err() || i32::from(lock.l_type) != libc::F_UNLCK
 }
 
 /// True if close_range(2) with CLOSE_RANGE_CLOEXEC exists (Linux 5.11); asks about an empty range.

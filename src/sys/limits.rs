@@ -43,6 +43,17 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     .map(drop)
 }
 
+/// How many descriptors this process may have open now.
+pub fn open_files_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live structure. On failure it says none.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit.rlim_cur
+}
+
 /// Sets the nice value of the calling process.
 pub fn set_nice(value: i32) -> Result<()> {
     // SAFETY: takes no pointers.

@@ -18,6 +18,8 @@ pub struct Status {
     pub owner: u32,
     /// True if no directory names it (any more).
     pub unlinked: bool,
+    /// True if directories name it more than once.
+    pub has_more_names: bool,
 }
 
 impl Status {
@@ -52,6 +54,7 @@ fn stat(directory: i32, path: &CStr, flags: i32) -> Result<Status> {
         mode: stat.st_mode,
         owner: stat.st_uid,
         unlinked: stat.st_nlink == 0,
+        has_more_names: stat.st_nlink > 1,
     })
 }
 

@@ -186,13 +186,6 @@ pub fn open_pidfd(pid: i32) -> Result<i32> {
     i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
 }
 
-/// A duplicate of what is open under `number` in the process that `pidfd` stands for, close-on-exec. Linux 5.6.
-pub fn duplicate_of(pidfd: i32, number: i32) -> Result<i32> {
-    // SAFETY: takes no pointers.
-    let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd, number, 0) })?;
-    i32::try_from(fd).map(high_or_as_is).map_err(|_| Errno(libc::EOVERFLOW))
-}
-
 /// A pidfd of the calling thread (Linux 6.9), else of its process.
 pub fn open_pidfd_of_thread() -> Result<i32> {
     // SAFETY: takes no pointers.

@@ -64,26 +64,33 @@ pub fn set_linger(fd: i32, seconds: Option<i32>) -> Result<()> {
         .map(drop)
 }
 
-/// True if calls on it do not wait: a property of the open socket, whoever has it.
-pub fn is_nonblocking(fd: i32) -> Result<bool> {
-    Ok(status_flags(fd)? & libc::O_NONBLOCK != 0)
-}
+/// Its status flags (O_*): a property of the open socket, whoever has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(i32);
 
-fn status_flags(fd: i32) -> Result<i32> {
-    // SAFETY: takes no pointers.
-    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
-}
+impl Flags {
+    /// As they are now.
+    pub fn of(fd: i32) -> Result<Self> {
+        // SAFETY: takes no pointers.
+        check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).map(Self)
+    }
 
-/// Calls on it wait, or do not.
-pub fn set_nonblocking(fd: i32, nonblocking: bool) -> Result<()> {
-    let flags = status_flags(fd)?;
-    let flags = if nonblocking {
-        flags | libc::O_NONBLOCK
-    } else {
-        flags & !libc::O_NONBLOCK
-    };
-    // SAFETY: takes no pointers.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
+    /// True if calls do not wait.
+    pub fn are_nonblocking(self) -> bool {
+        self.0 & libc::O_NONBLOCK != 0
+    }
+
+    /// The same, but calls do not wait.
+    #[must_use]
+    pub fn nonblocking(self) -> Self {
+        Self(self.0 | libc::O_NONBLOCK)
+    }
+
+    /// Sets them.
+    pub fn set(self, fd: i32) -> Result<()> {
+        // SAFETY: takes no pointers.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, self.0) }).map(drop)
+    }
 }
 
 /// Makes a socket, close-on-exec and numbered 3 or above. `type_` may have SOCK_NONBLOCK in it.
@@ -125,6 +132,12 @@ pub fn bind(fd: i32, address: &[u8]) -> Result<()> {
 pub fn listen(fd: i32, backlog: i32) -> Result<()> {
     // SAFETY: takes no pointers.
     check(unsafe { libc::listen(fd, backlog) }).map(drop)
+}
+
+/// Ends all that is received, sent and begun.
+pub fn shut_down(fd: i32) -> Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::shutdown(fd, libc::SHUT_RDWR) }).map(drop)
 }
 
 /// Ends what is received, and listening.

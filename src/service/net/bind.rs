@@ -13,7 +13,7 @@ use crate::sys::{Errno, socket};
 use super::address::{Address, Meaning};
 use super::made::Past;
 use super::rules::{Rules, protocol};
-use super::{answer, owned_socket, unix};
+use super::{answer, unix};
 
 /// How many ports of a range are tried. Whoever binds that many has them.
 const MOST_TRIES: usize = 4096;
@@ -35,7 +35,7 @@ enum Bound {
 
 fn bind(rules: &Rules, call: &Call) -> Result<Bound, Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(rules, call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
     if kind.domain == libc::AF_UNIX && !rules.has_datagrams() {
         // Whatever socket and address it finds, Landlock decides: by path, or by TCP port. And the socket gets the name that it asked for.
         return Ok(Bound::ByKernel);
@@ -61,19 +61,26 @@ fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Ad
     match (protocol(kind).ok_or(Errno(libc::EACCES))?, port) {
         // The "port" is an identifier of echo requests.
         (Protocol::Icmp, _) | (Protocol::Udp, 0) => {}
-        (Protocol::Tcp, 0) => return bind_to_any(rules, call, socket, kind, &address),
+        (Protocol::Tcp, 0) if has_choice(rules) => return bind_to_any(rules, call, socket, kind, &address),
         (_, port) => rules.decide_bind(call, kind, port)?,
     }
     rules.on_behalf(|| socket::bind(socket.as_raw_fd(), address.bytes()))
 }
 
-/// Binds to a free port that is allowed.
+/// True if rules allow any port, or a range of them.
+fn has_choice(rules: &Rules) -> bool {
+    !matches!(free_choice(rules.live.now().ports(), Protocol::Tcp), Choice::None)
+}
+
+/// Binds to a free port that is allowed. Where none is the socket is bound all the same, and the call refused.
 fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: &Address) -> Result<(), Errno> {
     let ports = free_choice(rules.live.now().ports(), Protocol::Tcp);
     let number = socket.as_raw_fd();
     match ports {
         Choice::Any => rules.on_behalf(|| socket::bind(number, address.bytes())),
         Choice::None => {
+            // So that one which is bound already is told from others. This one listens at nothing.
+            rules.on_behalf(|| socket::bind(number, address.bytes()))?;
             // To be told of, and refused.
             rules.decide_bind(call, kind, 0)?;
             Err(Errno(libc::EACCES))
@@ -132,7 +139,10 @@ pub(super) fn serve_listen(rules: &Rules, call: &Call) {
 
 fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, backlog, ..] = call.received().arguments;
-    let (socket, kind) = owned_socket(rules, call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
+    if !call.is_waiting() {
+        return Err(Errno(libc::ESRCH));
+    }
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // an int: its lower half
     let backlog = backlog as u32 as i32;
     let listen = || rules.on_behalf(|| socket::listen(socket.as_raw_fd(), backlog));
@@ -144,19 +154,26 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     if protocol(kind) != Some(Protocol::Tcp) {
         return Err(Errno(libc::EOPNOTSUPP));
     }
-    if port_of(&socket, kind)? == 0 {
-        let address = any_address(kind).ok_or(Errno(libc::EAFNOSUPPORT))?;
-        bind_to_any(rules, call, &socket, kind, &address)?;
+    // The kernel says of a socket whether it is bound by refusing to bind it, and in no other way: the port that getsockname(2) tells may be
+    // one that it has had.
+    let any = any_address(kind).ok_or(Errno(libc::EAFNOSUPPORT))?;
+    match bind_to_any(rules, call, &socket, kind, &any) {
+        Ok(()) => {}
+        Err(Errno(libc::EINVAL)) => check_port(rules, call, &socket, kind)?,
+        Err(errno) => return Err(errno),
     }
     listen()?;
-    // Another thread can have taken the port from it (AF_UNSPEC) just before.
-    let port = port_of(&socket, kind)?;
-    if !rules.live.now().ports().may_bind(Protocol::Tcp, port) {
+    // Another thread can have taken the port from it (AF_UNSPEC) just before, if it was not bound but connected.
+    check_port(rules, call, &socket, kind).inspect_err(|_| {
         let _ = socket::shut_down_reading(socket.as_raw_fd());
-        rules.decide_bind(call, kind, port)?;
-    }
+    })?;
     rules.let_go(&socket, Past::Listening);
     Ok(())
+}
+
+/// An error if a socket has a port that it must not be bound to.
+fn check_port(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind) -> Result<(), Errno> {
+    rules.decide_bind(call, kind, port_of(socket, kind)?)
 }
 
 /// The port that it is bound to, or 0.

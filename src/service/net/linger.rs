@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 use crate::supervisor::Call;
 use crate::sys::{Errno, socket};
 
+use super::answer;
 use super::rules::Rules;
-use super::{answer, owned_socket};
 
 /// The longest wait, seconds.
 const LONGEST: i32 = 5;
@@ -25,7 +25,7 @@ pub(super) fn serve(rules: &Rules, call: &Call) {
 
 fn set(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, _, _, value, length, _] = call.received().arguments;
-    let (socket, _) = owned_socket(rules, call, number)?;
+    let (socket, _) = rules.duplicate(call, number)?;
     let mut bytes = [0; size_of::<libc::linger>()];
     let length = super::socket::descriptor(length);
     if usize::try_from(length).map_err(|_| Errno(libc::EINVAL))? < bytes.len() {

@@ -8,6 +8,7 @@ use crate::sys::socket::Kind;
 
 use super::address::Address;
 use super::rules::Rules;
+use super::socket::{any, descriptor};
 
 /// The kernel's own bounds: UIO_MAXIOV, and what it calls a reasonable amount of ancillary data.
 const MOST_VECTORS: u64 = 1024;
@@ -20,6 +21,30 @@ const HEADER: usize = 56;
 pub(super) const ENTRY: u64 = 64;
 /// Where that length is.
 pub(super) const ENTRY_LENGTH: u64 = HEADER as u64;
+
+/// Whose descriptors are where a message is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// This process's. Nothing of the program's may get there but its sockets.
+    Shared,
+    /// The thread's own.
+    Own,
+}
+
+/// Why a message cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The call fails with that.
+    Failed(Errno),
+    /// It passes descriptors on, for which it takes a table of descriptors that is nobody else's.
+    Elsewhere,
+}
+
+impl From<Errno> for Unread {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno)
+    }
+}
 
 /// What is to be sent.
 pub(super) struct Message {
@@ -45,7 +70,7 @@ impl Message {
     }
 
     /// The message that the `struct msghdr` at `pointer` describes, for a socket of this kind.
-    pub(super) fn read(rules: &Rules, call: &Call, pointer: u64, kind: Kind) -> Result<Self, Errno> {
+    pub(super) fn read(rules: &Rules, call: &Call, pointer: u64, kind: Kind, table: Table) -> Result<Self, Unread> {
         let mut header = [0; HEADER];
         read(call, pointer, &mut header)?;
         let word = |at: usize| {
@@ -60,7 +85,7 @@ impl Message {
             // What is longer than any address the kernel cuts short here, and only here.
             let most = crate::sys::socket::LONGEST_ADDRESS as u64;
             if name_length > u64::from(i32::MAX.cast_unsigned()) {
-                return Err(Errno(libc::EINVAL));
+                return Err(Errno(libc::EINVAL).into());
             }
             Address::read(call, name, name_length.min(most))?
         };
@@ -68,11 +93,16 @@ impl Message {
         let (control, rights) = if control == 0 || control_length == 0 {
             (Vec::new(), Vec::new())
         } else if control_length > MOST_CONTROL {
-            return Err(Errno(libc::ENOBUFS));
+            return Err(Errno(libc::ENOBUFS).into());
         } else {
             let mut bytes = vec![0; usize::try_from(control_length).map_err(|_| Errno(libc::ENOBUFS))?];
             read(call, control, &mut bytes)?;
-            translate(&bytes, kind, |number| rules.duplicate(call, number))?
+            translate(&bytes, kind, |number| match (&rules.made, table) {
+                // Of other files nobody has a duplicate.
+                (Some(made), _) => Ok(made.duplicate(call, number)?.0),
+                (None, Table::Shared) => Err(Unread::Elsewhere),
+                (None, Table::Own) => Ok(any(call, descriptor(number))?),
+            })?
         };
         Ok(Self {
             name,
@@ -159,11 +189,11 @@ fn read_vectors(call: &Call, address: u64, count: u64) -> Result<(Vec<(u64, u64)
 const CONTROL_HEADER: usize = 16;
 
 /// Ancillary data with what is in it that may be passed on. Descriptors are replaced by duplicates of ours.
-fn translate(
+fn translate<E: From<Errno>>(
     bytes: &[u8],
     kind: Kind,
-    duplicate: impl Fn(u64) -> Result<OwnedFd, Errno>,
-) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
+    duplicate: impl Fn(u64) -> Result<OwnedFd, E>,
+) -> Result<(Vec<u8>, Vec<OwnedFd>), E> {
     let (mut translated, mut rights) = (Vec::new(), Vec::new());
     let mut rest = bytes;
     while rest.len() >= CONTROL_HEADER {
@@ -172,17 +202,22 @@ fn translate(
         let (level, type_) = (word(8), word(12));
         let length = usize::try_from(length).map_err(|_| Errno(libc::EINVAL))?;
         if length < CONTROL_HEADER || length > rest.len() {
-            return Err(Errno(libc::EINVAL));
+            return Err(Errno(libc::EINVAL).into());
         }
         let data = &rest[CONTROL_HEADER..length];
         match passes(kind, level, type_) {
             Passing::AsItIs => append(&mut translated, level, type_, data),
+            Passing::WithoutInterface => {
+                let mut data = data.to_vec();
+                forget_interface(level, &mut data);
+                append(&mut translated, level, type_, &data);
+            }
             Passing::Nothing => {}
             Passing::Rights => {
                 let mut numbers = Vec::new();
                 for number in data.chunks_exact(4) {
                     if rights.len() == MOST_RIGHTS {
-                        return Err(Errno(libc::EINVAL));
+                        return Err(Errno(libc::EINVAL).into());
                     }
                     let number = u32::from_ne_bytes([number[0], number[1], number[2], number[3]]);
                     let ours = duplicate(number.into())?;
@@ -191,7 +226,7 @@ fn translate(
                 }
                 append(&mut translated, level, type_, &numbers);
             }
-            Passing::Refused(errno) => return Err(Errno(errno)),
+            Passing::Refused(errno) => return Err(Errno(errno).into()),
         }
         rest = rest.get(aligned(length)..).unwrap_or_default();
     }
@@ -214,6 +249,8 @@ fn append(control: &mut Vec<u8>, level: i32, type_: i32, data: &[u8]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Passing {
     AsItIs,
+    /// But for the interface that it is to leave by: rules are about addresses, and an interface can lead to others.
+    WithoutInterface,
     /// The kernel ignores it.
     Nothing,
     /// Descriptors.
@@ -235,20 +272,30 @@ fn passes(kind: Kind, level: i32, type_: i32) -> Passing {
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) if internet => Passing::Nothing,
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) => Passing::Rights,
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPING | SO_TXTIME | SCM_TS_OPT_ID) if internet => Passing::AsItIs,
-        (libc::IPPROTO_IP, libc::IP_TTL | libc::IP_TOS | libc::IP_PKTINFO) if internet => Passing::AsItIs,
-        (
-            libc::IPPROTO_IPV6,
-            libc::IPV6_PKTINFO
-            | libc::IPV6_HOPLIMIT
-            | libc::IPV6_TCLASS
-            | libc::IPV6_DONTFRAG
-            | OLD_PKTINFO
-            | OLD_HOPLIMIT,
-        ) if internet => Passing::AsItIs,
+        (libc::IPPROTO_IP, libc::IP_TTL | libc::IP_TOS) if internet => Passing::AsItIs,
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) if internet => Passing::WithoutInterface,
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO | OLD_PKTINFO) if internet => Passing::WithoutInterface,
+        (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT | libc::IPV6_TCLASS | libc::IPV6_DONTFRAG | OLD_HOPLIMIT)
+            if internet =>
+        {
+            Passing::AsItIs
+        }
         (libc::IPPROTO_UDP, UDP_SEGMENT) if internet => Passing::AsItIs,
         (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if internet => Passing::Nothing,
         (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => Passing::Refused(libc::EPERM),
         _ => Passing::Refused(if internet { libc::EPERM } else { libc::EINVAL }),
+    }
+}
+
+/// Takes the interface out of `struct in_pktinfo` or `struct in6_pktinfo`. A link-local address means nothing without.
+fn forget_interface(level: i32, data: &mut [u8]) {
+    let (place, link_local) = if level == libc::IPPROTO_IP {
+        (0..4, false)
+    } else {
+        (16..20, data.starts_with(&[0xfe, 0x80]))
+    };
+    if let Some(index) = data.get_mut(place).filter(|_| !link_local) {
+        index.fill(0);
     }
 }
 
@@ -300,6 +347,31 @@ mod tests {
         ];
         let (passed, rights) = translate(&ttl.concat(), UDP, refuse_all).unwrap();
         assert_eq!((passed, rights.len()), (ttl[0].clone(), 0));
+    }
+
+    #[test]
+    fn messages_do_not_choose_their_interface() {
+        let translated = |level, type_, data: &[u8]| translate(&piece(level, type_, data), UDP, refuse_all).unwrap().0;
+        let ipv4 = translated(
+            libc::IPPROTO_IP,
+            libc::IP_PKTINFO,
+            &[7, 0, 0, 0, 10, 0, 0, 1, 0, 0, 0, 0],
+        );
+        assert_eq!(
+            ipv4,
+            piece(
+                libc::IPPROTO_IP,
+                libc::IP_PKTINFO,
+                &[0, 0, 0, 0, 10, 0, 0, 1, 0, 0, 0, 0]
+            )
+        );
+        for (first, kept) in [(0xfd, 0), (0xfe, 7)] {
+            let mut data = [0; 20];
+            (data[0], data[1], data[16]) = (first, 0x80, 7);
+            let found = translated(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &data);
+            data[16] = kept;
+            assert_eq!(found, piece(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &data));
+        }
     }
 
     #[test]

@@ -22,7 +22,6 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -33,7 +32,6 @@ use crate::policy::net::{NetRule, NetRules};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
 use crate::sys::Errno;
-use crate::sys::socket::Kind;
 
 use super::Run;
 pub(crate) use hosts::Hosts;
@@ -55,8 +53,10 @@ impl NetworkService {
     pub(crate) fn new(run: &Run<'_>) -> Self {
         let live = Live::new(&run.policy.network, run.addresses);
         let reach = run.network.unwrap_or(Network::CLOSED);
+        // Threads that serve have what privileges this one has.
+        let like_the_program = run.keeps_capabilities || !sys::credentials::has_capabilities();
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
-        let rules = Arc::new(Rules::new(live, reach, run.keeps_capabilities, writable));
+        let rules = Arc::new(Rules::new(live, reach, like_the_program, writable));
         Self {
             reach,
             hosts: run.hosts.clone().filter(|_| reach.names),
@@ -135,7 +135,11 @@ impl Service for NetworkService {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         let name = self.name_of(call);
         if let Some(hosts) = self.hosts.as_ref().filter(|_| hosts::CALLS.contains(&name)) {
-            return hosts.open(name, call);
+            return match ground {
+                // The path can lie in a file that is mapped, and that takes its time.
+                Ground::Warden | Ground::Unscoped => Served::Apart,
+                _ => hosts.open(name, call),
+            };
         }
         match self.serve_netlink(name, call, ground) {
             Served::Pass if self.carries_out(name, call) => {}
@@ -184,11 +188,4 @@ fn answer(call: &Call, outcome: sys::Result<i64>) {
     };
     // An error means that the caller is gone.
     let _ = call.answer(reply);
-}
-
-/// A duplicate of the caller's socket, and what it is.
-fn owned_socket(rules: &Rules, call: &Call, number: u64) -> sys::Result<(OwnedFd, Kind)> {
-    let socket = rules.duplicate(call, number)?;
-    let kind = sys::socket::kind(socket.as_raw_fd())?;
-    Ok((socket, kind))
 }

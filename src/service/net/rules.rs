@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::policy::net::reach::{Network, Reach};
 use crate::policy::net::{Decision, Protocol};
 use crate::supervisor::{Call, Suggestion, kind};
@@ -11,9 +13,11 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::super::metadata::{self, Grants, Located};
+use super::connect::Out;
 use super::live::Live;
 use super::made::{Made, Past};
 use super::socket;
+use super::waiting::Places;
 
 /// What the calls of a sandbox may reach, for all who carry them out.
 pub(super) struct Rules {
@@ -23,6 +27,12 @@ pub(super) struct Rules {
     privileged: bool,
     /// Files that path rules let the program write, with what is beneath them; None: path rules decide nothing.
     writable: Option<Grants>,
+    /// Calls that wait.
+    pub(super) places: Places,
+    /// Sockets that are being connected.
+    pub(super) out: Out,
+    /// Who has it may connect a Unix socket that would wait.
+    pub(super) unix_turn: Mutex<()>,
     /// The program's sockets, where they are made for it. Otherwise duplicates are taken of them.
     pub(super) made: Option<Arc<Made>>,
 }
@@ -72,12 +82,15 @@ impl Rules {
             reach,
             privileged,
             writable,
+            places: Places::default(),
+            out: Out::default(),
+            unix_turn: Mutex::new(()),
             made: reach.makes_sockets.then(Arc::default),
         }
     }
 
-    /// A duplicate of the caller's descriptor: see [`socket::duplicate`] and [`Made::duplicate`].
-    pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<OwnedFd, Errno> {
+    /// A duplicate of the caller's socket, and what it is: see [`socket::duplicate`] and [`Made::duplicate`].
+    pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
         match &self.made {
             None => socket::duplicate(call, number),
             Some(made) => made.duplicate(call, number),

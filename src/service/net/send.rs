@@ -7,15 +7,19 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::supervisor::Call;
-use crate::sys::socket::Kind;
-use crate::sys::{Errno, signal, socket};
+use parking_lot::Mutex;
 
-use super::address::Meaning;
-use super::message::{ENTRY, ENTRY_LENGTH, Message};
-use super::rules::{Action, Rules};
+use crate::policy::net::Protocol;
+use crate::supervisor::Call;
+use crate::sys::event::{Wait, poll};
+use crate::sys::socket::{Flags, Kind};
+use crate::sys::{Errno, fd, signal, socket};
+
+use super::address::{Address, Meaning};
+use super::message::{ENTRY, ENTRY_LENGTH, Message, Table, Unread};
+use super::rules::{Action, Rules, protocol};
 use super::waiting::{For, Held, Patience, wait};
-use super::{address, answer, owned_socket, unix};
+use super::{answer, unix};
 
 /// How much of a stream's data is read at a time.
 const CHUNK: usize = 256 << 10;
@@ -58,6 +62,18 @@ struct Sending {
     sent: u64,
 }
 
+impl Sending {
+    /// What it waits for when the socket takes no more.
+    fn waits_for(&self) -> For {
+        if self.kind.domain == libc::AF_UNIX && self.kind.type_ == libc::SOCK_DGRAM {
+            // Its own buffer has room; the receiver's has not, and nobody tells of that.
+            For::Time
+        } else {
+            For::Writable
+        }
+    }
+}
+
 /// How far it has come.
 enum Step {
     Done(Result<u64, Errno>),
@@ -69,17 +85,70 @@ enum Step {
 
 /// Serves one of them.
 pub(super) fn serve(rules: &Arc<Rules>, call: Call, form: Form) {
-    match begin(rules, &call, form) {
+    match begin(rules, &call, form, Table::Shared) {
         Ok(Begun::Sent(count)) => answer(&call, Ok(count)),
         Ok(Begun::Sending(socket, sending)) => {
             let held = Held {
-                patience: Patience::of(&socket, libc::EAGAIN),
+                patience: Patience::new(libc::EAGAIN),
                 socket,
                 call,
             };
             go_on(rules, held, sending, form);
         }
-        Err(errno) => answer(&call, Err(errno)),
+        Err(Unread::Elsewhere) => serve_elsewhere(rules, call, form),
+        Err(Unread::Failed(errno)) => answer(&call, Err(errno)),
+    }
+}
+
+/// Serves it on a thread with a descriptor table of its own.
+fn serve_elsewhere(rules: &Arc<Rules>, call: Call, form: Form) {
+    let (errands, mut kept) = (call.errands(), call.descriptors());
+    let parcel = Arc::new(Mutex::new(Some(call)));
+    let (sent, rules) = (Arc::clone(&parcel), Arc::clone(rules));
+    let work = Box::new(move || {
+        let Some(call) = sent.lock().take() else { return };
+        match fd::leave_table(&mut kept) {
+            Ok(()) => serve_there(&rules, &call, form),
+            Err(errno) => answer(&call, Err(errno)),
+        }
+    });
+    if errands.aside(work).is_err()
+        && let Some(call) = parcel.lock().take()
+    {
+        answer(&call, Err(Errno(libc::ENOBUFS)));
+    }
+}
+
+/// There it waits itself: nobody else has its descriptors.
+fn serve_there(rules: &Rules, call: &Call, form: Form) {
+    let (socket, mut sending) = match begin(rules, call, form, Table::Own) {
+        Ok(Begun::Sending(socket, sending)) => (socket, sending),
+        Ok(Begun::Sent(count)) => return answer(call, Ok(count)),
+        Err(Unread::Failed(errno)) => return answer(call, Err(errno)),
+        Err(Unread::Elsewhere) => return,
+    };
+    let mut patience = Patience::new(libc::EAGAIN);
+    loop {
+        if let Step::Done(sent) = step(rules, call, &socket, &mut sending) {
+            return finish(call, &sending, sent, form);
+        }
+        patience.begin(&socket);
+        patience.note_done(sending.sent);
+        let number = if sending.waits_for() == For::Time {
+            -1
+        } else {
+            socket.as_raw_fd()
+        };
+        // An error is a signal, of which there are none, or want of memory, which passes.
+        let _ = poll(&mut [Wait::writable(number)], patience.milliseconds());
+        if !call.is_waiting() {
+            return;
+        }
+        if let Some(reply) = patience.verdict(call) {
+            // An error means that the caller is gone.
+            let _ = call.answer(reply);
+            return;
+        }
     }
 }
 
@@ -90,24 +159,31 @@ enum Begun {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // flags are an int: its lower half
-fn begin(rules: &Rules, call: &Call, form: Form) -> Result<Begun, Errno> {
+fn begin(rules: &Rules, call: &Call, form: Form, table: Table) -> Result<Begun, Unread> {
     let [number, pointer, second, third, name, name_length] = call.received().arguments;
-    let (socket, kind) = owned_socket(rules, call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
     let flags = match form {
         Form::To | Form::Messages => third,
         Form::Message => second,
     } as u32 as i32;
     if flags & MSG_ZEROCOPY != 0 {
         // As if there were no memory for it to be told by: programs then send without it.
-        return Err(Errno(libc::ENOBUFS));
+        return Err(Errno(libc::ENOBUFS).into());
     }
     if flags & libc::MSG_FASTOPEN != 0 {
-        return Err(Errno(libc::EPERM));
+        return Err(Errno(libc::EPERM).into());
     }
     let message = match form {
-        Form::To => Message::plain(address::Address::read(call, name, name_length)?, pointer, second),
-        Form::Message => Message::read(rules, call, pointer, kind)?,
-        Form::Messages => return several(rules, call, socket, kind, flags),
+        Form::To => {
+            let name = Address::read(call, name, name_length)?;
+            if name.is_none() && protocol(kind).is_some_and(|protocol| protocol != Protocol::Tcp) {
+                // It is an address, though an empty one.
+                return Err(Errno(libc::EINVAL).into());
+            }
+            Message::plain(name, pointer, second)
+        }
+        Form::Message => Message::read(rules, call, pointer, kind, table)?,
+        Form::Messages => return several(rules, call, socket, (kind, flags), table),
     };
     let sending = prepare(rules, call, (&socket, kind), flags, message)?;
     Ok(Begun::Sending(socket, Box::new(sending)))
@@ -129,7 +205,7 @@ fn prepare(
     let mut file = None;
     if inet && kind.type_ == libc::SOCK_STREAM {
         // A connection has its destination, and only fast open would look at another.
-        message.name = address::Address::NONE;
+        message.name = Address::NONE;
     } else if unix && !datagrams {
         // Likewise; a stream refuses it.
     } else if !datagrams || !(inet || unix) {
@@ -150,7 +226,7 @@ fn prepare(
     if kind.type_ != libc::SOCK_STREAM && message.length() > LONGEST_DATAGRAM {
         return Err(Errno(libc::EMSGSIZE));
     }
-    let blocking = flags & libc::MSG_DONTWAIT == 0 && !socket::is_nonblocking(socket.as_raw_fd())?;
+    let blocking = flags & libc::MSG_DONTWAIT == 0 && !Flags::of(socket.as_raw_fd())?.are_nonblocking();
     Ok(Sending {
         message,
         _file: file,
@@ -206,17 +282,14 @@ fn step(rules: &Rules, call: &Call, socket: &OwnedFd, sending: &mut Sending) -> 
 fn go_on(rules: &Arc<Rules>, mut held: Held, mut sending: Box<Sending>, form: Form) {
     let stepped = step(rules, &held.call, &held.socket, &mut sending);
     let what = match stepped {
-        Step::Full if sending.kind.domain == libc::AF_UNIX && sending.kind.type_ == libc::SOCK_DGRAM => {
-            // Its own buffer has room; the receiver's has not, and nobody tells of that.
-            For::Time
-        }
-        Step::Full | Step::Turn => For::Writable,
+        Step::Full => sending.waits_for(),
+        Step::Turn => For::Writable,
         Step::Done(sent) => return finish(&held.call, &sending, sent, form),
     };
     // What was sent counts, whatever ends the wait.
     held.patience.note_done(sending.sent);
-    let rules = Arc::clone(rules);
-    wait(held, what, move |held| go_on(&rules, held, sending, form));
+    let next = Arc::clone(rules);
+    wait(rules, held, what, move |held| go_on(&next, held, sending, form));
 }
 
 /// Sends the caller SIGPIPE if the kernel would: before the call returns.
@@ -254,13 +327,19 @@ fn note_length(call: &Call, index: u64, length: u64) -> Result<(), Errno> {
 }
 
 /// Sends several messages. Only for the first one it waits: a call that has sent some says so, and is done.
-fn several(rules: &Rules, call: &Call, socket: OwnedFd, kind: Kind, flags: i32) -> Result<Begun, Errno> {
+fn several(
+    rules: &Rules,
+    call: &Call,
+    socket: OwnedFd,
+    (kind, flags): (Kind, i32),
+    table: Table,
+) -> Result<Begun, Unread> {
     let [_, pointer, count, ..] = call.received().arguments;
     let most = (count & u64::from(u32::MAX)).min(MOST_MESSAGES);
     let mut bytes = 0;
     for index in 0..most {
-        let mut sending = match Message::read(rules, call, pointer.wrapping_add(index * ENTRY), kind)
-            .and_then(|message| prepare(rules, call, (&socket, kind), flags, message))
+        let mut sending = match Message::read(rules, call, pointer.wrapping_add(index * ENTRY), kind, table)
+            .and_then(|message| Ok(prepare(rules, call, (&socket, kind), flags, message)?))
         {
             Ok(sending) => sending,
             Err(errno) if index == 0 => return Err(errno),
@@ -278,7 +357,7 @@ fn several(rules: &Rules, call: &Call, socket: OwnedFd, kind: Kind, flags: i32) 
         };
         match sent.and_then(|sent| note_length(call, index, sent).map(|()| sent)) {
             Ok(sent) => bytes += sent,
-            Err(errno) if index == 0 => return Err(errno),
+            Err(errno) if index == 0 => return Err(errno.into()),
             Err(_) => return Ok(Begun::Sent(self::count(index))),
         }
         if bytes >= TURN {

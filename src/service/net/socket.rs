@@ -2,10 +2,13 @@
 
 #![allow(unsafe_code)] // one block: taking over a descriptor that sys just made
 
+use std::cell::RefCell;
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::members;
-use crate::supervisor::Call;
+use crate::supervisor::{Call, Reply};
+use crate::sys::socket::Kind;
 use crate::sys::{self, Errno, process};
 
 /// Takes over a descriptor that was just made, and that nobody else has.
@@ -17,22 +20,67 @@ pub(super) fn own(made: sys::Result<i32>) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// A duplicate of the caller's descriptor, whose number is an argument of its call: the same open file, which both use from then on.
-/// EBADF: there is no such descriptor. ESRCH: the caller is gone. EPERM: the kernel does not show the caller's descriptors, because
-/// of what it has executed, or of who its parent is.
+/// A duplicate of the caller's socket, whose descriptor's number is an argument of its call: the same open file, which both use from then
+/// on. Who it belongs to is certain once the caller is known to wait, which is for whoever calls this to look at afterwards. EBADF: there
+/// is no such descriptor. ENOTSOCK: it is no socket. ESRCH: the caller is gone. EPERM: the kernel does not show the caller's descriptors,
+/// because of what it has executed, or of who its parent is.
 ///
 /// Not for the warden. Another thread of the caller's can close its descriptor meanwhile: then the duplicate is the last one, and
-/// closing that can take as long as the program likes (SO_LINGER).
+/// closing that can take a while (SO_LINGER).
 ///
 /// What is to be decided about the call is to be decided about the duplicate, and done with it: by the time the call itself goes on,
 /// another file may have the number.
-pub(crate) fn duplicate(call: &Call, number: u64) -> Result<OwnedFd, Errno> {
-    let duplicate = of_thread(call.thread(), descriptor(number))?;
-    // Checked afterwards: a number that is the caller's now was the caller's then.
-    if !call.is_waiting() {
-        return Err(Errno(libc::ESRCH));
+///
+/// A file that is no socket must not get into this process's table at all: to close it there would be to give up the record locks that the
+/// host has on it (fcntl(2)). So it is looked at before. A program that puts one there in between does so on purpose, and is killed.
+pub(super) fn duplicate(call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
+    let (thread, number) = (call.thread(), descriptor(number));
+    if !is_socket(thread, number)? {
+        return Err(Errno(libc::ENOTSOCK));
     }
-    Ok(duplicate)
+    let duplicate = any(call, number)?;
+    match sys::socket::kind(duplicate.as_raw_fd()) {
+        Err(Errno(libc::ENOTSOCK)) => {
+            // An error means that it is dead already.
+            let _ = call.answer(Reply::Kill);
+            put_away(duplicate);
+            Err(Errno(libc::ENOTSOCK))
+        }
+        kind => kind.map(|kind| (duplicate, kind)),
+    }
+}
+
+/// A duplicate of any descriptor of the caller's, for a thread that has a table of its own.
+pub(super) fn any(call: &Call, number: i32) -> Result<OwnedFd, Errno> {
+    of_thread(call.thread(), number)
+}
+
+/// True if a descriptor of `thread`, or of whoever has its number now, is a socket: its link in procfs, which leads to no file, says so.
+fn is_socket(thread: i32, number: i32) -> Result<bool, Errno> {
+    if number < 0 {
+        return Err(Errno(libc::EBADF));
+    }
+    let mut text = [0; 16];
+    let path = CString::new(format!("/proc/{thread}/fd/{number}")).map_err(|_| Errno(libc::EBADF))?;
+    match sys::metadata::read_link(libc::AT_FDCWD, &path, &mut text) {
+        Ok(length) => Ok(text.get(..length).is_some_and(|text| text.starts_with(b"socket:["))),
+        Err(Errno(libc::ENOENT)) => Err(Errno(libc::EBADF)),
+        Err(Errno(libc::EACCES)) => Err(Errno(libc::EPERM)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Closes a file of the program's, unless somebody has locked it: it may be the host, and then it stays open.
+fn put_away(file: OwnedFd) {
+    if sys::fd::may_be_locked(file.as_raw_fd()) {
+        std::mem::forget(file);
+    }
+}
+
+thread_local! {
+    /// The last thread that had something duplicated, and a descriptor that stands for it, not for whoever has its number later. Most calls
+    /// come from one thread.
+    static LATEST: RefCell<Option<(i32, OwnedFd)>> = const { RefCell::new(None) };
 }
 
 /// A duplicate of a descriptor of `thread`, or of whoever has its number now.
@@ -43,16 +91,27 @@ fn of_thread(thread: i32, number: i32) -> Result<OwnedFd, Errno> {
     if thread <= 0 {
         return Err(Errno(libc::EPERM)); // outside our process namespace
     }
-    let pidfd = own(match process::open_thread_pidfd(thread) {
-        // Linux before 6.9: that of its process, whose main thread has the same table of descriptors, unless one of the two has
-        // unshared it. Then the program deceives itself: it is one of its own descriptors all the same.
-        Err(Errno(libc::EINVAL)) => match members::process_of(thread) {
-            Some(process) => process::open_pidfd(process),
-            None => Err(Errno(libc::ESRCH)),
-        },
-        opened => opened,
-    })?;
-    own(process::duplicate_from(pidfd.as_raw_fd(), number))
+    LATEST.with_borrow_mut(|latest| {
+        if let Some((_, pidfd)) = latest.as_ref().filter(|(known, _)| *known == thread) {
+            match process::duplicate_from(pidfd.as_raw_fd(), number) {
+                // It has ended.
+                Err(Errno(libc::ESRCH)) => {}
+                duplicate => return own(duplicate),
+            }
+        }
+        let pidfd = own(match process::open_thread_pidfd(thread) {
+            // Linux before 6.9: that of its process, whose main thread has the same table of descriptors, unless one of the two has
+            // unshared it. Then the program deceives itself: it is one of its own descriptors all the same.
+            Err(Errno(libc::EINVAL)) => match members::process_of(thread) {
+                Some(process) => process::open_pidfd(process),
+                None => Err(Errno(libc::ESRCH)),
+            },
+            opened => opened,
+        })?;
+        let duplicate = own(process::duplicate_from(pidfd.as_raw_fd(), number));
+        *latest = Some((thread, pidfd));
+        duplicate
+    })
 }
 
 /// A descriptor as the kernel reads it: 32 bits of the argument.
@@ -85,6 +144,41 @@ mod tests {
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
         assert_eq!(all, b"x");
+    }
+
+    #[test]
+    fn sockets_are_told_from_other_files_without_touching_them() {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (pipe, _writer) = std::io::pipe().unwrap();
+        assert_eq!(is_socket(own_thread(), socket.as_raw_fd()), Ok(true));
+        assert_eq!(is_socket(own_thread(), pipe.as_raw_fd()), Ok(false));
+        assert_eq!(is_socket(own_thread(), i32::MAX), Err(Errno(libc::EBADF)));
+        assert_eq!(is_socket(own_thread(), -1), Err(Errno(libc::EBADF)));
+    }
+
+    /// A lock that this process has is not given up.
+    #[test]
+    fn files_that_are_locked_stay_open() {
+        let directory = std::env::temp_dir().join(format!("sandlock-lock-{}", std::process::id()));
+        let file = std::fs::File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&directory)
+            .unwrap();
+        let again = || OwnedFd::from(std::fs::File::open(&directory).unwrap());
+        assert!(!fd::may_be_locked(again().as_raw_fd()));
+        // SAFETY: all zeros is a lock of the whole file.
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = libc::F_WRLCK.try_into().unwrap();
+        // SAFETY: the pointer is to a live structure of the kind that the command takes.
+        let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw mut lock) };
+        assert_eq!(locked, 0);
+        let foreign = again();
+        let number = foreign.as_raw_fd();
+        put_away(foreign);
+        assert!(fd::is_open(number) && fd::may_be_locked(number));
+        std::fs::remove_file(&directory).unwrap();
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub(super) fn find(rules: &Rules, call: &Call, path: &[u8]) -> Result<(Address, 
     let place = found.path().ok_or(REFUSED)?;
     rules.decide_path(call, place.as_bytes())?;
     let file = found.into_file();
+    if files::status(file.as_raw_fd())?.has_more_names {
+        // By another name rules may deny it.
+        return Err(REFUSED);
+    }
     let address = address_in(&file, b"").ok_or(Errno(libc::ENAMETOOLONG))?;
     Ok((address, file))
 }

@@ -3,15 +3,18 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::members::{Interruption, interruption};
 use crate::supervisor::{Call, Errand, Errands, Reply};
+use crate::sys::limits::open_files_limit;
 use crate::sys::{Errno, socket};
 
 use super::answer;
+use super::rules::Rules;
 
 /// A call and a duplicate of its socket.
 pub(super) struct Held {
@@ -35,33 +38,41 @@ pub(super) enum For {
 /// For how long a call waits, and when to look what has become of its caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// The socket's own limit (SO_SNDTIMEO).
+    began: Instant,
+    /// The socket's own limit (SO_SNDTIMEO), once it was asked for.
     until: Option<Instant>,
     /// What the call fails with when that is over.
     late: Errno,
     /// What it returns instead, if it has done something already.
     done: u64,
+    waits: bool,
+    /// Until the next look at the caller.
     pause: Duration,
     next: Instant,
+    /// Until the next try, of what poll(2) does not tell about.
+    retry: Duration,
 }
 
 /// A look at a caller costs two hundred times what a round of the warden does, so it becomes rarer.
 const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_millis(50);
-/// How soon something is tried again that could not be done now.
+const LONGEST: Duration = Duration::from_millis(200);
+/// How soon something is tried again that could not be done now, and how rarely at last.
 const SOON: Duration = Duration::from_millis(3);
+const SELDOM: Duration = Duration::from_millis(250);
 
 impl Patience {
-    /// As the socket says, from now on. `late`: what the call fails with then.
-    pub(super) fn of(socket: &OwnedFd, late: i32) -> Self {
+    /// From now on. `late`: what the call fails with when the socket's time is over.
+    pub(super) fn new(late: i32) -> Self {
         let now = Instant::now();
-        let timeout = socket::send_timeout(socket.as_raw_fd()).ok().flatten();
         Self {
-            until: timeout.and_then(|timeout| now.checked_add(timeout)),
+            began: now,
+            until: None,
             late: Errno(late),
             done: 0,
+            waits: false,
             pause: SHORTEST,
             next: now + SHORTEST,
+            retry: SOON,
         }
     }
 
@@ -70,12 +81,37 @@ impl Patience {
         self.done = done;
     }
 
+    /// The call has to wait for `socket`.
+    pub(super) fn begin(&mut self, socket: &OwnedFd) {
+        if !self.waits {
+            let timeout = socket::send_timeout(socket.as_raw_fd()).ok().flatten();
+            self.until = timeout.and_then(|timeout| self.began.checked_add(timeout));
+            self.next = Instant::now() + self.pause;
+            self.waits = true;
+        }
+    }
+
     fn due(&self) -> Instant {
         self.until.map_or(self.next, |until| self.next.min(until))
     }
 
+    /// For how long to wait now, of who waits himself.
+    pub(super) fn milliseconds(&mut self) -> i32 {
+        let until = self.retry_at().min(self.due());
+        let left = until.saturating_duration_since(Instant::now());
+        // To the end of it, and not to just before.
+        i32::try_from(left.as_millis()).unwrap_or(i32::MAX).saturating_add(1)
+    }
+
+    /// When to try again: less and less often.
+    fn retry_at(&mut self) -> Instant {
+        let at = Instant::now() + self.retry;
+        self.retry = (self.retry + self.retry / 2).min(SELDOM);
+        at
+    }
+
     /// What the call is answered with if its time is over, or its caller has been sent a signal.
-    fn verdict(&mut self, call: &Call) -> Option<Reply> {
+    pub(super) fn verdict(&mut self, call: &Call) -> Option<Reply> {
         /// For the kernel: the call is made again after the signal's handler, if that says so (SA_RESTART), and fails with EINTR if not.
         const RESTART: u16 = 512;
         const EINTR: u16 = 4;
@@ -108,16 +144,46 @@ struct Waiting {
     again: Option<Instant>,
     /// Taken when it is gone on with.
     held: Option<(Held, Next)>,
+    _place: Place,
+}
+
+/// Calls of a sandbox that wait: each has descriptors of the host.
+#[derive(Default)]
+pub(super) struct Places(Arc<AtomicUsize>);
+
+/// The most of them, of a sandbox: a quarter of what the host may have open, if that is less.
+const MOST: u64 = 1024;
+
+struct Place(Arc<AtomicUsize>);
+
+impl Places {
+    fn take(&self) -> Option<Place> {
+        let most = usize::try_from((open_files_limit() / 4).min(MOST)).unwrap_or(0);
+        let more = |taken| (taken < most).then_some(taken + 1);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Place(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Leaves `held` until `what` comes to pass, and then has `next` go on with it, on a thread aside.
-pub(super) fn wait(held: Held, what: For, next: impl FnOnce(Held) + Send + 'static) {
+pub(super) fn wait(rules: &Rules, mut held: Held, what: For, next: impl FnOnce(Held) + Send + 'static) {
+    let Some(place) = rules.places.take() else {
+        return answer(&held.call, Err(Errno(libc::ENOBUFS)));
+    };
     let errands = held.call.errands();
+    held.patience.begin(&held.socket);
     let waiting = Waiting {
         errands: errands.clone(),
         what,
-        again: (what == For::Time).then(|| Instant::now() + SOON),
+        again: (what == For::Time).then(|| held.patience.retry_at()),
         held: Some((held, Box::new(next))),
+        _place: place,
     };
     if let Err(errand) = errands.leave(Box::new(waiting)) {
         // The sandbox has ended, or more than a thousand calls wait.

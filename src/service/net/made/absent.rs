@@ -7,7 +7,7 @@
 //! process, and waits; and the filter sees to it that processes share no tables (`compile/traps.rs`). Who has several threads is
 //! refused.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use crate::members;
 use crate::supervisor::{Call, Reply, kind};
@@ -16,7 +16,7 @@ use crate::sys::{Errno, metadata as files};
 use super::super::answer;
 use super::super::rules::Rules;
 use super::super::socket::own;
-use super::{Id, Made, Past, id_of, place, shown};
+use super::{Id, Made, Past, place, shown};
 
 /// What becomes of a call.
 enum Outcome {
@@ -35,14 +35,17 @@ enum Kind {
     /// Another Unix socket: of datagrams, or of packets in sequence.
     Unix,
     Other,
-    NoSocket,
 }
 
 /// Serves the call `name` if it is about such a socket. False: it is not.
 pub(in super::super) fn serve(rules: &Rules, made: &Made, name: &str, call: &Call) -> bool {
     let number = call.received().arguments[0];
-    let Ok((file, id)) = look(call, number) else {
-        return false; // which the call itself will find
+    let (file, id) = match look(call, number) {
+        Ok(found) => found,
+        Err(errno) => {
+            answer(call, Err(errno));
+            return true;
+        }
     };
     if made.table.lock().held.contains_key(&id) {
         return false;
@@ -60,22 +63,22 @@ pub(in super::super) fn serve(rules: &Rules, made: &Made, name: &str, call: &Cal
     true
 }
 
-/// A descriptor of ours that leads to the same file, but is good for nothing else, and does not keep a socket open.
+/// A descriptor of ours that leads to the same socket, but is good for nothing else, and does not keep it open.
 fn look(call: &Call, number: u64) -> Result<(OwnedFd, Id), Errno> {
     let path = place(call, number)?;
+    // Said here, and nothing opened, of what is no socket.
+    super::inode_at(&path)?;
     let file = own(files::open_at(libc::AT_FDCWD, &path, libc::O_PATH)).map_err(shown)?;
     if !call.is_waiting() {
         return Err(Errno(libc::ESRCH));
     }
-    let id = id_of(files::status(file.as_raw_fd())?.id);
+    // Another may have come there in between.
+    let id = super::inode_at(&super::path_to(&file)?)?;
     Ok((file, id))
 }
 
 /// The kernel tells the protocol as an attribute of the socket's inode.
 fn kind_of(file: &OwnedFd) -> Kind {
-    if !files::status(file.as_raw_fd()).is_ok_and(|status| status.is(libc::S_IFSOCK)) {
-        return Kind::NoSocket;
-    }
     let Ok(path) = super::path_to(file) else {
         return Kind::Other;
     };
@@ -92,7 +95,6 @@ fn kind_of(file: &OwnedFd) -> Kind {
 fn decide(rules: &Rules, made: &Made, name: &str, call: &Call, (kind, id): (Kind, Id)) -> Outcome {
     let stream = matches!(kind, Kind::Tcp | Kind::UnixStream);
     match (name, kind) {
-        (_, Kind::NoSocket) => Outcome::Answer(Err(Errno(libc::ENOTSOCK))),
         ("connect", _) if stream => {
             let mut table = made.table.lock();
             match table.past.get_mut(&id) {

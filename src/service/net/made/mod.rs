@@ -15,8 +15,8 @@ mod sweep;
 pub(super) use absent::serve as serve_absent;
 pub(super) use give::{is_about, serve};
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 use crate::members::{self, Reach};
 use crate::supervisor::Call;
-use crate::sys::fd::FileId;
+use crate::sys::socket::Kind;
 use crate::sys::{self, Errno, fd};
 
 use super::socket::descriptor;
@@ -37,12 +37,12 @@ const MOST_PAST: usize = 1024;
 /// How long a look at the sandbox's descriptors may take while a call waits for it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A socket, by the device and inode that its descriptors lead to. Numbers of inodes are used again after four thousand million others;
-/// then one of the program's sockets is taken for another.
-type Id = (u64, u64);
+/// A socket, by its inode. Numbers of inodes are used again after four thousand million others; then one of the program's sockets is taken
+/// for another.
+type Id = u64;
 
-fn id_of(file: FileId) -> Id {
-    (file.device, file.inode)
+fn id_of(socket: &OwnedFd) -> Result<Id, Errno> {
+    fd::identify(socket.as_raw_fd()).map(|file| file.inode)
 }
 
 /// What became of a socket before it was let go of.
@@ -89,17 +89,19 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// A duplicate of the caller's descriptor, if it is a socket that was made here. EBADF: it has no such descriptor. EPERM: it is something
-    /// else, or the kernel does not show the caller's descriptors.
-    pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<OwnedFd, Errno> {
+    /// A duplicate of the caller's descriptor, and what it is, if it is a socket that was made here. EBADF: it has no such descriptor.
+    /// ENOTSOCK: it is no socket. EPERM: it is another one, or the kernel does not show the caller's descriptors.
+    pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
         let id = find(call, number)?;
         let socket = self.table.lock().held.get(&id).map(|held| Arc::clone(&held.socket));
-        copy(&*socket.ok_or(Errno(libc::EPERM))?)
+        let socket = copy(&*socket.ok_or(Errno(libc::EPERM))?)?;
+        let kind = sys::socket::kind(socket.as_raw_fd())?;
+        Ok((socket, kind))
     }
 
     /// Takes `socket` into what is kept.
     fn keep(&self, socket: &Arc<OwnedFd>, stream: bool) -> Result<Id, Errno> {
-        let id = id_of(fd::identify(socket.as_raw_fd())?);
+        let id = id_of(socket)?;
         let mut table = self.table.lock();
         if table.held.len() >= MOST {
             return Err(Errno(libc::ENFILE));
@@ -132,14 +134,12 @@ impl Made {
 
     /// Lets go of a socket, which needs nobody to decide about it any more. `socket`: a duplicate of it.
     pub(super) fn let_go(&self, socket: &OwnedFd, past: Past) {
-        let Ok(file) = fd::identify(socket.as_raw_fd()) else {
-            return;
-        };
+        let Ok(id) = id_of(socket) else { return };
         let held = {
             let mut table = self.table.lock();
-            let held = table.held.remove(&id_of(file));
+            let held = table.held.remove(&id);
             if held.is_some() {
-                table.remember(id_of(file), past);
+                table.remember(id, past);
             }
             held
         };
@@ -159,8 +159,7 @@ impl Made {
             let given = table.held.iter().filter(|(_, held)| held.given).map(|(id, _)| *id);
             (given.collect(), table.past.keys().copied().collect())
         };
-        let inodes = |ids: &[Id]| ids.iter().map(|(_, inode)| *inode).collect::<BTreeSet<u64>>();
-        let all = inodes(&[&held[..], &past[..]].concat());
+        let all = held.iter().chain(&past).copied().collect();
         if held.is_empty() {
             return 0;
         }
@@ -170,10 +169,10 @@ impl Made {
         let mut suspects = Vec::new();
         {
             let mut table = self.table.lock();
-            table.past.retain(|id, _| !past.contains(id) || open.contains(&id.1));
+            table.past.retain(|id, _| !past.contains(id) || open.contains(id));
             for id in held {
                 let Some(held) = table.held.get_mut(&id) else { continue };
-                let absent = !open.contains(&id.1);
+                let absent = !open.contains(&id);
                 if absent && (at_once || held.missed) {
                     suspects.push(id);
                 }
@@ -181,10 +180,11 @@ impl Made {
             }
         }
         // A second look: the program goes on meanwhile, and may have handed something from here to there.
-        let Some(open) = members::open_sockets(reach, &inodes(&suspects), until) else {
+        let suspected = suspects.iter().copied().collect();
+        let Some(open) = members::open_sockets(reach, &suspected, until) else {
             return 0;
         };
-        suspects.retain(|id| !open.contains(&id.1));
+        suspects.retain(|id| !open.contains(id));
         let mut table = self.table.lock();
         let closed: Vec<_> = suspects.iter().filter_map(|id| table.held.remove(id)).collect();
         drop(table);
@@ -223,14 +223,23 @@ fn place(call: &Call, number: u64) -> Result<CString, Errno> {
     CString::new(format!("/proc/{thread}/fd/{number}")).map_err(|_| Errno(libc::EINVAL))
 }
 
-/// What is open there.
+/// The socket that is open there. Its link says which it is; to ask for the status of what it leads to could take as long as a file system
+/// likes.
 fn find(call: &Call, number: u64) -> Result<Id, Errno> {
-    let found = fd::identify_path(&place(call, number)?).map_err(shown);
+    let inode = inode_at(&place(call, number)?);
     // Checked afterwards: a number that is the caller's now was the caller's then.
     if !call.is_waiting() {
         return Err(Errno(libc::ESRCH));
     }
-    found.map(id_of)
+    inode
+}
+
+/// The socket that the link at `path`, in /proc, leads to.
+fn inode_at(path: &CStr) -> Result<Id, Errno> {
+    let mut text = [0; 32];
+    let length = sys::metadata::read_link(libc::AT_FDCWD, path, &mut text).map_err(shown)?;
+    let inode = text.get(..length).and_then(members::socket_inode);
+    inode.ok_or(Errno(libc::ENOTSOCK))
 }
 
 /// What /proc refuses, as the caller knows it.

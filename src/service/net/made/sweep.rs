@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::members::Reach;
 use crate::supervisor::{Call, Errand, Errands};
-use crate::sys::{fd, socket};
+use crate::sys::socket;
 
 use super::{Made, Past, id_of};
 
@@ -39,15 +39,8 @@ impl Made {
 
     /// A connection was begun, and the program does not wait for it. Lets go of the socket when it is there. `socket`: a duplicate.
     pub(in super::super) fn await_connection(self: &Arc<Self>, socket: &OwnedFd, call: &Call) {
-        let Ok(file) = fd::identify(socket.as_raw_fd()) else {
-            return;
-        };
-        let held = self
-            .table
-            .lock()
-            .held
-            .get(&id_of(file))
-            .map(|held| Arc::clone(&held.socket));
+        let Ok(id) = id_of(socket) else { return };
+        let held = self.table.lock().held.get(&id).map(|held| Arc::clone(&held.socket));
         if let Some(socket) = held {
             let connecting = Connecting {
                 made: Arc::clone(self),

@@ -1,5 +1,6 @@
 //! What is kept, and for how long, of sockets that this process itself stands for a sandbox with.
 
+use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::*;
@@ -96,7 +97,7 @@ fn what_is_remembered_is_bounded_and_forgotten_with_its_number() {
     let mut table = made.table.lock();
     assert_eq!(table.past.get(&id), None);
     for inode in 0..2 * MOST_PAST as u64 {
-        table.remember((0, inode), Past::Connected);
+        table.remember(inode, Past::Connected);
     }
     assert_eq!(table.past.len(), MOST_PAST);
 }

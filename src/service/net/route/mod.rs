@@ -196,8 +196,7 @@ impl Route {
             None => duplicate(call, number),
             Some(made) => made.duplicate(call, number),
         };
-        let socket = socket.ok();
-        let endpoint = socket.and_then(|socket| self.find(socket.as_fd()));
+        let endpoint = socket.ok().and_then(|socket| self.find(socket.0.as_fd()));
         match endpoint.map(|endpoint| serve(&endpoint)) {
             None => Served::Pass,
             Some(Ok(())) => Served::Answer(Reply::Value(0)),
