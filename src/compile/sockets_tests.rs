@@ -109,15 +109,15 @@ const CASES: &[Case] = &[
         107,
     ),
     // Where it takes no duplicates.
-    making(["tcp://*:443", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 26),
-    making(["tcp://10.0.0.1:443", "", "", ""], "l", "nnae aaaa nna eeeea aaa e", 42),
-    making(["", "", "8000-8999", ""], "l", "annn aaaa nna eaaaa aaa e", 28),
+    making(["tcp://*:443", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 30),
+    making(["tcp://10.0.0.1:443", "", "", ""], "l", "nnae aaaa nna eeeea aaa e", 78),
+    making(["", "", "8000-8999", ""], "l", "annn aaaa nna eaaaa aaa e", 32),
     making(["unix:/run/*", "", "", ""], "x", "nnnn nann aaa eaaaa aaa e", 22),
     making(
         ["example.com icmp://* unix:@x", "", "80 udp://53", ""],
         "uixl",
         "nnnn nann nna eeeea nnn e",
-        71,
+        107,
     ),
     // Where nobody serves.
     alone(["tcp://*:443", "", "", ""], "", "aaae aaaa aaa eaaaa aaa e", 0),

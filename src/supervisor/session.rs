@@ -523,3 +523,7 @@ impl Drop for Session {
         self.core.tally().remove(&self.counters);
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
