@@ -105,7 +105,7 @@ fn go_on(rules: &Arc<Rules>, held: Held, target: Target) {
         Err(Errno(libc::EINPROGRESS | libc::EALREADY)) if target.blocking.is_some() && !target.is_unix => For::Writable,
         // The queue of who listens is full, and nobody tells when it no longer is.
         Err(Errno(libc::EAGAIN)) if target.blocking.is_some() && target.is_unix => For::Time,
-        connected => return answer(&held.call, connected.map(|()| 0)),
+        connected => return answer(&held.into_call(), connected.map(|()| 0)),
     };
     let next = Arc::clone(rules);
     wait(rules, held, what, move |held| go_on(&next, held, target));
