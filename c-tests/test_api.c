@@ -34,6 +34,7 @@ static void init_macros_equal_init_functions(void)
     SAME_AS_INIT(sandlock_spawn_options, SANDLOCK_SPAWN_OPTIONS_INIT, sandlock_spawn_options_init);
     SAME_AS_INIT(sandlock_stats, SANDLOCK_STATS_INIT, sandlock_stats_init);
     SAME_AS_INIT(sandlock_member, SANDLOCK_MEMBER_INIT, sandlock_member_init);
+    SAME_AS_INIT(sandlock_port, SANDLOCK_PORT_INIT, sandlock_port_init);
     SAME_AS_INIT(sandlock_usage, SANDLOCK_USAGE_INIT, sandlock_usage_init);
     SAME_AS_INIT(sandlock_report_entry, SANDLOCK_REPORT_ENTRY_INIT, sandlock_report_entry_init);
     /* Padded in the end. */
@@ -49,6 +50,7 @@ static void layouts_are_those_of_the_first_release(void)
     CHECK(sizeof(sandlock_supervisor_options) == 16 && offsetof(sandlock_supervisor_options, deadline_ms) == 8);
     CHECK(sizeof(sandlock_stats) == 104 && offsetof(sandlock_stats, events_lost) == 96);
     CHECK(sizeof(sandlock_member) == 40 && offsetof(sandlock_member, name) == 32);
+    CHECK(sizeof(sandlock_port) == 16 && offsetof(sandlock_port, outside) == 14);
     CHECK(sizeof(sandlock_spawn_options) == 80 && offsetof(sandlock_spawn_options, stdin_fd) == 20);
     CHECK(offsetof(sandlock_spawn_options, capture_limit) == 32 && offsetof(sandlock_spawn_options, name) == 64);
     CHECK(offsetof(sandlock_spawn_options, pty_rows) == 72 && offsetof(sandlock_spawn_options, reserved) == 76);

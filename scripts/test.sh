@@ -23,7 +23,7 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
-everywhere+=" test_net test_net_calls test_net_live test_net_made"
+everywhere+=" test_net test_net_calls test_net_live test_net_ports test_net_made"
 everywhere+=" test_views test_init test_init_host"
 everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
 # Programs that others have written, which sanitizers of this one do not touch.
@@ -120,6 +120,7 @@ build "$bin/probe" c-tests/probe.c -lpthread
 build "$bin/caller" c-tests/caller.c -lpthread
 build "$bin/metadata_child" c-tests/metadata_child.c -lpthread
 build "$bin/net_child" c-tests/net_child.c -lpthread
+build "$bin/ports_child" c-tests/ports_child.c -lpthread
 
 # Programs of other makers, as far as this machine was declared to offer them.
 offered() { [[ " ${SANDLOCK_TEST_EXPECT//,/ } " == *" $1 "* ]]; }
@@ -158,7 +159,7 @@ for name in $sanitized_tests; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
 done
-cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/net_child" "$bin/asan/"
+cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/net_child" "$bin/ports_child" "$bin/asan/"
 check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
 
 # --- who runs them ---

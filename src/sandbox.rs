@@ -29,7 +29,7 @@ use crate::spawn::{self, FilesOfRules, Prepared};
 use crate::supervisor::{Link, Look, Service, Services, Supervisor, kind};
 
 use network::Hosts;
-pub use network::update as update_network;
+pub use network::{Port, ports as ports_of, update as update_network};
 
 pub use crate::spawn::{Passed, SpawnOptions, Stdio};
 

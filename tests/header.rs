@@ -25,6 +25,7 @@ fn generate() -> String {
         "process",
         "interaction",
         "members",
+        "ports",
         "result",
         "report",
     ] {

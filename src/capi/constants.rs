@@ -226,6 +226,18 @@ pub const SANDLOCK_FLAG_OUTPUT_KILLS: u32 = 8;
 /// The network rules of a running sandbox can be changed, by sandlock_process_update_net(). So the library looks at every connection and
 /// datagram that rules allow, those too that Landlock would decide about alone or nobody would: connect(2) takes some microseconds more.
 pub const SANDLOCK_FLAG_NET_UPDATES: u32 = 9;
+/// Ports are numbers of the sandbox's own, so that several sandboxes can all bind to 8080. What a program binds to stands for a free port
+/// of the host, above the privileged ones, so it may bind to 80 too; sandlock_process_ports() tells which. All else is in the program's
+/// numbers: rules, what getsockname(2) tells, and what it connects or sends to if a socket of its sandbox has that port at that address
+/// (for a socket that takes any address: at any of this host). Every other destination is what it is without the flag. A port stands for
+/// the same one again after a restart in the sandbox, if nobody else has that now.
+///
+/// Peers that are of the sandbox are told by its numbers, too, by getpeername(2) and accept(2); but the sender of a datagram, as
+/// recvfrom(2) tells it, by the host's. Who must be reached at a fixed port of the host (a server of DHCP, whoever takes part in
+/// multicast) must do without the flag. /proc/net shows the host's numbers. A connection is lost if the program has no descriptor left for
+/// it. 4096 sockets can be bound at a time. Calls that bind and connect take some ten microseconds more, waiting for a connection some
+/// hundred. Linux 5.9. Not to be had where SANDLOCK_FEATURE_NETWORK is disabled; it takes one descriptor of the host for each sandbox.
+pub const SANDLOCK_FLAG_PORT_REMAP: u32 = 10;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// Namespaces: what the program has for itself (sandlock_policy_set_namespace), all off in a new policy
@@ -369,6 +381,15 @@ pub const SANDLOCK_EVENT_HANDLER_FAILED: u64 = 32;
 pub const SANDLOCK_EVENT_MISSING: u64 = 64;
 /// All of them.
 pub const SANDLOCK_EVENT_ALL: u64 = 127;
+
+/// -------------------------------------------------------------------------------------------------------------------
+/// Protocol: of a port (sandlock_port)
+/// -------------------------------------------------------------------------------------------------------------------
+///
+/// TCP.
+pub const SANDLOCK_PROTOCOL_TCP: u32 = 1;
+/// UDP.
+pub const SANDLOCK_PROTOCOL_UDP: u32 = 2;
 
 /// -------------------------------------------------------------------------------------------------------------------
 /// State: what became of a feature (sandlock_report_entry)
@@ -519,7 +540,7 @@ mod tests {
         assert_numbers!(Flag:
             SANDLOCK_FLAG_NO_ASLR, SANDLOCK_FLAG_NO_COREDUMP, SANDLOCK_FLAG_NO_HUGE_PAGES, SANDLOCK_FLAG_ALL_THREADS,
             SANDLOCK_FLAG_NO_SUPERVISOR, SANDLOCK_FLAG_WAIT_FOR_DESCENDANTS, SANDLOCK_FLAG_MEMORY_KILLS_LARGEST,
-            SANDLOCK_FLAG_OUTPUT_KILLS, SANDLOCK_FLAG_NET_UPDATES);
+            SANDLOCK_FLAG_OUTPUT_KILLS, SANDLOCK_FLAG_NET_UPDATES, SANDLOCK_FLAG_PORT_REMAP);
         assert_numbers!(Strictness: SANDLOCK_REQUIRE, SANDLOCK_BEST_EFFORT, SANDLOCK_DISABLE);
         assert_numbers!(Feature:
             SANDLOCK_FEATURE_FILES, SANDLOCK_FEATURE_FILES_REFER, SANDLOCK_FEATURE_FILES_TRUNCATE,

@@ -23,6 +23,7 @@ mod net;
 mod notification;
 mod pending;
 mod policy;
+mod ports;
 mod probe;
 mod process;
 mod report;

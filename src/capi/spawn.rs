@@ -237,7 +237,7 @@ pub extern "C" fn sandlock_run(
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
 ///
 /// INVALID_ARGUMENT: the policy sets something that is for starting a program (environment, working directory, umask, nice
-/// value, processors, user, grace, NO_ASLR, WAIT_FOR_DESCENDANTS, OUTPUT_KILLS, MEMORY_KILLS_LARGEST), and what sandlock_policy_check() says. CHILD_SETUP: a required step failed. UNSUPPORTED and
+/// value, processors, user, grace, NO_ASLR, WAIT_FOR_DESCENDANTS, OUTPUT_KILLS, MEMORY_KILLS_LARGEST, NET_UPDATES, PORT_REMAP), and what sandlock_policy_check() says. CHILD_SETUP: a required step failed. UNSUPPORTED and
 /// others: as sandlock_policy_check(). The thread that is to be confined; the policy is read.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_confine_self(

@@ -418,6 +418,7 @@ mod tests {
         let everything = Network {
             names: true,
             netlink: true,
+            remaps: true,
             ..Network::CLOSED
         };
         let rules = rules(Gaps {

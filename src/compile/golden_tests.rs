@@ -12,7 +12,7 @@ use crate::feature::Strictness;
 use crate::policy::net::reach::Network;
 use crate::policy::net::reach::tests::rules;
 use crate::policy::syscalls::{SyscallMode, SyscallRules};
-use crate::policy::{Access, PathRule, Policy};
+use crate::policy::{Access, Flag, PathRule, Policy};
 use crate::probe::{Capabilities, Groups, Refusals};
 
 fn check(name: &str, text: &str) {
@@ -128,13 +128,15 @@ fn trapping_filter_is_as_recorded() {
 /// What policies with network rules come to: their filters, and what Landlock is left with.
 #[test]
 fn networks_are_as_recorded() {
-    for (name, allow, bind) in [
-        ("network_address", "tcp://10.0.0.1:443", ""),
-        ("network_port", "tcp://*:443", "8080"),
+    for (name, allow, bind, remaps) in [
+        ("network_address", "tcp://10.0.0.1:443", "", false),
+        ("network_port", "tcp://*:443", "8080", false),
+        ("network_remapped", "tcp://*:443", "8080", true),
     ] {
         let mut policy = Policy::new();
         policy.network = rules(allow, "", bind, "");
-        let network = Network::new(&policy.network);
+        policy.process.set_flag(Flag::PortRemap, remaps);
+        let network = policy.reach();
         let gaps = Gaps {
             metadata: Metadata::Guarded,
             network: Some(network),

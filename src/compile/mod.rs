@@ -26,7 +26,7 @@ mod watching;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::feature::Feature;
+use crate::feature::{Feature, Strictness};
 use crate::policy::net::reach::Network;
 use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
@@ -116,6 +116,11 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
     if policy.process.has(Flag::WaitForDescendants) && !decisions.enforces(Feature::KillAll) {
         problems.push(Error::policy(
             "WAIT_FOR_DESCENDANTS takes the feature kill-all: without it descendants cannot be told from others",
+        ));
+    }
+    if policy.process.has(Flag::PortRemap) && policy.strictness(Feature::Network) == Strictness::Disable {
+        problems.push(Error::policy(
+            "PORT_REMAP takes the feature network: without it the program binds to the host's ports",
         ));
     }
     if uses(Feature::NsMount) {

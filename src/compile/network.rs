@@ -78,6 +78,10 @@ fn service_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Op
     match kernel.pidfd_getfd_errno {
         _ if lack.is_some() => lack,
         _ if !kernel.seccomp_notify => Some(("this kernel has no seccomp user notification", libc::ENOSYS)),
+        // Connections are accepted for the program, and given to it.
+        0 if policy.reach().remaps && !kernel.notify_add_fd => {
+            Some(("descriptors are given from Linux 5.9 on", libc::ENOSYS))
+        }
         0 => serving_lack(policy, request),
         errno => making_lack(policy, kernel)
             .map(|why| (why, errno))
@@ -91,6 +95,8 @@ fn making_lack(policy: &Policy, kernel: &Capabilities) -> Option<&'static str> {
         Some("pidfd_getfd(2) is refused, and this kernel gives a program no descriptors by seccomp user notification")
     } else if kernel.proc_blindness.is_some() {
         Some("pidfd_getfd(2) is refused, and /proc does not show every process")
+    } else if policy.reach().remaps {
+        Some("pidfd_getfd(2) is refused, and without it nobody tells the program its own numbers of ports")
     } else if policy.namespace_flags() & libc::CLONE_NEWNET != 0 {
         Some("pidfd_getfd(2) is refused, and in a network namespace of its own only the program itself makes sockets")
     } else {
@@ -143,7 +149,11 @@ pub(super) fn detail(policy: &Policy, request: &Request, kernel: &Capabilities) 
         Reach::Served => Some(format!("{name} served")),
         Reach::Open => Some(format!("{name} open")),
     });
-    let told = [(network.names, "host names"), (network.netlink, "rtnetlink")];
+    let told = [
+        (network.names, "host names"),
+        (network.netlink, "rtnetlink"),
+        (network.remaps, "ports remapped"),
+    ];
     let told = told.iter().filter(|(so, _)| *so).map(|(_, what)| (*what).to_owned());
     let mut all: Vec<_> = reached.chain(told).collect();
     if all.is_empty() && !policy.network.is_empty() {

@@ -19,6 +19,9 @@ pub const RULED: &[&str] = &[
     "sendmsg",
     "sendmmsg",
     "getsockname",
+    "getpeername",
+    "accept",
+    "accept4",
     "recvfrom",
     "setsockopt",
     "open",
@@ -61,9 +64,17 @@ pub(super) fn rules(network: Option<Network>) -> Vec<(&'static str, Rule)> {
     rules.extend(bind(network).map(|rule| ("bind", rule)));
     rules.extend(listen(network).map(|rule| ("listen", rule)));
     rules.extend(setsockopt(network).map(|rule| ("setsockopt", rule)));
-    if network.netlink {
+    if network.netlink || network.remaps {
         rules.push(("getsockname", asked.clone()));
+    }
+    if network.netlink {
         rules.push(("recvfrom", recvfrom()));
+    }
+    if network.remaps {
+        rules.push(("getpeername", asked.clone()));
+        // Whoever connects is of interest to who asks for the address.
+        let accept = refused_if(vec![ask(vec![long(1, Compare::NotEqual, 0)])]);
+        rules.extend(["accept", "accept4"].map(|name| (name, accept.clone())));
     }
     if network.names {
         // /etc/hosts.

@@ -280,6 +280,36 @@ fn calls_are_allowed_asked_about_or_refused_as_the_rules_take_it() {
     }
 }
 
+/// Ports of the sandbox's own: whoever would be told the host's is answered by the library.
+#[test]
+fn names_of_sockets_are_asked_about_where_ports_are_of_its_own() {
+    let rules = network_rules("tcp://*:443", "", "8080", "");
+    let calls = SyscallRules::default();
+    for (remaps, expected) in [(false, "anaaaaa"), (true, "nnnnnaa")] {
+        let network = Network::new(&rules);
+        let network = if remaps { network.remapped() } else { network };
+        let filter = Filter::new(&rules, Some(network), &calls, Arch::X86_64);
+        let found: String = [
+            ("connect", [3, 0x1000, 16, 0, 0, 0]),
+            ("bind", [3, 0x1000, 12, 0, 0, 0]),
+            ("getpeername", [3, 0x1000, 0x2000, 0, 0, 0]),
+            // An address may lie anywhere.
+            ("accept", [3, 1 << 32, 0x2000, 0, 0, 0]),
+            ("accept4", [3, 0x1000, 0x2000, 0, 0, 0]),
+            ("accept", [3, 0, 0x2000, 0, 0, 0]),
+            ("accept4", [3, 0, 0, 0, 0, 0]),
+        ]
+        .into_iter()
+        .map(|(name, arguments)| filter.letter(name, arguments))
+        .collect();
+        assert_eq!(found, expected);
+        assert_eq!(filter.letter("getsockname", [3, 0x1000, 0x2000, 0, 0, 0]), 'n');
+        for arch in Arch::ALL {
+            compare_everywhere(&Filter::new(&rules, Some(network), &calls, arch).spec);
+        }
+    }
+}
+
 #[test]
 fn sockets_are_those_that_the_rules_speak_of() {
     let families = [0, 1, 2, 3, 10, 15, 16, 17, 29, 38, 40, 43, 44, 2 | 1 << 31];

@@ -142,12 +142,14 @@ impl Policy {
 
     /// What the network rules ask for, where everything can be had.
     pub fn reach(&self) -> Network {
-        let network = Network::new(&self.network);
+        let mut network = Network::new(&self.network);
         if self.process.has(Flag::NetUpdates) {
-            network.watched()
-        } else {
-            network
+            network = network.watched();
         }
+        if self.process.has(Flag::PortRemap) {
+            network = network.remapped();
+        }
+        network
     }
 
     /// True if a rule grants WRITE on anything.

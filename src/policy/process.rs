@@ -29,6 +29,8 @@ numbered! {
         OutputKills = 8, "OUTPUT_KILLS";
         /// The network rules of a running sandbox can be changed.
         NetUpdates = 9, "NET_UPDATES";
+        /// Ports are the sandbox's own numbers, which stand for others of the host.
+        PortRemap = 10, "PORT_REMAP";
     }
 }
 

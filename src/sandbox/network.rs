@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::{Feature, Strictness};
+use crate::policy::net::Protocol;
 use crate::policy::{Flag, NetRule, NetRules, Policy};
 use crate::process::Process;
 use crate::service;
@@ -53,6 +54,8 @@ struct Owned {
     service: Arc<service::NetworkService>,
     /// The policy says that rules may change.
     may_change: bool,
+    /// Ports are the sandbox's own numbers.
+    remaps: bool,
 }
 
 /// Leaves the network with the process, and if the policy asks for it has the names in its rules looked up again from time to time.
@@ -65,6 +68,7 @@ pub(super) fn keep(
     process.keep_network(Arc::new(Owned {
         service: Arc::clone(service),
         may_change: policy.process.has(Flag::NetUpdates),
+        remaps: policy.reach().remaps,
     }));
     if let Some(interval) = policy.network.refresh.filter(|_| hosts.file.is_some()) {
         let names = policy.network.names().into_iter().map(str::to_owned).collect();
@@ -98,4 +102,33 @@ pub fn update(process: &Process, allow: Option<Vec<NetRule>>, deny: Vec<NetRule>
     let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
     let addresses = names::resolve(&unknown, PATIENCE)?.all()?;
     owned.service.update(rules, &addresses)
+}
+
+/// A port of a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The number that the program knows.
+    pub inside: u16,
+    /// The host's, which that stands for.
+    pub outside: u16,
+}
+
+/// The ports that the program of `process` is bound to now, if they are numbers of its own.
+pub fn ports(process: &Process) -> Result<Vec<Port>> {
+    let owned = process.network()?.and_then(|network| network.downcast::<Owned>().ok());
+    let Some(owned) = owned.filter(|owned| owned.remaps) else {
+        return Err(Error::new(
+            ErrorKind::State,
+            Stage::Network,
+            "the policy does not say PORT_REMAP, or allows no port to be bound to",
+        ));
+    };
+    let port = |(protocol, inside, outside)| Port {
+        protocol,
+        inside,
+        outside,
+    };
+    Ok(owned.service.ports()?.into_iter().map(port).collect())
 }

@@ -45,6 +45,7 @@ fn refuse_what_starts_a_program(policy: &Policy) -> Result<()> {
         ("WAIT_FOR_DESCENDANTS", process.has(Flag::WaitForDescendants)),
         ("OUTPUT_KILLS", process.has(Flag::OutputKills)),
         ("NET_UPDATES", process.has(Flag::NetUpdates)),
+        ("PORT_REMAP", process.has(Flag::PortRemap)),
         ("MEMORY_KILLS_LARGEST", process.has(Flag::MemoryKillsLargest)),
         ("grace", policy.grace.is_some()),
     ];

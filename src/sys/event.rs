@@ -69,6 +69,26 @@ impl Wait {
     }
 }
 
+/// Makes an epoll(7) list of open files, close-on-exec, numbered 3 or above. A file is on it for as long as somebody has it open,
+/// wherever that is, and the kernel tells of all of them by their tags (proc(5), fdinfo).
+pub fn list_of_files() -> Result<i32> {
+    // SAFETY: takes no pointers.
+    super::fd::above_stdio(check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?)
+}
+
+/// Puts the file that `fd` is open to on a list, where it stays when `fd` is closed.
+pub fn put_on_list(list: i32, fd: i32, tag: u64) -> Result<()> {
+    let mut event = libc::epoll_event { events: 0, u64: tag };
+    // SAFETY: `event` outlives the call.
+    check(unsafe { libc::epoll_ctl(list, libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
+}
+
+/// Takes it off again.
+pub fn take_off_list(list: i32, fd: i32) -> Result<()> {
+    // SAFETY: nothing is read for this.
+    check(unsafe { libc::epoll_ctl(list, libc::EPOLL_CTL_DEL, fd, core::ptr::null_mut()) }).map(drop)
+}
+
 /// Waits until something is ready or `timeout_ms` is over (negative: never). EINTR comes back as an error.
 pub fn poll(waits: &mut [Wait], timeout_ms: i32) -> Result<()> {
     let Ok(count) = libc::nfds_t::try_from(waits.len()) else {

@@ -4,6 +4,7 @@
 use core::mem::size_of;
 use core::time::Duration;
 
+use super::fd::{above_stdio, close};
 use super::{Errno, Result, check, check_long};
 
 /// What kind of socket it is.
@@ -44,8 +45,17 @@ fn get<T>(fd: i32, level: i32, name: i32, value: &mut T) -> Result<()> {
 
 /// After how long a call that sends, or connects, gives up; None: never.
 pub fn send_timeout(fd: i32) -> Result<Option<Duration>> {
+    timeout(fd, libc::SO_SNDTIMEO)
+}
+
+/// After how long a call that receives, or accepts, gives up; None: never.
+pub fn receive_timeout(fd: i32) -> Result<Option<Duration>> {
+    timeout(fd, libc::SO_RCVTIMEO)
+}
+
+fn timeout(fd: i32, option: i32) -> Result<Option<Duration>> {
     let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    get(fd, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &mut value)?;
+    get(fd, libc::SOL_SOCKET, option, &mut value)?;
     let seconds = u64::try_from(value.tv_sec).unwrap_or(0);
     let micros = u32::try_from(value.tv_usec).unwrap_or(0);
     let timeout = Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros.into()));
@@ -58,10 +68,49 @@ pub fn set_linger(fd: i32, seconds: Option<i32>) -> Result<()> {
         l_onoff: i32::from(seconds.is_some()),
         l_linger: seconds.unwrap_or(0),
     };
-    let length = libc::socklen_t::try_from(size_of::<libc::linger>()).map_err(|_| Errno(libc::EINVAL))?;
-    // SAFETY: pointer and length describe `value`.
-    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const value).cast(), length) })
-        .map(drop)
+    set(fd, libc::SOL_SOCKET, libc::SO_LINGER, &value)
+}
+
+fn set<T>(fd: i32, level: i32, name: i32, value: &T) -> Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno(libc::EINVAL))?;
+    // SAFETY: pointer and length describe `value`, which has no padding: the callers' are plain numbers.
+    check(unsafe { libc::setsockopt(fd, level, name, (&raw const *value).cast(), length) }).map(drop)
+}
+
+/// With whom a socket shares its port (SO_REUSEADDR, SO_REUSEPORT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// With those that do, too; TCP only as long as none of them listens, and with connections that are over.
+    pub address: bool,
+    /// With those of the same user that do, too.
+    pub port: bool,
+}
+
+impl Sharing {
+    /// With nobody.
+    pub const NONE: Self = Self {
+        address: false,
+        port: false,
+    };
+
+    /// With whom `fd` does.
+    pub fn of(fd: i32) -> Result<Self> {
+        Ok(Self {
+            address: option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR)? != 0,
+            port: option(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT)? != 0,
+        })
+    }
+
+    /// Has `fd` share its port so.
+    pub fn set(self, fd: i32) -> Result<()> {
+        set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, &i32::from(self.address))?;
+        set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, &i32::from(self.port))
+    }
+}
+
+/// True if a socket for IPv6 takes nothing that comes by IPv4.
+pub fn is_ipv6_only(fd: i32) -> Result<bool> {
+    Ok(option(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)? != 0)
 }
 
 /// Its status flags (O_*): a property of the open socket, whoever has it.
@@ -153,6 +202,72 @@ pub fn local_address(fd: i32) -> Result<([u8; LONGEST_ADDRESS], usize)> {
     // SAFETY: pointer and length describe `address`.
     check(unsafe { libc::getsockname(fd, address.as_mut_ptr().cast(), &raw mut length) })?;
     Ok((address, usize::try_from(length).unwrap_or(0).min(LONGEST_ADDRESS)))
+}
+
+/// The address that it is connected to, and its length.
+pub fn peer_address(fd: i32) -> Result<([u8; LONGEST_ADDRESS], usize)> {
+    let mut address = [0; LONGEST_ADDRESS];
+    let mut length = length_of(&address)?;
+    // SAFETY: pointer and length describe `address`.
+    check(unsafe { libc::getpeername(fd, address.as_mut_ptr().cast(), &raw mut length) })?;
+    Ok((address, usize::try_from(length).unwrap_or(0).min(LONGEST_ADDRESS)))
+}
+
+/// accept4(2): a connection, close-on-exec, numbered 3 or above, with the address that it comes from and its length. Calls on it do not
+/// wait if `nonblocking`.
+pub fn accept(fd: i32, nonblocking: bool) -> Result<(i32, [u8; LONGEST_ADDRESS], usize)> {
+    let mut address = [0; LONGEST_ADDRESS];
+    let mut length = length_of(&address)?;
+    let flags = libc::SOCK_CLOEXEC | if nonblocking { libc::SOCK_NONBLOCK } else { 0 };
+    // SAFETY: pointer and length describe `address`.
+    let accepted = check(unsafe { libc::accept4(fd, address.as_mut_ptr().cast(), &raw mut length, flags) })?;
+    let accepted = above_stdio(accepted)?;
+    Ok((
+        accepted,
+        address,
+        usize::try_from(length).unwrap_or(0).min(LONGEST_ADDRESS),
+    ))
+}
+
+/// Makes a socket of this kind, close-on-exec, numbered 3 or above.
+fn open(domain: i32, type_: i32) -> Result<i32> {
+    // SAFETY: takes no pointers.
+    above_stdio(check(unsafe { libc::socket(domain, type_ | libc::SOCK_CLOEXEC, 0) })?)
+}
+
+/// A port that no socket of this type has now, over IPv6 or IPv4.
+pub fn free_port(type_: i32) -> Result<u16> {
+    let both = || {
+        let fd = open(libc::AF_INET6, type_)?;
+        let found = set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &0_i32).and_then(|()| chosen_port(fd));
+        close(fd);
+        found
+    };
+    both().or_else(|_| {
+        let fd = open(libc::AF_INET, type_)?;
+        let found = chosen_port(fd);
+        close(fd);
+        found
+    })
+}
+
+/// Binds `fd` to any address, and a port that the kernel chooses. An address for IPv6 of nothing but zeros is as good for IPv4.
+fn chosen_port(fd: i32) -> Result<u16> {
+    let mut any = [0; size_of::<libc::sockaddr_in6>()];
+    let family = libc::sa_family_t::try_from(kind(fd)?.domain).map_err(|_| Errno(libc::EINVAL))?;
+    *any.first_chunk_mut().ok_or(Errno(libc::EINVAL))? = family.to_ne_bytes();
+    bind(fd, &any)?;
+    let (address, _) = local_address(fd)?;
+    let [_, _, high, low, ..] = address;
+    Ok(u16::from_be_bytes([high, low]))
+}
+
+/// The address that a datagram to `address` would come from, and its length. Nothing is sent.
+pub fn source_towards(domain: i32, address: &[u8]) -> Result<([u8; LONGEST_ADDRESS], usize)> {
+    let fd = open(domain, libc::SOCK_DGRAM)?;
+    let found = connect(fd, address).and_then(|()| local_address(fd));
+    close(fd);
+    found
 }
 
 /// Sends `data`, with ancillary data that is laid out as for sendmsg(2) if it is not empty, to `name` unless that is empty.

@@ -34,6 +34,8 @@ pub struct Network {
     pub names: bool,
     /// It may ask for interfaces, addresses and routes, and is answered by the library.
     pub netlink: bool,
+    /// Ports that it binds to are numbers of its own, which stand for others of the host.
+    pub remaps: bool,
     /// Nobody can take duplicates of its sockets: the library makes those that it works with.
     pub makes_sockets: bool,
 }
@@ -52,6 +54,7 @@ impl Network {
         bind_udp: Reach::Closed,
         names: false,
         netlink: false,
+        remaps: false,
         makes_sockets: false,
     };
 
@@ -84,6 +87,7 @@ impl Network {
             },
             names: !rules.names().is_empty(),
             netlink: false,
+            remaps: false,
             makes_sockets: false,
         };
         if network.udp == Reach::Closed && network.bind_udp != Reach::Closed {
@@ -110,6 +114,29 @@ impl Network {
             tcp: watched(self.tcp),
             udp: watched(self.udp),
             icmp: watched(self.icmp),
+            ..self
+        }
+    }
+
+    /// The same, where ports that are bound to are numbers of the sandbox's own: who binds to one, or connects to it, is told another.
+    #[must_use]
+    pub fn remapped(self) -> Self {
+        let remaps = [self.bind_tcp, self.bind_udp]
+            .iter()
+            .any(|&reach| reach != Reach::Closed);
+        let served = |reach| {
+            if remaps && reach != Reach::Closed {
+                Reach::Served
+            } else {
+                reach
+            }
+        };
+        Self {
+            tcp: served(self.tcp),
+            udp: served(self.udp),
+            bind_tcp: served(self.bind_tcp),
+            bind_udp: served(self.bind_udp),
+            remaps,
             ..self
         }
     }
@@ -180,6 +207,7 @@ impl Network {
             bind_udp: closed(self.bind_udp),
             names: false,
             netlink: false,
+            remaps: false,
             makes_sockets: false,
         };
         // UDP sockets that may send anywhere and be bound to anything are nobody's business; all others are somebody's.

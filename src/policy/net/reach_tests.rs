@@ -23,7 +23,7 @@ pub(crate) fn rules(allow: &str, deny: &str, bind: &str, deny_bind: &str) -> Net
     }
 }
 
-/// tcp, udp, icmp, unix, bind_tcp and bind_udp, each by a letter: c(losed), p(orts), s(erved), o(pen); then n(ames) and l(inks).
+/// tcp, udp, icmp, unix, bind_tcp and bind_udp, each by a letter: c(losed), p(orts), s(erved), o(pen); then n(ames), l(inks) and r(emapped).
 fn letters(network: Network) -> String {
     let letter = |reach| match reach {
         Reach::Closed => 'c',
@@ -40,11 +40,14 @@ fn letters(network: Network) -> String {
         bind_udp,
         names,
         netlink,
+        remaps,
         makes_sockets,
     } = network;
     assert!(!makes_sockets);
     let reaches = [tcp, udp, icmp, unix, bind_tcp, bind_udp].map(letter);
-    let told = [(names, 'n'), (netlink, 'l')].into_iter().filter(|(so, _)| *so);
+    let told = [(names, 'n'), (netlink, 'l'), (remaps, 'r')]
+        .into_iter()
+        .filter(|(so, _)| *so);
     reaches.into_iter().chain(told.map(|(_, letter)| letter)).collect()
 }
 
@@ -136,6 +139,28 @@ fn rules_come_to_what_they_ask_for_and_to_less_without_the_library() {
 }
 
 #[test]
+fn own_numbers_of_ports_have_the_library_look_at_both_sides() {
+    for (allow, bind, remapped, unserved) in [
+        ("", "8080", "ccccsclr", "cccccc"),
+        ("tcp://*:8080", "8080", "scccsclr", "cccccc"),
+        ("* icmp://*", "* udp://*", "ssocsslr", "cccccc"),
+        ("unix:/run/*", "udp://53", "cscscslr", "cccccc"),
+        // Nobody binds to anything.
+        ("tcp://*", "", "occcccl", "occccc"),
+        ("", "", "cccccc", "cccccc"),
+    ] {
+        let network = Network::new(&rules(allow, "", bind, "")).remapped();
+        assert_eq!(letters(network), remapped, "{allow:?} {bind:?}");
+        assert_eq!(letters(network.without_service()), unserved, "{allow:?} {bind:?}");
+        assert_eq!(
+            letters(network.watched()),
+            letters(network.watched().remapped()),
+            "{allow:?} {bind:?}"
+        );
+    }
+}
+
+#[test]
 fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
     let all = [Reach::Closed, Reach::Ports, Reach::Served, Reach::Open];
     let without_ports = [Reach::Closed, Reach::Served, Reach::Open];
@@ -160,6 +185,7 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                         bind_udp,
                         names: unix == Reach::Served,
                         netlink: true,
+                        remaps: false,
                         makes_sockets: unix == Reach::Served,
                     };
                     let left = network.without_service();

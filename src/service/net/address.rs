@@ -59,6 +59,21 @@ impl Address {
         Some(address)
     }
 
+    /// The address of a port of a host.
+    pub(super) fn internet(host: IpAddr, port: u16) -> Self {
+        let (family, length) = match host {
+            IpAddr::V4(_) => (libc::AF_INET, IPV4_LENGTH),
+            IpAddr::V6(_) => (libc::AF_INET6, size_of::<libc::sockaddr_in6>()),
+        };
+        let mut address = Self { length, ..Self::NONE };
+        address.set_family(family);
+        match host {
+            IpAddr::V4(host) => address.bytes[4..8].copy_from_slice(&host.octets()),
+            IpAddr::V6(host) => address.bytes[8..24].copy_from_slice(&host.octets()),
+        }
+        address.with_port(port)
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
@@ -251,6 +266,12 @@ mod tests {
         becomes(ipv6("::ffff:0.0.0.0", 80), TCP6, "127.0.0.1");
         becomes(ipv6("::2", 80), TCP6, "::2");
         assert_eq!(ipv4([1; 4], 80).with_port(81).port(), Ok(81));
+        for (made, expected) in [
+            (Address::internet([10, 0, 0, 1].into(), 443), ipv4([10, 0, 0, 1], 443)),
+            (Address::internet("fd00::1".parse().unwrap(), 443), ipv6("fd00::1", 443)),
+        ] {
+            assert_eq!(made.bytes(), expected.bytes());
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::sys::{Errno, socket};
 
 use super::address::{Address, Meaning};
 use super::made::Past;
+use super::ports::Wanted;
 use super::rules::{Rules, protocol};
 use super::{answer, unix};
 
@@ -58,13 +59,20 @@ fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Ad
     let Meaning::Internet(_, port) = address.meaning(kind)? else {
         return Err(Errno(libc::EAFNOSUPPORT));
     };
-    match (protocol(kind).ok_or(Errno(libc::EACCES))?, port) {
+    let protocol = protocol(kind).ok_or(Errno(libc::EACCES))?;
+    match (protocol, port) {
         // The "port" is an identifier of echo requests.
         (Protocol::Icmp, _) | (Protocol::Udp, 0) => {}
         (Protocol::Tcp, 0) if has_choice(rules) => return bind_to_any(rules, call, socket, kind, &address),
         (_, port) => rules.decide_bind(call, kind, port)?,
     }
-    rules.on_behalf(|| socket::bind(socket.as_raw_fd(), address.bytes()))
+    match &rules.ports {
+        Some(ports) if protocol != Protocol::Icmp => {
+            let wanted = if port == 0 { Wanted::Any } else { Wanted::This(port) };
+            ports.bind(rules, (socket, kind, protocol), &address, wanted)
+        }
+        _ => rules.on_behalf(|| socket::bind(socket.as_raw_fd(), address.bytes())),
+    }
 }
 
 /// True if rules allow any port, or a range of them.
@@ -74,9 +82,19 @@ fn has_choice(rules: &Rules) -> bool {
 
 /// Binds to a free port that is allowed. Where none is the socket is bound all the same, and the call refused.
 fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: &Address) -> Result<(), Errno> {
-    let ports = free_choice(rules.live.now().ports(), Protocol::Tcp);
+    let choice = free_choice(rules.live.now().ports(), Protocol::Tcp);
     let number = socket.as_raw_fd();
-    match ports {
+    let of_its_own = |wanted| {
+        let ports = rules.ports.as_ref();
+        ports.map(|ports| ports.bind(rules, (socket, kind, Protocol::Tcp), address, wanted))
+    };
+    let bound = match &choice {
+        Choice::Any => of_its_own(Wanted::Any),
+        Choice::Some(ports) => of_its_own(Wanted::OneOf(ports)),
+        Choice::None => None,
+    };
+    match choice {
+        _ if let Some(bound) = bound => bound,
         Choice::Any => rules.on_behalf(|| socket::bind(number, address.bytes())),
         Choice::None => {
             // So that one which is bound already is told from others. This one listens at nothing.
@@ -173,7 +191,12 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
 
 /// An error if a socket has a port that it must not be bound to.
 fn check_port(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind) -> Result<(), Errno> {
-    rules.decide_bind(call, kind, port_of(socket, kind)?)
+    let ports = rules.ports.as_ref();
+    let port = match ports.and_then(|ports| ports.own_number(socket)) {
+        Some(port) => port,
+        None => port_of(socket, kind)?,
+    };
+    rules.decide_bind(call, kind, port)
 }
 
 /// The port that it is bound to, or 0.

@@ -65,8 +65,8 @@ fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target), Errno> {
     let (address, file) = match meaning {
         Meaning::Nobody => (address, None),
         Meaning::Internet(host, port) => {
-            rules.decide(call, kind, (host, port), Action::Connect)?;
-            (address, None)
+            let port = rules.decide(call, kind, (host, port), Action::Connect)?;
+            (address.with_port(port), None)
         }
         Meaning::Path(path) => {
             let (address, file) = unix::find(rules, call, &path)?;
@@ -140,7 +140,7 @@ fn without_waiting(socket: i32, flags: Flags, address: &[u8], again: bool) -> Re
     connected
 }
 
-/// Sockets that are being connected.
+/// Sockets that are being connected, or asked for connections.
 #[derive(Default)]
 pub(super) struct Out(Arc<Mutex<Sockets>>);
 
@@ -154,7 +154,7 @@ struct Sockets {
 
 impl Out {
     /// Does `work` about a socket, which is known as long as that lasts.
-    fn having<T>(&self, held: &Held, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    pub(super) fn having<T>(&self, held: &Held, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         let number = held.socket.as_raw_fd();
         {
             let mut sockets = self.0.lock();

@@ -13,6 +13,7 @@ mod linger;
 mod live;
 mod made;
 mod message;
+mod ports;
 mod route;
 mod rules;
 mod send;
@@ -28,7 +29,7 @@ use crate::error::Result;
 
 use crate::policy::Access;
 use crate::policy::net::reach::Network;
-use crate::policy::net::{NetRule, NetRules};
+use crate::policy::net::{NetRule, NetRules, Protocol};
 use crate::supervisor::{Call, Ground, Reply, Served, Service};
 use crate::sys;
 use crate::sys::Errno;
@@ -89,6 +90,11 @@ impl NetworkService {
         self.rules.live.unknown_names(rules)
     }
 
+    /// The ports of the sandbox that are bound to now: protocol, its own number, the host's.
+    pub(crate) fn ports(&self) -> Result<Vec<(Protocol, u16, u16)>> {
+        self.rules.ports.as_ref().map_or(Ok(Vec::new()), ports::Ports::list)
+    }
+
     fn tell_names(&self, known: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
         self.hosts.as_ref().map_or(Ok(()), |hosts| hosts.replace(known))
     }
@@ -143,6 +149,10 @@ impl Service for NetworkService {
         }
         match self.serve_netlink(name, call, ground) {
             Served::Pass if self.carries_out(name, call) => {}
+            Served::Pass => {
+                let ports = self.rules.ports.as_ref();
+                return ports.map_or(Served::Pass, |ports| ports.serve(name, call, ground));
+            }
             served => return served,
         }
         match ground {
@@ -165,6 +175,11 @@ impl Service for NetworkService {
         match name {
             "connect" => connect::serve(&self.rules, call),
             "bind" => bind::serve(&self.rules, &call),
+            "accept" => ports::accept(&self.rules, call, 0),
+            "accept4" => {
+                let flags = call.received().arguments[3];
+                ports::accept(&self.rules, call, flags);
+            }
             "listen" => bind::serve_listen(&self.rules, &call),
             "sendto" => send::serve(&self.rules, call, Form::To),
             "sendmsg" => send::serve(&self.rules, call, Form::Message),

@@ -16,6 +16,7 @@ use super::super::metadata::{self, Grants, Located};
 use super::connect::Out;
 use super::live::Live;
 use super::made::{Made, Past};
+use super::ports::Ports;
 use super::socket;
 use super::waiting::Places;
 
@@ -25,11 +26,13 @@ pub(super) struct Rules {
     reach: Network,
     /// The program has what privileges the host has.
     privileged: bool,
+    /// What ports that it has for its own stand for; None: they are the host's.
+    pub(super) ports: Option<Ports>,
     /// Files that path rules let the program write, with what is beneath them; None: path rules decide nothing.
     writable: Option<Grants>,
     /// Calls that wait.
     pub(super) places: Places,
-    /// Sockets that are being connected.
+    /// Sockets that are being connected, or asked for connections.
     pub(super) out: Out,
     /// Who has it may connect a Unix socket that would wait.
     pub(super) unix_turn: Mutex<()>,
@@ -79,6 +82,7 @@ impl Rules {
     pub(super) fn new(live: Live, reach: Network, privileged: bool, writable: Option<Grants>) -> Self {
         Self {
             live,
+            ports: reach.remaps.then(Ports::default),
             reach,
             privileged,
             writable,
@@ -133,19 +137,22 @@ impl Rules {
             .map_or(Ok(true), |grants| place.is_granted(grants))
     }
 
-    /// An error if the call must not reach `host` at `port` by such a socket. Observers are told.
+    /// The port of `host` that it reaches by such a socket, if it may reach `port`: another if that stands for it. Observers are told if it
+    /// may not.
     pub(super) fn decide(
         &self,
         call: &Call,
         kind: Kind,
         (host, port): (IpAddr, u16),
         action: Action,
-    ) -> Result<(), Errno> {
+    ) -> Result<u16, Errno> {
         let Some(protocol) = protocol(kind) else {
             return Err(REFUSED);
         };
+        let ports = self.ports.as_ref();
+        let (port, reached) = ports.map_or((port, port), |ports| ports.way(protocol, host, port));
         let by = match self.live.now().destination(protocol, host, port) {
-            Decision::Allowed => return Ok(()),
+            Decision::Allowed => return Ok(reached),
             Decision::Missing => None,
             Decision::Denied(rule) => Some(rule),
         };

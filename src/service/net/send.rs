@@ -215,7 +215,10 @@ fn prepare(
         message.name = address;
         match address.meaning(kind)? {
             Meaning::Nobody => return Err(Errno(libc::EINVAL)),
-            Meaning::Internet(host, port) => rules.decide(call, kind, (host, port), Action::Send)?,
+            Meaning::Internet(host, port) => {
+                let port = rules.decide(call, kind, (host, port), Action::Send)?;
+                message.name = address.with_port(port);
+            }
             Meaning::Path(path) => {
                 let (address, found) = unix::find(rules, call, &path)?;
                 (message.name, file) = (address, Some(found));

@@ -31,6 +31,8 @@ type Next = Box<dyn FnOnce(Held) + Send>;
 pub(super) enum For {
     /// The socket takes data, or is connected.
     Writable,
+    /// Somebody has connected to it.
+    Readable,
     /// Nothing that poll(2) knows: it is tried again after a while.
     Time,
 }
@@ -39,7 +41,9 @@ pub(super) enum For {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     began: Instant,
-    /// The socket's own limit (SO_SNDTIMEO), once it was asked for.
+    /// Of receiving, not of sending.
+    receives: bool,
+    /// The socket's own limit (SO_SNDTIMEO, SO_RCVTIMEO), once it was asked for.
     until: Option<Instant>,
     /// What the call fails with when that is over.
     late: Errno,
@@ -61,11 +65,21 @@ const SOON: Duration = Duration::from_millis(3);
 const SELDOM: Duration = Duration::from_millis(250);
 
 impl Patience {
-    /// From now on. `late`: what the call fails with when the socket's time is over.
+    /// Of sending, from now on. `late`: what the call fails with when the socket's time is over.
     pub(super) fn new(late: i32) -> Self {
+        Self::of(false, late)
+    }
+
+    /// Likewise of receiving.
+    pub(super) fn to_receive(late: i32) -> Self {
+        Self::of(true, late)
+    }
+
+    fn of(receives: bool, late: i32) -> Self {
         let now = Instant::now();
         Self {
             began: now,
+            receives,
             until: None,
             late: Errno(late),
             done: 0,
@@ -84,7 +98,13 @@ impl Patience {
     /// The call has to wait for `socket`.
     pub(super) fn begin(&mut self, socket: &OwnedFd) {
         if !self.waits {
-            let timeout = socket::send_timeout(socket.as_raw_fd()).ok().flatten();
+            let number = socket.as_raw_fd();
+            let timeout = if self.receives {
+                socket::receive_timeout(number)
+            } else {
+                socket::send_timeout(number)
+            };
+            let timeout = timeout.ok().flatten();
             self.until = timeout.and_then(|timeout| self.began.checked_add(timeout));
             self.next = Instant::now() + self.pause;
             self.waits = true;
@@ -225,7 +245,12 @@ impl Drop for Waiting {
 impl Errand for Waiting {
     fn wait(&self) -> Option<(RawFd, i16)> {
         let (held, _) = self.held.as_ref()?;
-        (self.again.is_none() && self.what == For::Writable).then(|| (held.socket.as_raw_fd(), libc::POLLOUT))
+        let events = match self.what {
+            For::Writable => libc::POLLOUT,
+            For::Readable => libc::POLLIN,
+            For::Time => return None,
+        };
+        self.again.is_none().then(|| (held.socket.as_raw_fd(), events))
     }
 
     fn due(&self) -> Option<Instant> {
