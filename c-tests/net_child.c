@@ -975,6 +975,41 @@ static int connect_by_link(char **arguments)
     return connect_once(arguments);
 }
 
+static int connect_by_other_name(char **arguments)
+{
+    step(link(arguments[1], arguments[0]));
+    return connect_once(arguments);
+}
+
+/* Has calls about sockets made on a file that is none, and passes it on. */
+static int misuse_file(char **arguments)
+{
+    struct linger linger = {1, 1};
+    struct address address = address_of("127.0.0.1:9");
+    socklen_t length = sizeof address.any;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr header;
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    char byte = 'x';
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int pair[2], fd = open(arguments[0], O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        fail("prepare");
+    step(connect(fd, &address.any, address.length));
+    step(bind(fd, &address.any, address.length));
+    step(listen(fd, 1));
+    step(sendto(fd, &byte, 1, 0, &address.any, address.length));
+    step(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    step(getsockname(fd, &address.any, &length));
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    step(sendmsg(pair[0], &message, 0));
+    step(recvmsg(pair[1], &message, MSG_CMSG_CLOEXEC));
+    return 0;
+}
+
 static int connect_from_directory(char **arguments)
 {
     struct address address = {.local = {.sun_family = AF_UNIX}};
@@ -1197,6 +1232,8 @@ int main(int argc, char **argv)
         {"interfaces", 0, list_interfaces},
         {"redirect", 1, redirect},                   /* ADDRESS */
         {"read", 1, read_file},                      /* PATH */
+        {"other-name", 2, connect_by_other_name},    /* NEW OLD */
+        {"misuse", 1, misuse_file},                  /* FILE */
         {"link", 2, connect_by_link},                /* LINK TARGET */
         {"from", 2, connect_from_directory},         /* DIRECTORY NAME */
         {"close", 2, close_one},                     /* ADDRESS nonblocking|waiting */

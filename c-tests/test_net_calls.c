@@ -601,7 +601,71 @@ static void calls_leave_nothing_behind(void)
     sandlock_policy_free(policy);
 }
 
-TESTS(T(connections_come_to_what_they_come_to_bare), T(connections_by_port_come_to_what_they_come_to_bare),
+/* True if this process has a lock on the file, as another one sees it. */
+static int is_locked_by_us(const char *path)
+{
+    pid_t other = fork();
+    int status = 0;
+
+    if (other == 0) {
+        struct flock lock = {.l_type = F_WRLCK};
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getppid() ? 7 : 1);
+    }
+    return waitpid(other, &status, 0) == other && WIFEXITED(status) && WEXITSTATUS(status) == 7;
+}
+
+/* The library works with what the program gives it, in a process of the host: whose record locks go when it closes any descriptor of a file. */
+static void host_keeps_its_locks(void)
+{
+    sandlock_policy *policy = policy_with(RULES("127.0.0.1", "unix:$/*"));
+    const char *path = expand("$/writable/locked");
+    char *found, *wanted;
+    struct flock lock = {.l_type = F_WRLCK};
+    int fd;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_bind(policy, "8000-8999", NULL));
+    write_text(path, "text");
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0 && is_locked_by_us(path));
+    wanted = bare(CHILD("misuse", path));
+    found = confined(policy, CHILD("misuse", path));
+    if (!CHECK(!strcmp(found, wanted)))
+        printf("# %s bare: %s\n", found, wanted);
+    CHECK(is_locked_by_us(path));
+    close(fd);
+    free(found);
+    free(wanted);
+    sandlock_policy_free(policy);
+}
+
+/* By the second name a rule may allow what another denies. */
+static void sockets_with_several_names_are_not_reached(void)
+{
+    sandlock_policy *policy = policy_with(RULES("unix:$/writable/*"));
+    char *found;
+    const char *path = expand("$/writable/own");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    CHECK(bind(server, (struct sockaddr *)&address, sizeof address) == 0 && listen(server, 8) == 0);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_deny_net(policy, expand("unix:$/writable/own"), NULL));
+    found = confined(policy, CHILD("connect", "$/writable/own"));
+    CHECK(!strncmp(found, "EACCES", 6));
+    free(found);
+    found = confined(policy, CHILD("other-name", "$/writable/second", "$/writable/own"));
+    if (!CHECK(!strncmp(found, "ok EACCES", 9)))
+        printf("# %s\n", found);
+    free(found);
+    close(server);
+    unlink(path);
+    unlink(expand("$/writable/second"));
+    sandlock_policy_free(policy);
+}
+
+TESTS(T(host_keeps_its_locks), T(sockets_with_several_names_are_not_reached),
+      T(connections_come_to_what_they_come_to_bare), T(connections_by_port_come_to_what_they_come_to_bare),
       T(other_calls_come_to_what_they_come_to_bare), T(odd_calls_fail_as_they_do_bare),
       T(every_member_of_the_sandbox_is_a_caller_of_its_own), T(many_messages_of_one_call_all_arrive),
       T(messages_wait_for_a_receiver_that_is_slow), T(large_message_arrives_whole),

@@ -520,7 +520,7 @@ static void without_pidfd_getfd(void)
         expect_exit(policy, ARGV("curl", "-q", "-s", "http://127.0.0.1:9"), 7, "");
         sandlock_policy_free(policy);
     }
-    CHECK(stop_server(server) == 2 * i);
+    CHECK((int)stop_server(server) == 2 * (int)i);
 }
 
 static void programs_reach_what_rules_allow_where_pidfd_getfd_is_refused(void)

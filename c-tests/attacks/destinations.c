@@ -778,7 +778,38 @@ static int race_datagrams(char **arguments)
     return lost(round, refused);
 }
 
-ATTACKS({"connect-mapped", connect_mapped}, {"send-mapped", send_mapped}, {"send-ipv4-by-ipv6", send_ipv4_by_ipv6},
+/* Arguments: level and option, as numbers. What is sent then leaves by an interface, or has a port, that no rule knows. */
+static int set_option(char **arguments)
+{
+    int family = atoi(arguments[0]) == IPPROTO_IPV6 ? AF_INET6 : AF_INET;
+    unsigned loopback_interface = 1, ports = 40000 | 40000u << 16;
+    unsigned value = atoi(arguments[1]) == 51 ? ports : loopback_interface;
+    int level = atoi(arguments[0]), fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (level == SOL_SOCKET && atoi(arguments[1]) == SO_BINDTODEVICE)
+        return judge("setsockopt", setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+    if (level == IPPROTO_IP && atoi(arguments[1]) == 50)
+        value = htonl(loopback_interface);
+    if (level == IPPROTO_IPV6 && atoi(arguments[1]) == 76)
+        value = htonl(loopback_interface);
+    return judge("setsockopt", setsockopt(fd, level, atoi(arguments[1]), &value, sizeof value));
+}
+
+/* A socket whose connection was refused has no port any more, though it tells one. */
+static int listen_after_refusal(char **unused)
+{
+    struct sockaddr_in address = loopback("1");
+    int fd = open_socket(AF_INET, SOCK_STREAM);
+
+    (void)unused;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != ECONNREFUSED)
+        return cannot("be refused");
+    if (port_of(fd) <= 0)
+        return cannot("be told a port");
+    return judge("listen", listen(fd, 1));
+}
+
+ATTACKS({"option", set_option}, {"listen-after-refusal", listen_after_refusal}, {"connect-mapped", connect_mapped}, {"send-mapped", send_mapped}, {"send-ipv4-by-ipv6", send_ipv4_by_ipv6},
         {"send-without-family", send_without_family}, {"send-elsewhere", send_elsewhere}, {"send-second", send_second},
         {"connect-to-any", connect_to_any}, {"fastopen-sendmmsg", fast_open_messages},
         {"fastopen-option", fast_open_by_option}, {"family", reach_family}, {"options", send_by_options},
