@@ -95,6 +95,8 @@ fn making_lack(policy: &Policy, kernel: &Capabilities) -> Option<&'static str> {
         Some("pidfd_getfd(2) is refused, and this kernel gives a program no descriptors by seccomp user notification")
     } else if kernel.proc_blindness.is_some() {
         Some("pidfd_getfd(2) is refused, and /proc does not show every process")
+    } else if policy.reach().remaps {
+        Some("pidfd_getfd(2) is refused, and without it nobody tells the program its own numbers of ports")
     } else if policy.namespace_flags() & libc::CLONE_NEWNET != 0 {
         Some("pidfd_getfd(2) is refused, and in a network namespace of its own only the program itself makes sockets")
     } else {

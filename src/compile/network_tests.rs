@@ -81,6 +81,8 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
     blind.proc_blindness = Some("/proc cannot be read");
     let mut apart = plain();
     apart.namespaces.insert(Namespace::Net);
+    let mut remapped = plain();
+    remapped.process.set_flag(Flag::PortRemap, true);
     vec![
         (
             alone,
@@ -122,6 +124,13 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
             served(),
             blind,
             "pidfd_getfd(2) is refused, and /proc does not show every process",
+            libc::EPERM,
+        ),
+        (
+            remapped,
+            served(),
+            without_duplicates(libc::EPERM),
+            "pidfd_getfd(2) is refused, and without it nobody tells the program its own numbers of ports",
             libc::EPERM,
         ),
         (
@@ -200,6 +209,10 @@ fn rules_that_the_kernel_keeps_do_without_the_library() {
             let mut policy = policy(allow, "", bind);
             if why.contains("NO_SUPERVISOR") {
                 policy.process.set_flag(Flag::NoSupervisor, true);
+            }
+            if why.contains("numbers of ports") {
+                // Its own numbers take the library.
+                continue;
             }
             if why.contains("network namespace") {
                 policy.namespaces.insert(Namespace::Net);
