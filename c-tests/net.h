@@ -13,6 +13,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+/* True where the library cannot look at a program's sockets and makes them instead: see test_net_made.c. */
+static inline int sockets_are_made(void)
+{
+    return getenv("SANDLOCK_TEST_MADE_SOCKETS") != NULL;
+}
+
 /* --- servers --- */
 
 struct server {

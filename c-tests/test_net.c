@@ -805,6 +805,75 @@ static void ports_of_tcp_take_nobody_but_landlock(void)
     sandlock_policy_free(policy);
 }
 
+static void who_confines_oneself_has_nobody_to_serve_rules(void)
+{
+    size_t i;
+
+    start_servers();
+    for (i = 0; i < sizeof takes_the_library / sizeof *takes_the_library; i++) {
+        int status = 0;
+        pid_t pid = fork();
+        if (pid == 0) {
+            /* A policy of this process's own: others are of no use in a fork. */
+            sandlock_policy *policy = policy_with(RULES(takes_the_library[i]));
+            _exit(sandlock_confine_self(policy, NULL) == SANDLOCK_ERROR_UNSUPPORTED && !test_failures ? 0 : 1);
+        }
+        if (!CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            printf("# with the rule %s\n", takes_the_library[i]);
+    }
+}
+
+/* A call that the library carries out has no other handler; what it only looks at has. */
+static void handlers_get_what_the_library_does_not_answer(void)
+{
+    static const struct {
+        const char *rule, *call;
+        const char *words[3];
+        const char *prints, *arrived; /* NULL: there can be no such handler */
+    } cases[] = {
+        {"tcp://127.0.0.1:$t", "connect", {"connect", "127.0.0.1:$t"}, NULL, NULL},
+        {"udp://127.0.0.1:$u", "sendmsg", {"connect", "127.0.0.1:$t"}, NULL, NULL},
+        {"udp://127.0.0.1:$u", "sendto", {"connect", "127.0.0.1:$t"}, NULL, NULL},
+        {"udp://127.0.0.1:$u", "bind", {"connect", "127.0.0.1:$t"}, NULL, NULL},
+        {"bind $1-$3", "listen", {"connect", "127.0.0.1:$t"}, NULL, NULL},
+        {"tcp://*:$t", "connect", {"connect", "127.0.0.1:$t"}, "ok\n", "t"},
+        {"tcp://*:$t", "connect", {"connect", "127.0.0.1:$T"}, "EACCES\n", ""},
+        {"tcp://127.0.0.1:$t", "socket", {"connect", "127.0.0.1:$t"}, "ok\n", "t"},
+        {"tcp://127.0.0.1:$t", "socket", {"connect", "127.0.0.1:$T"}, "EACCES\n", ""},
+        {"tcp://localhost:$t", "openat", {"read", "$/file"}, "text\n", ""},
+        {"tcp://localhost:$t", "openat", {"resolve", "localhost"}, "127.0.0.1\n", ""},
+        {"tcp://127.0.0.1:$t", "@network-io", {"connect", "127.0.0.1:$T"}, "EACCES\n", ""},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sandlock_policy *policy = policy_with(RULES(cases[i].rule));
+        sandlock_supervisor *supervisor = new_supervisor();
+        sandlock_result *result = NULL;
+        sandlock_error *error = NULL;
+        atomic_int seen = 0;
+        sandlock_status status;
+
+        handle(supervisor, cases[i].call, pass_on, &seen);
+        status = sandlock_run(policy, supervisor, child(cases[i].words), 30000, &result, &error);
+        if (!cases[i].prints) {
+            CHECK_STATUS(SANDLOCK_ERROR_STATE, status);
+            CHECK_CONTAINS(sandlock_error_message(error), cases[i].call);
+        } else if (CHECK_STATUS(SANDLOCK_OK, status)) {
+            /* Of localhost the first address, whatever others there are. */
+            if (!CHECK(!strncmp(output(result), cases[i].prints, strlen(cases[i].prints) - 1) && seen > 0))
+                printf("# case %d: %d calls, %s\n", (int)i, seen, output(result));
+            CHECK(check_arrivals(cases[i].arrived));
+        } else {
+            printf("# case %d: %s\n", (int)i, sandlock_error_message(error));
+        }
+        sandlock_error_free(error);
+        sandlock_result_free(result);
+        sandlock_supervisor_free(supervisor);
+        sandlock_policy_free(policy);
+    }
+}
+
 /* --- other sandboxes --- */
 
 static void check_everything(const sandlock_policy *policy)
@@ -922,5 +991,6 @@ TESTS(T(tcp_reaches_what_rules_allow), T(what_is_denied_is_denied_whatever_is_al
       T(name_that_does_not_resolve_fails_the_start), T(interfaces_are_loopback_alone), T(who_asks_for_interfaces_reaches_nobody),
       T(what_is_refused_is_told_with_the_rule_that_is_missing), T(report_says_who_enforces_the_rules),
       T(rules_that_take_the_library_fail_the_start_without_it), T(best_effort_closes_what_the_library_cannot_serve),
-      T(ports_of_tcp_take_nobody_but_landlock), T(rules_hold_beside_each_other), T(rules_hold_in_namespaces),
+      T(ports_of_tcp_take_nobody_but_landlock), T(who_confines_oneself_has_nobody_to_serve_rules),
+      T(handlers_get_what_the_library_does_not_answer), T(rules_hold_beside_each_other), T(rules_hold_in_namespaces),
       T(unix_sockets_are_where_the_program_sees_them), T(rules_come_from_text))

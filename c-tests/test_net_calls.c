@@ -36,8 +36,12 @@ static const struct like_bare tcp_calls[] = {
     {{"twice", "127.0.0.1:$c"}, ""},
     {{"again", "127.0.0.1:$c", "127.0.0.1:$t"}, "t"},
     {{"again", "127.0.0.1:$t", "127.0.0.1:$T"}, "t"},
-    {{"reconnect", "127.0.0.1:$t", "127.0.0.1:$T"}, "tT"},
     {{"reconnect", "127.0.0.1:$c", "127.0.0.1:$T"}, "T"},
+};
+
+/* What was connected once, which nobody decides about any more where sockets are made. */
+static const struct like_bare connected_before[] = {
+    {{"reconnect", "127.0.0.1:$t", "127.0.0.1:$T"}, "tT"},
 };
 
 static const struct like_bare other_calls[] = {
@@ -68,6 +72,8 @@ static void connections_come_to_what_they_come_to_bare(void)
     CHECK_LIKE_BARE(RULES("tcp://127.0.0.0/8", "tcp://::1"), tcp_calls);
     CHECK_LIKE_BARE(RULES("127.0.0.0/8", "::1", "unix:$/*", "bind $1-$3"), tcp_calls);
     CHECK_LIKE_BARE(RULES("tcp://localhost", "tcp://::1"), tcp_calls);
+    if (!sockets_are_made())
+        CHECK_LIKE_BARE(RULES("tcp://127.0.0.0/8"), connected_before);
 }
 
 /* Those that only Landlock looks at, too. */
@@ -486,13 +492,16 @@ static void with_sa_restart_connect_goes_on(void)
     sandlock_policy_free(policy);
 }
 
-/* The longest of the opens that a program makes for a second, in microseconds. */
+/* The longest of the opens that a program makes beside its connects, in microseconds, at the median of several times: others that want
+ * the processors hold some of them up. */
 static long longest_open(const sandlock_policy *policy, const char *address)
 {
-    char *found = confined(policy, CHILD("beside", address, "$/file", "1"));
-    long opens = 0, longest = -1;
+    const char *const *argv = CHILD("beside", address, "$/file");
+    char *found = policy ? confined(policy, argv) : bare(argv);
+    long opens = 0, longest = -1, worst = -1;
 
-    CHECK(sscanf(found, "%ld %ld", &opens, &longest) == 2 && opens > 100);
+    if (!CHECK(sscanf(found, "%ld %ld %ld", &opens, &longest, &worst) == 3 && opens > 100))
+        printf("# %s\n", found);
     free(found);
     return longest;
 }
@@ -502,13 +511,13 @@ static void who_connects_delays_nobody(void)
 {
     struct full full = fill_queue();
     sandlock_policy *policy = policy_with(RULES("tcp://localhost", "tcp://127.0.0.1"));
-    long beside = longest_open(policy, full.address), alone;
+    long beside = longest_open(policy, full.address);
 
     if (beside >= 5000) {
         /* A machine that is busy takes its time for anything. */
-        alone = longest_open(policy, "-");
-        if (!CHECK(beside < 2 * alone + 5000))
-            printf("# %ld us beside a connect, %ld us alone\n", beside, alone);
+        long alone = longest_open(policy, "-"), outside = longest_open(NULL, full.address);
+        if (!CHECK(beside < 2 * (alone > outside ? alone : outside) + 5000))
+            printf("# %ld us beside a connect, %ld us alone, %ld us bare\n", beside, alone, outside);
     }
     drop_queue(&full);
     sandlock_policy_free(policy);

@@ -23,7 +23,7 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
-everywhere+=" test_net test_net_calls test_net_live test_net_ports"
+everywhere+=" test_net test_net_calls test_net_live test_net_ports test_net_made"
 everywhere+=" test_views test_init test_init_host"
 everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
 # Programs that others have written, which sanitizers of this one do not touch.

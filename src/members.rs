@@ -5,11 +5,13 @@ mod interruption;
 pub(crate) mod memory;
 mod namespace;
 mod open;
+mod sockets;
 
 use std::collections::BTreeSet;
 use std::fs;
 
 pub(crate) use interruption::{Interruption, interruption};
+pub(crate) use sockets::{open_sockets, socket_inode};
 
 use crate::process::Member;
 use crate::sys;

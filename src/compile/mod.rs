@@ -148,10 +148,13 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
         network_rules: !policy.network.is_empty(),
         reservations: uses(Feature::Disk),
     };
-    let starts = uses(Feature::Processes).then(|| policy.thread_limit().is_some());
+    let extra = Extra {
+        starts: uses(Feature::Processes).then(|| policy.thread_limit().is_some()),
+        tables_apart: network.is_some_and(Network::serves_making),
+    };
     // The rules are checked even if the filter is not used: a mistake in them is a mistake on every kernel.
     let filters = syscalls::filter(&policy.syscalls, gaps, Arch::NATIVE)
-        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), starts, request))
+        .and_then(|spec| Filters::new(&spec, uses(Feature::Syscalls), extra, request))
         .unwrap_or_else(|found| {
             problems.extend(found);
             Filters::default()
@@ -189,17 +192,28 @@ struct Filters {
     traced: Option<Arc<FilterSpec>>,
 }
 
+/// What the library's own services take besides.
+#[derive(Clone, Copy)]
+struct Extra {
+    /// Calls that start processes are trapped, and those that start threads if this is true.
+    starts: Option<bool>,
+    /// No two processes share a table of descriptors.
+    tables_apart: bool,
+}
+
 impl Filters {
-    /// Assembles `spec`, if it is used, and what else is trapped: calls that start processes (and threads, if true), and what
-    /// the request names.
-    fn new(spec: &FilterSpec, used: bool, starts: Option<bool>, request: &Request) -> Result<Self, Vec<Error>> {
+    /// Assembles `spec`, if it is used, and what else is trapped: what services take, and what the request names.
+    fn new(spec: &FilterSpec, used: bool, extra: Extra, request: &Request) -> Result<Self, Vec<Error>> {
         let assemble = |spec: &FilterSpec| spec.compile().map_err(|error| vec![syscalls::assembly_error(error)]);
         let mut base = if used {
             spec.clone()
         } else {
             traps::allow_all(spec.arch)
         };
-        if let Some(threads) = starts {
+        if extra.tables_apart {
+            traps::keep_tables_apart(&mut base);
+        }
+        if let Some(threads) = extra.starts {
             traps::trap_starts(&mut base, threads);
         }
         let mut traps = Traps::new(&request.selectors, &base)?;

@@ -13,7 +13,10 @@ use super::mechanism::{Lack, needed_abi, serving_lack, unavailable};
 pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
     let network = policy.reach();
     match service_lack(policy, request, kernel) {
-        None => network,
+        None => Network {
+            makes_sockets: kernel.pidfd_getfd_errno != 0 && (network.takes_sockets() || network.netlink),
+            ..network
+        },
         Some(_) => network.without_service(),
     }
 }
@@ -80,8 +83,24 @@ fn service_lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Op
             Some(("descriptors are given from Linux 5.9 on", libc::ENOSYS))
         }
         0 => serving_lack(policy, request),
-        libc::ENOSYS => Some(("pidfd_getfd(2) needs Linux 5.6", libc::ENOSYS)),
-        errno => Some(("pidfd_getfd(2) is refused", errno)),
+        errno => making_lack(policy, kernel)
+            .map(|why| (why, errno))
+            .or_else(|| serving_lack(policy, request)),
+    }
+}
+
+/// Where pidfd_getfd(2) is refused, the library makes the program's sockets itself: what that lacks.
+fn making_lack(policy: &Policy, kernel: &Capabilities) -> Option<&'static str> {
+    if !kernel.notify_add_fd {
+        Some("pidfd_getfd(2) is refused, and this kernel gives a program no descriptors by seccomp user notification")
+    } else if kernel.proc_blindness.is_some() {
+        Some("pidfd_getfd(2) is refused, and /proc does not show every process")
+    } else if policy.namespace_flags() & libc::CLONE_NEWNET != 0 {
+        Some("pidfd_getfd(2) is refused, and in a network namespace of its own only the program itself makes sockets")
+    } else if policy.reach().remaps {
+        Some("pidfd_getfd(2) is refused, and ports of a sandbox's own take duplicates of its sockets")
+    } else {
+        None
     }
 }
 
@@ -113,6 +132,9 @@ pub(super) fn mechanism(policy: &Policy, request: &Request, kernel: &Capabilitie
         parts.push("seccomp user notification, connections made on behalf");
     } else if network.needs_service() || network.netlink {
         parts.push("seccomp user notification");
+    }
+    if network.makes_sockets {
+        parts.push("sockets made on behalf");
     }
     parts.push("seccomp for other protocols");
     parts.join(", ")

@@ -7,7 +7,7 @@ use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::feature::State;
 use crate::policy::net::reach::tests::rules;
-use crate::policy::{Flag, SyscallMode};
+use crate::policy::{Flag, Namespace, SyscallMode};
 use crate::probe::{Groups, Refusals};
 use crate::report::Row;
 
@@ -75,6 +75,16 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
         pidfd_getfd_errno: errno,
         ..kernel()
     };
+    let mut giving_nothing = without_duplicates(libc::ENOSYS);
+    giving_nothing.notify_add_fd = false;
+    let mut blind = without_duplicates(libc::EPERM);
+    blind.proc_blindness = Some("/proc cannot be read");
+    let mut apart = plain();
+    apart.namespaces.insert(Namespace::Net);
+    let mut remapped = plain();
+    remapped.process.set_flag(Flag::PortRemap, true);
+    let mut keeping = kernel();
+    keeping.notify_add_fd = false;
     vec![
         (
             alone,
@@ -107,16 +117,37 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
         (
             plain(),
             served(),
-            without_duplicates(libc::ENOSYS),
-            "pidfd_getfd(2) needs Linux 5.6",
+            giving_nothing,
+            "pidfd_getfd(2) is refused, and this kernel gives a program no descriptors by seccomp user notification",
             libc::ENOSYS,
         ),
         (
             plain(),
             served(),
-            without_duplicates(libc::EPERM),
-            "pidfd_getfd(2) is refused",
+            blind,
+            "pidfd_getfd(2) is refused, and /proc does not show every process",
             libc::EPERM,
+        ),
+        (
+            apart,
+            served(),
+            without_duplicates(libc::EPERM),
+            "pidfd_getfd(2) is refused, and in a network namespace of its own only the program itself makes sockets",
+            libc::EPERM,
+        ),
+        (
+            remapped.clone(),
+            served(),
+            without_duplicates(libc::EPERM),
+            "pidfd_getfd(2) is refused, and ports of a sandbox's own take duplicates of its sockets",
+            libc::EPERM,
+        ),
+        (
+            remapped,
+            served(),
+            keeping,
+            "descriptors are given from Linux 5.9 on",
+            libc::ENOSYS,
         ),
         (
             plain(),
@@ -182,11 +213,18 @@ fn rules_that_the_library_keeps_are_refused_where_it_cannot_and_closed_where_les
 
 #[test]
 fn rules_that_the_kernel_keeps_do_without_the_library() {
-    for (_, request, kernel, why, _) in lacks() {
+    // What only ports of a sandbox's own lack, nobody else does.
+    let lacks = lacks()
+        .into_iter()
+        .filter(|(policy, ..)| !policy.process.has(Flag::PortRemap));
+    for (_, request, kernel, why, _) in lacks {
         for (allow, bind) in [("tcp://*:443", ""), ("tcp://*", "*"), ("", "*"), ("", "")] {
             let mut policy = policy(allow, "", bind);
             if why.contains("NO_SUPERVISOR") {
                 policy.process.set_flag(Flag::NoSupervisor, true);
+            }
+            if why.contains("network namespace") {
+                policy.namespaces.insert(Namespace::Net);
             }
             if why.contains("syscalls") {
                 policy.set_strictness(Feature::Syscalls, Strictness::Disable);
@@ -443,4 +481,46 @@ fn set_up_of_the_child_runs_into_no_trap() {
     });
     let found = compiled(&apart, &[], false).unwrap();
     assert!(found.filter.is_some() && found.listening.is_some() && !found.traps.reach_set_up());
+}
+
+#[test]
+fn sockets_are_made_where_nobody_can_take_duplicates_of_them() {
+    let blocked = Capabilities {
+        pidfd_getfd_errno: libc::EPERM,
+        ..kernel()
+    };
+    for (allow, bind, makes, asks) in [
+        ("tcp://10.0.0.1", "", true, true),
+        ("unix:/run/*", "", true, true),
+        ("", "8000-8999", true, true),
+        // For the sake of rtnetlink alone.
+        ("tcp://*", "", true, false),
+        ("", "", false, false),
+    ] {
+        let policy = policy(allow, "", bind);
+        let (row, problems) = decide(&policy, &served(), &blocked);
+        assert_eq!((row.state, problems), (State::Enforced, vec![]), "{allow} {bind}");
+        assert_eq!(
+            row.mechanism.contains("sockets made on behalf"),
+            makes,
+            "{allow} {bind}"
+        );
+        let network = decided(&policy, &served(), &blocked);
+        assert_eq!(
+            (network.makes_sockets, network.serves_making()),
+            (makes, asks),
+            "{allow} {bind}"
+        );
+        assert!(!decided(&policy, &served(), &kernel()).makes_sockets);
+        // A handler would see nothing of it.
+        let request = Request {
+            selectors: vec![Selector {
+                name: "socket".to_owned(),
+                lenient: false,
+            }],
+            ..served()
+        };
+        assert_eq!(compile(&policy, &request, &blocked).is_err(), asks, "{allow} {bind}");
+        assert!(compile(&policy, &request, &kernel()).is_ok());
+    }
 }

@@ -33,14 +33,21 @@ pub const RULED: &[&str] = &[
     "io_uring_register",
 ];
 
-/// Those of them that the library answers itself.
+/// Those of them that the library answers itself; and socket(2), where it makes the program's sockets.
 pub const ANSWERED: &[&str] = &["connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg"];
 
 /// The rules, by name. None: TCP is not restricted.
 pub(super) fn rules(network: Option<Network>) -> Vec<(&'static str, Rule)> {
     let closed = network.unwrap_or(Network::CLOSED);
+    let mut made = socket(closed);
+    if closed.serves_making() {
+        for clause in &mut made.clauses {
+            asked_instead(&mut clause.action);
+        }
+        asked_instead(&mut made.otherwise);
+    }
     let mut rules = vec![
-        ("socket", socket(closed)),
+        ("socket", made),
         ("socketpair", socketpair(closed)),
         ("sendto", sendto(closed)),
         ("sendmsg", send_messages(closed, 2)),
@@ -74,6 +81,13 @@ pub(super) fn rules(network: Option<Network>) -> Vec<(&'static str, Rule)> {
         rules.extend(["open", "openat", "openat2"].map(|name| (name, asked.clone())));
     }
     rules
+}
+
+/// The library makes what was allowed.
+fn asked_instead(action: &mut Action) {
+    if *action == Action::Allow {
+        *action = Action::Notify;
+    }
 }
 
 fn ask(tests: Vec<ArgumentTest>) -> Clause {
@@ -160,10 +174,10 @@ fn socket(network: Network) -> Rule {
 }
 
 /// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the host, unless the
-/// library looks where; SOCK_RAW is another name for it.
+/// library looks where, which takes duplicates of it; SOCK_RAW is another name for it.
 fn socketpair(network: Network) -> Rule {
     let mut kinds = vec![libc::SOCK_STREAM, libc::SOCK_SEQPACKET];
-    if network.unix == Reach::Served {
+    if network.unix == Reach::Served && !network.makes_sockets {
         kinds.push(libc::SOCK_DGRAM);
     }
     refused_if(vec![

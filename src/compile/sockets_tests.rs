@@ -18,6 +18,8 @@ struct Case {
     rules: [&'static str; 4],
     /// The library can serve.
     served: bool,
+    /// It makes the program's sockets.
+    makes: bool,
     /// Sockets besides TCP: u(dp), i(cmp), x (unix); l(inks) are asked for.
     sockets: &'static str,
     /// What becomes of the calls in [`calls`], one by one.
@@ -30,6 +32,7 @@ const fn case(rules: [&'static str; 4], sockets: &'static str, calls: &'static s
     Case {
         rules,
         served: true,
+        makes: false,
         sockets,
         calls,
         length,
@@ -39,6 +42,13 @@ const fn case(rules: [&'static str; 4], sockets: &'static str, calls: &'static s
 const fn alone(rules: [&'static str; 4], sockets: &'static str, calls: &'static str, length: usize) -> Case {
     Case {
         served: false,
+        ..case(rules, sockets, calls, length)
+    }
+}
+
+const fn making(rules: [&'static str; 4], sockets: &'static str, calls: &'static str, length: usize) -> Case {
+    Case {
+        makes: true,
         ..case(rules, sockets, calls, length)
     }
 }
@@ -96,6 +106,17 @@ const CASES: &[Case] = &[
         ["example.com icmp://* unix:@x", "", "80 udp://53", ""],
         "uixl",
         "nnnn nann nna eeeea nnn a",
+        107,
+    ),
+    // Where it takes no duplicates.
+    making(["tcp://*:443", "", "", ""], "l", "anae aaaa nna eaaaa aaa e", 30),
+    making(["tcp://10.0.0.1:443", "", "", ""], "l", "nnae aaaa nna eeeea aaa e", 78),
+    making(["", "", "8000-8999", ""], "l", "annn aaaa nna eaaaa aaa e", 32),
+    making(["unix:/run/*", "", "", ""], "x", "nnnn nann aaa eaaaa aaa e", 22),
+    making(
+        ["example.com icmp://* unix:@x", "", "80 udp://53", ""],
+        "uixl",
+        "nnnn nann nna eeeea nnn e",
         107,
     ),
     // Where nobody serves.
@@ -197,7 +218,10 @@ impl Case {
     fn network(&self) -> Network {
         let network = Network::new(&self.rules());
         if self.served {
-            network
+            Network {
+                makes_sockets: self.makes,
+                ..network
+            }
         } else {
             network.without_service()
         }
@@ -224,7 +248,11 @@ impl Case {
             (_, _, 0) if family == netlink && has('l') && [datagram, raw].contains(&kind) => return Action::Notify,
             _ => false,
         };
-        if allowed { Action::Allow } else { EPERM }
+        match allowed {
+            true if self.network().serves_making() => Action::Notify,
+            true => Action::Allow,
+            false => EPERM,
+        }
     }
 }
 
@@ -313,7 +341,7 @@ fn pairs_are_of_unix_sockets_that_stay_connected_or_are_looked_at() {
             .into_iter()
             .flat_map(|family| (0..16).map(move |kind| (family, kind)))
         {
-            let datagrams = case.sockets.contains('x');
+            let datagrams = case.sockets.contains('x') && !case.makes;
             let allowed = family == 1 && (kind == 1 || kind == 5 || (kind == 2 && datagrams));
             let found = filter.letter("socketpair", [family, kind | 0o2_000_000, 0, 0x1000, 0, 0]);
             assert_eq!(

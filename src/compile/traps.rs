@@ -85,13 +85,42 @@ pub fn trap_starts(spec: &mut FilterSpec, threads: bool) {
         };
         *rule = trap_if(rule, &[of_children, not_asking]);
     }
-    // Its flags lie in memory, where nobody can tell what it starts; programs do without it.
-    if let Some(number) = spec.arch.number("clone3") {
-        let rule = spec.rules.entry(number).or_insert_with(|| Rule::always(spec.otherwise));
-        each_action(rule, |action| {
-            replace(action, Action::Allow, Action::fail(libc::ENOSYS))
-        });
-    }
+    hide_clone3(spec);
+}
+
+/// Has calls refused that start a process with a table of descriptors that it shares with its parent: that a process has one thread
+/// is to mean that nobody else puts anything at its descriptors.
+pub fn keep_tables_apart(spec: &mut FilterSpec) {
+    let shared = ArgumentTest {
+        index: 0,
+        width: Width::Word,
+        mask: (libc::CLONE_FILES | libc::CLONE_THREAD).cast_unsigned().into(),
+        compare: Compare::Equal,
+        value: libc::CLONE_FILES.cast_unsigned().into(),
+    };
+    let Some(number) = spec.arch.number("clone") else {
+        return;
+    };
+    let rule = spec.rules.entry(number).or_insert_with(|| Rule::always(spec.otherwise));
+    rule.clauses.insert(
+        0,
+        Clause {
+            tests: vec![shared],
+            action: Action::fail(libc::EPERM),
+        },
+    );
+    hide_clone3(spec);
+}
+
+/// Its flags lie in memory, where nobody can tell what it starts; programs do without it.
+fn hide_clone3(spec: &mut FilterSpec) {
+    let Some(number) = spec.arch.number("clone3") else {
+        return;
+    };
+    let rule = spec.rules.entry(number).or_insert_with(|| Rule::always(spec.otherwise));
+    each_action(rule, |action| {
+        replace(action, Action::Allow, Action::fail(libc::ENOSYS));
+    });
 }
 
 /// `rule`, but what it allows is trapped if all of `tests` hold.
@@ -275,6 +304,11 @@ fn traps(rule: &Rule) -> bool {
     rule.otherwise == Action::Notify || rule.clauses.iter().any(|clause| clause.action == Action::Notify)
 }
 
+/// True if it lets anything run without asking.
+fn allows(rule: &Rule) -> bool {
+    rule.otherwise == Action::Allow || rule.clauses.iter().any(|clause| clause.action == Action::Allow)
+}
+
 /// What `spec` traps for the library itself.
 fn services(spec: &FilterSpec) -> Vec<(Feature, Vec<u32>)> {
     let processes: Vec<&str> = STARTS.iter().copied().chain([INSTALLS_HANDLER]).collect();
@@ -298,8 +332,11 @@ fn answered(feature: Feature, numbers: &[u32], spec: &FilterSpec) -> Option<Vec<
     match feature {
         Feature::FilesMetadata => Some(numbers.to_vec()),
         Feature::Network => {
-            let named = |name: &str| sockets::ANSWERED.contains(&name);
-            let has_name = |number: &&u32| spec.arch.name(**number).is_some_and(named);
+            // socket(2) may be trapped for the sake of rtnetlink alone, beside what is simply allowed.
+            let made = |number: u32| spec.rules.get(&number).is_some_and(|rule| !allows(rule));
+            let named =
+                |number: u32, name: &str| sockets::ANSWERED.contains(&name) || (name == "socket" && made(number));
+            let has_name = |number: &&u32| spec.arch.name(**number).is_some_and(|name| named(**number, name));
             // bind(2) and connect(2) may be trapped for the sake of rtnetlink alone.
             let for_either = ["bind", "connect"].map(|name| spec.arch.number(name));
             let whole = |number: &&u32| {
@@ -520,6 +557,25 @@ mod tests {
         trap_starts(&mut nothing_else, false);
         assert_eq!(decide(&nothing_else, "clone3", [0; 6]), Action::fail(libc::ENOSYS));
         assert_eq!(decide(&nothing_else, "vfork", [0; 6]), Action::Notify);
+    }
+
+    #[test]
+    fn processes_share_no_tables_and_threads_do() {
+        let (thread, fork) = (libc::CLONE_THREAD as u64 | 0xf00, 17);
+        let files = libc::CLONE_FILES as u64;
+        let flags = |flags| [flags, 0, 0, 0, 0, 0];
+        for mut spec in [spec(&[]), allow_all(Arch::X86_64)] {
+            keep_tables_apart(&mut spec);
+            assert_eq!(decide(&spec, "clone", flags(fork)), Action::Allow);
+            assert_eq!(decide(&spec, "clone", flags(thread)), Action::Allow);
+            assert_eq!(decide(&spec, "clone", flags(fork | files)), Action::Errno(1));
+            assert_eq!(decide(&spec, "clone", flags(fork | files | 1 << 32)), Action::Errno(1));
+            assert_eq!(decide(&spec, "clone3", [0; 6]), Action::fail(libc::ENOSYS));
+            trap_starts(&mut spec, false);
+            assert_eq!(decide(&spec, "clone", flags(fork)), Action::Notify);
+            assert_eq!(decide(&spec, "clone", flags(thread)), Action::Allow);
+            assert_eq!(decide(&spec, "clone", flags(fork | files)), Action::Errno(1));
+        }
     }
 
     #[test]

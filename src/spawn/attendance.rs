@@ -31,8 +31,8 @@ pub(super) struct Attendance<'a> {
     pub(super) agenda: Agenda,
     arena: Arc<Arena>,
     shared: Arc<Shared>,
-    /// A thread that serves calls in the warden's place.
-    attendant: Option<JoinHandle<()>>,
+    /// Threads that serve calls in the warden's place. Nearly always there is one at most.
+    attendants: Vec<JoinHandle<()>>,
     reach: Reach,
     /// How many calls the warden has served since then.
     recent: (Instant, u32),
@@ -53,7 +53,7 @@ impl<'a> Attendance<'a> {
             agenda: Agenda::default(),
             arena: Arc::clone(arena),
             shared: Arc::clone(shared),
-            attendant: None,
+            attendants: Vec::new(),
             reach,
             recent: (Instant::now(), 0),
         }
@@ -74,27 +74,30 @@ impl<'a> Attendance<'a> {
             return;
         }
         self.recent = (Instant::now(), 0);
-        // A former one has said that it ends.
-        self.dismiss();
+        for ended in self.attendants.extract_if(.., |attendant| attendant.is_finished()) {
+            // An error would be its panic.
+            let _ = ended.join();
+        }
         let attended = Arc::clone(session);
         match start_thread("sandlock-serve".to_owned(), move || attended.attend()) {
-            Ok(thread) => self.attendant = Some(thread),
+            Ok(thread) => self.attendants.push(thread),
             Err(_) => session.miss_attendant(),
         }
     }
 
-    /// Everything in the sandbox is gone: the attendant ends, unless it is stuck in a file system that does not answer. Then nobody waits.
+    /// Everything in the sandbox is gone: attendants end, unless they are stuck in a file system that does not answer. Then nobody waits.
     pub(super) fn dismiss(&mut self) {
-        let Some(attendant) = self.attendant.take() else { return };
         let until = Instant::now() + LAST_BREATH;
-        while !attendant.is_finished() {
-            if Instant::now() >= until {
-                return;
+        for attendant in self.attendants.drain(..) {
+            while !attendant.is_finished() {
+                if Instant::now() >= until {
+                    return;
+                }
+                std::thread::yield_now();
             }
-            std::thread::yield_now();
+            // An error would be its panic.
+            let _ = attendant.join();
         }
-        // An error would be its panic.
-        let _ = attendant.join();
     }
 
     /// Takes over the listener as soon as the child has made it, since its next call may be trapped.

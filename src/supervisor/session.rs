@@ -73,8 +73,17 @@ const LINGER_MS: i32 = 100;
 #[derive(Default)]
 struct Apart {
     calls: VecDeque<Call>,
-    /// There is one, or it is about to be started.
-    has_attendant: bool,
+    /// How many there are, or are about to be started.
+    attendants: usize,
+    /// How many of them wait for calls themselves, or are about to: then nothing but a call gets them to look here.
+    at_post: usize,
+}
+
+impl Apart {
+    /// True if somebody goes on with what is left here.
+    fn is_attended(&self) -> bool {
+        self.attendants > self.at_post
+    }
 }
 
 /// The tokens of attendants, apart from those of workers.
@@ -229,7 +238,7 @@ impl Session {
                 Some(call)
             } else {
                 apart.calls.push_back(call);
-                if apart.has_attendant {
+                if apart.is_attended() {
                     self.apart_changed.notify_one();
                 } else {
                     // Only the warden can start one that is confined.
@@ -245,8 +254,9 @@ impl Session {
     /// `many` calls. It is taken to have been started.
     pub(crate) fn wants_attendant(&self, many: bool) -> bool {
         let mut apart = self.apart.lock();
-        let wanted = !apart.has_attendant && !self.has_ended() && (many || !apart.calls.is_empty());
-        apart.has_attendant |= wanted;
+        let left = !apart.calls.is_empty() && !apart.is_attended();
+        let wanted = !self.has_ended() && (left || many && apart.attendants == 0);
+        apart.attendants += usize::from(wanted);
         wanted
     }
 
@@ -254,7 +264,7 @@ impl Session {
     pub(crate) fn miss_attendant(&self) {
         let calls = {
             let mut apart = self.apart.lock();
-            apart.has_attendant = false;
+            apart.attendants -= 1;
             std::mem::take(&mut apart.calls)
         };
         self.core.log(
@@ -271,7 +281,10 @@ impl Session {
         while let Some(call) = self.next_apart() {
             match call {
                 Some(call) => call.proceed_confined(Place::Attendant),
-                None => self.attend_at_post(),
+                None => {
+                    self.attend_at_post();
+                    self.apart.lock().at_post -= 1;
+                }
             }
         }
     }
@@ -287,13 +300,15 @@ impl Session {
                 break;
             }
             if *self.holder.lock() == Holder::Warden {
+                // What the warden leaves from now on is for another: it may have taken a call before this one is at its post.
+                apart.at_post += 1;
                 return Some(None);
             }
             if self.apart_changed.wait_for(&mut apart, IDLE).timed_out() && apart.calls.is_empty() {
                 break;
             }
         }
-        apart.has_attendant = false;
+        apart.attendants -= 1;
         None
     }
 
@@ -508,3 +523,7 @@ impl Drop for Session {
         self.core.tally().remove(&self.counters);
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -141,6 +141,13 @@ pub fn set_attribute(path: &CStr, name: &CStr, value: &[u8], flags: i32) -> Resu
     check(unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), flags) }).map(drop)
 }
 
+/// Reads an extended attribute of the file at `path`, links followed, and says how long it is.
+pub fn attribute(path: &CStr, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: path and name are NUL-terminated; the pointer and length describe a live, writable buffer.
+    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(length).map_err(|_| Errno::last())
+}
+
 /// Removes an extended attribute of the file at `path`, links followed.
 pub fn remove_attribute(path: &CStr, name: &CStr) -> Result<()> {
     // SAFETY: path and name are NUL-terminated.

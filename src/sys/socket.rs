@@ -142,6 +142,23 @@ impl Flags {
     }
 }
 
+/// Makes a socket, close-on-exec and numbered 3 or above. `type_` may have SOCK_NONBLOCK in it.
+pub fn create(domain: i32, type_: i32, protocol: i32) -> Result<i32> {
+    // SAFETY: takes no pointers.
+    let made = check(unsafe { libc::socket(domain, type_ | libc::SOCK_CLOEXEC, protocol) })?;
+    super::fd::above_stdio(made)
+}
+
+/// True if it is connected to somebody.
+pub fn is_connected(fd: i32) -> bool {
+    let mut address = [0_u8; LONGEST_ADDRESS];
+    let Ok(mut length) = length_of(&address) else {
+        return false;
+    };
+    // SAFETY: pointer and length describe `address`.
+    check(unsafe { libc::getpeername(fd, address.as_mut_ptr().cast(), &raw mut length) }).is_ok()
+}
+
 fn length_of(address: &[u8]) -> Result<libc::socklen_t> {
     libc::socklen_t::try_from(address.len()).map_err(|_| Errno(libc::EINVAL))
 }

@@ -36,6 +36,8 @@ pub struct Network {
     pub netlink: bool,
     /// Ports that it binds to are numbers of its own, which stand for others of the host.
     pub remaps: bool,
+    /// Nobody can take duplicates of its sockets: the library makes those that it works with.
+    pub makes_sockets: bool,
 }
 
 /// Most ports that are left to Landlock, whose ruleset has a rule for each.
@@ -53,6 +55,7 @@ impl Network {
         names: false,
         netlink: false,
         remaps: false,
+        makes_sockets: false,
     };
 
     /// What `rules` ask for, where everything can be had.
@@ -85,6 +88,7 @@ impl Network {
             names: !rules.names().is_empty(),
             netlink: false,
             remaps: false,
+            makes_sockets: false,
         };
         if network.udp == Reach::Closed && network.bind_udp != Reach::Closed {
             // What can be bound can send, and somebody must say no to that.
@@ -175,6 +179,11 @@ impl Network {
         self.serves_connections() || self.serves_bindings() || self.serves_listening()
     }
 
+    /// True if socket(2) is put before the library, of the families that rules speak of.
+    pub fn serves_making(self) -> bool {
+        self.makes_sockets && self.takes_sockets()
+    }
+
     /// True if the rules cannot be kept without the library.
     pub fn needs_service(self) -> bool {
         self.names || self.takes_sockets()
@@ -199,6 +208,7 @@ impl Network {
             names: false,
             netlink: false,
             remaps: false,
+            makes_sockets: false,
         };
         // UDP sockets that may send anywhere and be bound to anything are nobody's business; all others are somebody's.
         if left.udp != left.bind_udp {

@@ -41,7 +41,9 @@ fn letters(network: Network) -> String {
         names,
         netlink,
         remaps,
+        makes_sockets,
     } = network;
+    assert!(!makes_sockets);
     let reaches = [tcp, udp, icmp, unix, bind_tcp, bind_udp].map(letter);
     let told = [(names, 'n'), (netlink, 'l'), (remaps, 'r')]
         .into_iter()
@@ -184,6 +186,7 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                         names: unix == Reach::Served,
                         netlink: true,
                         remaps: false,
+                        makes_sockets: unix == Reach::Served,
                     };
                     let left = network.without_service();
                     assert!(!left.needs_service() && !left.netlink, "{network:?}");
@@ -200,6 +203,7 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                     // Who needs it for nothing keeps everything.
                     let alike = Network {
                         netlink: false,
+                        makes_sockets: false,
                         ..network
                     };
                     assert_eq!(network.needs_service(), left != alike, "{network:?}");

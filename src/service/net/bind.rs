@@ -11,9 +11,9 @@ use crate::sys::socket::Kind;
 use crate::sys::{Errno, socket};
 
 use super::address::{Address, Meaning};
+use super::made::Past;
 use super::ports::Wanted;
 use super::rules::{Rules, protocol};
-use super::socket::duplicate;
 use super::{answer, unix};
 
 /// How many ports of a range are tried. Whoever binds that many has them.
@@ -36,13 +36,18 @@ enum Bound {
 
 fn bind(rules: &Rules, call: &Call) -> Result<Bound, Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
-    let (socket, kind) = duplicate(call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
     if kind.domain == libc::AF_UNIX && !rules.has_datagrams() {
         // Whatever socket and address it finds, Landlock decides: by path, or by TCP port. And the socket gets the name that it asked for.
         return Ok(Bound::ByKernel);
     }
     let address = Address::read(call, pointer, length)?;
-    bind_to(rules, call, &socket, kind, address).map(|()| Bound::Done)
+    let bound = match bind_to(rules, call, &socket, kind, address) {
+        // Perhaps by a socket that the program has closed.
+        Err(Errno(libc::EADDRINUSE)) if rules.collect(call) => bind_to(rules, call, &socket, kind, address),
+        bound => bound,
+    };
+    bound.map(|()| Bound::Done)
 }
 
 fn bind_to(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address: Address) -> Result<(), Errno> {
@@ -152,7 +157,7 @@ pub(super) fn serve_listen(rules: &Rules, call: &Call) {
 
 fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, backlog, ..] = call.received().arguments;
-    let (socket, kind) = duplicate(call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
     if !call.is_waiting() {
         return Err(Errno(libc::ESRCH));
     }
@@ -160,7 +165,9 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let backlog = backlog as u32 as i32;
     let listen = || rules.on_behalf(|| socket::listen(socket.as_raw_fd(), backlog));
     if kind.domain == libc::AF_UNIX {
-        return listen();
+        listen()?;
+        rules.let_go(&socket, Past::Listening);
+        return Ok(());
     }
     if protocol(kind) != Some(Protocol::Tcp) {
         return Err(Errno(libc::EOPNOTSUPP));
@@ -177,7 +184,9 @@ fn listen(rules: &Rules, call: &Call) -> Result<(), Errno> {
     // Another thread can have taken the port from it (AF_UNSPEC) just before, if it was not bound but connected.
     check_port(rules, call, &socket, kind).inspect_err(|_| {
         let _ = socket::shut_down_reading(socket.as_raw_fd());
-    })
+    })?;
+    rules.let_go(&socket, Past::Listening);
+    Ok(())
 }
 
 /// An error if a socket has a port that it must not be bound to.

@@ -19,8 +19,8 @@ use crate::sys::socket::Flags;
 use crate::sys::{Errno, socket};
 
 use super::address::{Address, Meaning};
+use super::made::Past;
 use super::rules::{Action, Rules};
-use super::socket::duplicate;
 use super::waiting::{For, Held, Patience, wait};
 use super::{answer, unix};
 
@@ -52,13 +52,17 @@ struct Target {
     is_unix: bool,
     /// The caller would wait; then what its socket says of that.
     blocking: Option<Flags>,
+    /// Nothing is decided about the socket once it is there: it is a stream.
+    is_last: bool,
 }
 
 fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target), Errno> {
     let [number, pointer, length, ..] = call.received().arguments;
-    let (socket, kind) = duplicate(call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
     let address = Address::read(call, pointer, length)?.without_any();
-    let (address, file) = match address.meaning(kind)? {
+    let meaning = address.meaning(kind)?;
+    let is_last = kind.type_ == libc::SOCK_STREAM && meaning != Meaning::Nobody;
+    let (address, file) = match meaning {
         Meaning::Nobody => (address, None),
         Meaning::Internet(host, port) => {
             let port = rules.decide(call, kind, (host, port), Action::Connect)?;
@@ -84,6 +88,7 @@ fn begin(rules: &Rules, call: &Call) -> Result<(OwnedFd, Target), Errno> {
         _file: file,
         is_unix: kind.domain == libc::AF_UNIX,
         blocking,
+        is_last,
     };
     Ok((socket, target))
 }
@@ -105,10 +110,22 @@ fn go_on(rules: &Arc<Rules>, held: Held, target: Target) {
         Err(Errno(libc::EINPROGRESS | libc::EALREADY)) if target.blocking.is_some() && !target.is_unix => For::Writable,
         // The queue of who listens is full, and nobody tells when it no longer is.
         Err(Errno(libc::EAGAIN)) if target.blocking.is_some() && target.is_unix => For::Time,
-        connected => return answer(&held.into_call(), connected.map(|()| 0)),
+        connected => return finish(rules, held, &target, connected),
     };
     let next = Arc::clone(rules);
     wait(rules, held, what, move |held| go_on(&next, held, target));
+}
+
+/// Answers the call, and keeps nothing of the socket that would keep it open.
+fn finish(rules: &Rules, held: Held, target: &Target, connected: Result<(), Errno>) {
+    let Held { call, socket, .. } = held;
+    match (connected, &rules.made) {
+        (Ok(()), _) if target.is_last => rules.let_go(&socket, Past::Connected),
+        (Err(Errno(libc::EINPROGRESS)), Some(made)) => made.await_connection(&socket, &call),
+        _ => {}
+    }
+    drop(socket);
+    answer(&call, connected.map(|()| 0));
 }
 
 /// connect(2) on a socket that would wait. Its other users see it non-blocking meanwhile, for some microseconds. `again`: what has begun may

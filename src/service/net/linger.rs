@@ -7,7 +7,7 @@ use crate::supervisor::Call;
 use crate::sys::{Errno, socket};
 
 use super::answer;
-use super::socket::duplicate;
+use super::rules::Rules;
 
 /// The longest wait, seconds.
 const LONGEST: i32 = 5;
@@ -19,13 +19,13 @@ pub(super) fn is_about(call: &Call) -> bool {
 }
 
 /// Serves it.
-pub(super) fn serve(call: &Call) {
-    answer(call, set(call).map(|()| 0));
+pub(super) fn serve(rules: &Rules, call: &Call) {
+    answer(call, set(rules, call).map(|()| 0));
 }
 
-fn set(call: &Call) -> Result<(), Errno> {
+fn set(rules: &Rules, call: &Call) -> Result<(), Errno> {
     let [number, _, _, value, length, _] = call.received().arguments;
-    let (socket, _) = duplicate(call, number)?;
+    let (socket, _) = rules.duplicate(call, number)?;
     let mut bytes = [0; size_of::<libc::linger>()];
     let length = super::socket::descriptor(length);
     if usize::try_from(length).map_err(|_| Errno(libc::EINVAL))? < bytes.len() {

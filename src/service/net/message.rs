@@ -7,6 +7,7 @@ use crate::sys::Errno;
 use crate::sys::socket::Kind;
 
 use super::address::Address;
+use super::rules::Rules;
 use super::socket::{any, descriptor};
 
 /// The kernel's own bounds: UIO_MAXIOV, and what it calls a reasonable amount of ancillary data.
@@ -69,7 +70,7 @@ impl Message {
     }
 
     /// The message that the `struct msghdr` at `pointer` describes, for a socket of this kind.
-    pub(super) fn read(call: &Call, pointer: u64, kind: Kind, table: Table) -> Result<Self, Unread> {
+    pub(super) fn read(rules: &Rules, call: &Call, pointer: u64, kind: Kind, table: Table) -> Result<Self, Unread> {
         let mut header = [0; HEADER];
         read(call, pointer, &mut header)?;
         let word = |at: usize| {
@@ -96,9 +97,11 @@ impl Message {
         } else {
             let mut bytes = vec![0; usize::try_from(control_length).map_err(|_| Errno(libc::ENOBUFS))?];
             read(call, control, &mut bytes)?;
-            translate(&bytes, kind, |number| match table {
-                Table::Shared => Err(Unread::Elsewhere),
-                Table::Own => Ok(any(call, descriptor(number))?),
+            translate(&bytes, kind, |number| match (&rules.made, table) {
+                // Of other files nobody has a duplicate.
+                (Some(made), _) => Ok(made.duplicate(call, number)?.0),
+                (None, Table::Shared) => Err(Unread::Elsewhere),
+                (None, Table::Own) => Ok(any(call, descriptor(number))?),
             })?
         };
         Ok(Self {

@@ -11,6 +11,7 @@ mod connect;
 mod hosts;
 mod linger;
 mod live;
+mod made;
 mod message;
 mod ports;
 mod route;
@@ -56,11 +57,12 @@ impl NetworkService {
         // Threads that serve have what privileges this one has.
         let like_the_program = run.keeps_capabilities || !sys::credentials::has_capabilities();
         let writable = run.restricts_files.then(|| run.grants(Access::writes));
+        let rules = Arc::new(Rules::new(live, reach, like_the_program, writable));
         Self {
-            rules: Arc::new(Rules::new(live, reach, like_the_program, writable)),
             reach,
             hosts: run.hosts.clone().filter(|_| reach.names),
-            route: Route::default(),
+            route: Route::new(rules.made.clone()),
+            rules,
             name: run.name,
         }
     }
@@ -109,7 +111,7 @@ impl NetworkService {
         let [_, _, length, ..] = call.received().arguments;
         match name {
             _ if !self.reach.netlink => Served::Pass,
-            "socket" => self.route.open(call),
+            "socket" => self.route.open(call, ground),
             "bind" if length == LENGTH => self.route.bind(call, ground),
             "connect" if length == LENGTH => self.route.connect(call, ground),
             "getsockname" => self.route.getsockname(call, ground),
@@ -129,6 +131,7 @@ impl NetworkService {
             "sendto" => self.reach.serves_datagrams() && call.received().arguments[4] != 0,
             "sendmsg" | "sendmmsg" => self.reach.serves_datagrams(),
             "setsockopt" => self.reach.takes_sockets() && linger::is_about(call),
+            "socket" => made::is_about(self.reach, call),
             _ => false,
         }
     }
@@ -160,7 +163,16 @@ impl Service for NetworkService {
     }
 
     fn take(&self, call: Call) {
-        match self.name_of(&call) {
+        let name = self.name_of(&call);
+        if let Some(made) = &self.rules.made {
+            if name == "socket" {
+                return made::serve(&self.rules, made, &call);
+            }
+            if made::serve_absent(&self.rules, made, name, &call) {
+                return;
+            }
+        }
+        match name {
             "connect" => connect::serve(&self.rules, call),
             "bind" => bind::serve(&self.rules, &call),
             "accept" => ports::accept(&self.rules, call, 0),
@@ -171,7 +183,7 @@ impl Service for NetworkService {
             "listen" => bind::serve_listen(&self.rules, &call),
             "sendto" => send::serve(&self.rules, call, Form::To),
             "sendmsg" => send::serve(&self.rules, call, Form::Message),
-            "setsockopt" => linger::serve(&call),
+            "setsockopt" => linger::serve(&self.rules, &call),
             "sendmmsg" => send::serve(&self.rules, call, Form::Messages),
             // Dropped, and so denied.
             _ => {}

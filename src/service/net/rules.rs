@@ -1,6 +1,8 @@
 //! Deciding about destinations, and telling of those that are refused.
 
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -13,7 +15,9 @@ use crate::sys::socket::Kind;
 use super::super::metadata::{self, Grants, Located};
 use super::connect::Out;
 use super::live::Live;
+use super::made::{Made, Past};
 use super::ports::Ports;
+use super::socket;
 use super::waiting::Places;
 
 /// What the calls of a sandbox may reach, for all who carry them out.
@@ -32,6 +36,8 @@ pub(super) struct Rules {
     pub(super) out: Out,
     /// Who has it may connect a Unix socket that would wait.
     pub(super) unix_turn: Mutex<()>,
+    /// The program's sockets, where they are made for it. Otherwise duplicates are taken of them.
+    pub(super) made: Option<Arc<Made>>,
 }
 
 /// What is done with a destination.
@@ -83,7 +89,28 @@ impl Rules {
             places: Places::default(),
             out: Out::default(),
             unix_turn: Mutex::new(()),
+            made: reach.makes_sockets.then(Arc::default),
         }
+    }
+
+    /// A duplicate of the caller's socket, and what it is: see [`socket::duplicate`] and [`Made::duplicate`].
+    pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
+        match &self.made {
+            None => socket::duplicate(call, number),
+            Some(made) => made.duplicate(call, number),
+        }
+    }
+
+    /// Nothing more is decided about `socket`, a duplicate of a stream of the program's. What was made for the program is let go of.
+    pub(super) fn let_go(&self, socket: &OwnedFd, past: Past) {
+        if let Some(made) = &self.made {
+            made.let_go(socket, past);
+        }
+    }
+
+    /// Closes sockets that the program has closed and that were made for it, and says whether there were any.
+    pub(super) fn collect(&self, call: &Call) -> bool {
+        self.made.as_ref().is_some_and(|made| made.collect(call.reach()) > 0)
     }
 
     /// Does for the program what it may do, with no more privileges than it has.

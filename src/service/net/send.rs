@@ -18,7 +18,6 @@ use crate::sys::{Errno, fd, signal, socket};
 use super::address::{Address, Meaning};
 use super::message::{ENTRY, ENTRY_LENGTH, Message, Table, Unread};
 use super::rules::{Action, Rules, protocol};
-use super::socket::duplicate;
 use super::waiting::{For, Held, Patience, wait};
 use super::{answer, unix};
 
@@ -163,7 +162,7 @@ enum Begun {
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // flags are an int: its lower half
 fn begin(rules: &Rules, call: &Call, form: Form, table: Table) -> Result<Begun, Unread> {
     let [number, pointer, second, third, name, name_length] = call.received().arguments;
-    let (socket, kind) = duplicate(call, number)?;
+    let (socket, kind) = rules.duplicate(call, number)?;
     let flags = match form {
         Form::To | Form::Messages => third,
         Form::Message => second,
@@ -184,7 +183,7 @@ fn begin(rules: &Rules, call: &Call, form: Form, table: Table) -> Result<Begun, 
             }
             Message::plain(name, pointer, second)
         }
-        Form::Message => Message::read(call, pointer, kind, table)?,
+        Form::Message => Message::read(rules, call, pointer, kind, table)?,
         Form::Messages => return several(rules, call, socket, (kind, flags), table),
     };
     let sending = prepare(rules, call, (&socket, kind), flags, message)?;
@@ -343,7 +342,7 @@ fn several(
     let most = (count & u64::from(u32::MAX)).min(MOST_MESSAGES);
     let mut bytes = 0;
     for index in 0..most {
-        let mut sending = match Message::read(call, pointer.wrapping_add(index * ENTRY), kind, table)
+        let mut sending = match Message::read(rules, call, pointer.wrapping_add(index * ENTRY), kind, table)
             .and_then(|message| Ok(prepare(rules, call, (&socket, kind), flags, message)?))
         {
             Ok(sending) => sending,

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use crate::supervisor::{Call, Ground, Reply, Served};
 use crate::sys::{Errno, netlink};
 
+use super::made::Made;
 use super::socket::{descriptor, duplicate, own};
 use endpoint::{Attention, Endpoint};
 use message::u32_at;
@@ -51,12 +52,21 @@ const _: () = assert!(LENGTH as usize == netlink::ADDRESS_LENGTH);
 #[derive(Default)]
 pub(crate) struct Route {
     register: Arc<Register>,
+    /// Where the program's sockets are kept, if nobody can take duplicates of them.
+    made: Option<Arc<Made>>,
 }
 
 impl Route {
+    pub(super) fn new(made: Option<Arc<Made>>) -> Self {
+        Self {
+            made,
+            ..Self::default()
+        }
+    }
+
     /// socket(2): makes a socket of NETLINK_ROUTE. It answers the call itself, and then says `Taken`: what is taken is to be dropped.
     /// Passes on what is not AF_NETLINK, and refuses what the filter should not have left to it.
-    pub(crate) fn open(&self, call: &Call) -> Served {
+    pub(crate) fn open(&self, call: &Call, ground: Ground) -> Served {
         let [family, kind, protocol, ..] = call.received().arguments.map(descriptor);
         if family != libc::AF_NETLINK {
             return Served::Pass;
@@ -71,21 +81,39 @@ impl Route {
         if protocol != libc::NETLINK_ROUTE {
             return refusal(libc::EPROTONOSUPPORT);
         }
+        // To look what the program has closed takes a while.
+        if self.made.is_some() && !matches!(ground, Ground::Apart | Ground::UnscopedApart) {
+            return Served::Apart;
+        }
         let process = own_number(call.thread()).unwrap_or_default();
         // Refusing descriptors is left out in tests only.
         let options = (flags & libc::SOCK_NONBLOCK != 0, true);
-        let (endpoint, theirs) = match self.register.open(options, process) {
+        let opened = match (self.register.open(options, process), &self.made) {
+            // The program may have closed some, which are not closed here.
+            (Err(Errno(libc::ENOBUFS)), Some(made)) if made.collect(call.reach()) > 0 => {
+                self.register.open(options, process)
+            }
+            (opened, _) => opened,
+        };
+        let (endpoint, theirs) = match opened {
             Ok(opened) => opened,
             Err(Errno(errno)) => return refusal(errno),
         };
         if call.errands().leave(Box::new(Attention::new(endpoint))).is_err() {
             return refusal(libc::ENOBUFS);
         }
+        let cloexec = flags & libc::SOCK_CLOEXEC != 0;
+        if let Some(made) = &self.made {
+            return match made.give(call, theirs, false, cloexec) {
+                Ok(()) => Served::Taken,
+                Err(Errno(errno)) => refusal(errno),
+            };
+        }
         // An error means that the caller is gone. The library's end notices that nobody has the other.
         let _ = call.answer(Reply::Fd {
             fd: theirs.as_raw_fd(),
             target: None,
-            cloexec: flags & libc::SOCK_CLOEXEC != 0,
+            cloexec,
         });
         Served::Taken
     }
@@ -164,8 +192,11 @@ impl Route {
             Ground::Free | Ground::Warden | Ground::Unscoped => return Served::Apart,
             Ground::Apart | Ground::UnscopedApart => {}
         }
-        let socket = duplicate(call, number).ok();
-        let endpoint = socket.and_then(|socket| self.find(socket.0.as_fd()));
+        let socket = match &self.made {
+            None => duplicate(call, number),
+            Some(made) => made.duplicate(call, number),
+        };
+        let endpoint = socket.ok().and_then(|socket| self.find(socket.0.as_fd()));
         match endpoint.map(|endpoint| serve(&endpoint)) {
             None => Served::Pass,
             Some(Ok(())) => Served::Answer(Reply::Value(0)),
