@@ -236,7 +236,8 @@ pub const SANDLOCK_FLAG_NET_UPDATES: u32 = 9;
 /// recvfrom(2) tells it, by the host's. Who must be reached at a fixed port of the host (a server of DHCP, whoever takes part in
 /// multicast) must do without the flag. /proc/net shows the host's numbers. A connection is lost if the program has no descriptor left for
 /// it. 4096 sockets can be bound at a time. Calls that bind and connect take some ten microseconds more, waiting for a connection some
-/// hundred. Linux 5.9. Not to be had where SANDLOCK_FEATURE_NETWORK is disabled; it takes one descriptor of the host for each sandbox.
+/// hundred. Linux 5.9. Not to be had where SANDLOCK_FEATURE_NETWORK is disabled, nor where pidfd_getfd(2) is refused, as in some
+/// containers; it takes one descriptor of the host for each sandbox.
 pub const SANDLOCK_FLAG_PORT_REMAP: u32 = 10;
 
 /// -------------------------------------------------------------------------------------------------------------------

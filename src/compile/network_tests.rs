@@ -83,6 +83,8 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
     apart.namespaces.insert(Namespace::Net);
     let mut remapped = plain();
     remapped.process.set_flag(Flag::PortRemap, true);
+    let mut keeping = kernel();
+    keeping.notify_add_fd = false;
     vec![
         (
             alone,
@@ -139,6 +141,20 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
             without_duplicates(libc::EPERM),
             "pidfd_getfd(2) is refused, and in a network namespace of its own only the program itself makes sockets",
             libc::EPERM,
+        ),
+        (
+            remapped.clone(),
+            served(),
+            without_duplicates(libc::EPERM),
+            "pidfd_getfd(2) is refused, and ports of a sandbox's own take duplicates of its sockets",
+            libc::EPERM,
+        ),
+        (
+            remapped,
+            served(),
+            keeping,
+            "descriptors are given from Linux 5.9 on",
+            libc::ENOSYS,
         ),
         (
             plain(),
@@ -204,7 +220,11 @@ fn rules_that_the_library_keeps_are_refused_where_it_cannot_and_closed_where_les
 
 #[test]
 fn rules_that_the_kernel_keeps_do_without_the_library() {
-    for (_, request, kernel, why, _) in lacks() {
+    // What only ports of a sandbox's own lack, nobody else does.
+    let lacks = lacks()
+        .into_iter()
+        .filter(|(policy, ..)| !policy.process.has(Flag::PortRemap));
+    for (_, request, kernel, why, _) in lacks {
         for (allow, bind) in [("tcp://*:443", ""), ("tcp://*", "*"), ("", "*"), ("", "")] {
             let mut policy = policy(allow, "", bind);
             if why.contains("NO_SUPERVISOR") {
