@@ -1340,7 +1340,17 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 /// addresses, UDP, ICMP and Unix sockets, the library carries out connect(2), sendto(2), sendmsg(2) and sendmmsg(2) for the
 /// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
 /// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). Refused whatever rules say: MSG_FASTOPEN, by which sending
-/// connects, MPTCP, SCTP, raw and packet sockets. See SANDLOCK_FEATURE_NETWORK.
+/// connects, MPTCP, SCTP, raw and packet sockets, other protocols in a TCP socket (TCP_ULP), and, where rules name addresses, options that
+/// lead elsewhere: IP options, routing headers, the choice of an interface or of the range of free ports.
+///
+/// What is different where the library carries calls out: the peer of a Unix socket finds the credentials of the host's process
+/// (SO_PEERCRED, SCM_CREDENTIALS: its process id, user and group), so it must not take the program for somebody else by these; a message
+/// with credentials that the program states itself is refused (EPERM). A Unix socket that has more names than one (hard links) is not
+/// reached. A socket that is bound to a path shows another name to getsockname(2), if rules allow UDP or ICMP too. sendmmsg(2) sends
+/// 64 messages at most, and says so; MSG_ZEROCOPY is refused (ENOBUFS); SO_LINGER is 5 seconds at most. A signal to the whole process
+/// interrupts such a call that waits (EINTR), even with SA_RESTART, if the process has several threads. A quarter as many of them
+/// may wait as the host may have descriptors (RLIMIT_NOFILE), and 1024 at most; then they fail with ENOBUFS. A program that has a file that
+/// is no socket take the place of one during such a call is killed. See SANDLOCK_FEATURE_NETWORK.
 ///
 /// INVALID_ARGUMENT: NULL, a rule that is malformed. The message quotes it and has the column, counting characters from 1:
 /// arguments: rule "tcp://10.1.2.3/8", column 7: this address has bits beyond the prefix; the network is 10.0.0.0/8. The policy is as
@@ -1375,7 +1385,10 @@ sandlock_status sandlock_policy_deny_net(sandlock_policy *policy,
 /// kernel. To bind to port 0 is to be given a free port of those that are allowed, and works if a range or * is. Ports below 1024 take
 /// privileges as ever. Who connects to a server of TCP is nobody's to say here; whom one of UDP answers is sandlock_policy_allow_net()'s.
 ///
-/// Ports of TCP are Landlock's, ABI 4, Linux 6.7. Those of UDP are the library's, and take a supervisor: see sandlock_policy_allow_net().
+/// Ports of TCP are Landlock's, ABI 4, Linux 6.7; but which sockets listen is for the library to look at, unless every port is allowed, and
+/// so are ranges and the ports of UDP. So all but tcp://* take a supervisor: see sandlock_policy_allow_net(). A UDP socket may always be
+/// bound to port 0: it has what free port the kernel gives it, as every socket has that connects or sends. In a network namespace of the
+/// sandbox's own (SANDLOCK_NAMESPACE_NET) ports below 1024 take no privileges.
 ///
 /// INVALID_ARGUMENT: NULL, a rule that is malformed: the message quotes it and has the column. 0 is no port. The thread rule of
 /// policies.

@@ -98,19 +98,27 @@ pub(crate) fn carry_out(name: &str, arguments: [u64; 6], caller: &dyn Caller, gr
 
 /// Goes to the file that `path` names for `caller`, from its descriptor `from` or its working directory (AT_FDCWD).
 pub(super) fn locate(caller: &dyn Caller, from: i32, path: &[u8], follow: bool) -> Result<Located, Errno> {
+    without_privileges(|| locate_for_privileged(caller, from, path, follow))?
+}
+
+/// The same for a caller that has what privileges the calling thread has.
+pub(super) fn locate_for_privileged(
+    caller: &dyn Caller,
+    from: i32,
+    path: &[u8],
+    follow: bool,
+) -> Result<Located, Errno> {
     if path.is_empty() {
         return Err(Errno(libc::EINVAL));
     }
-    without_privileges(|| {
-        let process = process::Process::of(caller)?;
-        let target = request::Target::Path {
-            from,
-            path: path.to_vec(),
-            follow,
-        };
-        let found = resolve::find(&process, &target)?;
-        Ok(Located { process, found })
-    })?
+    let process = process::Process::of(caller)?;
+    let target = request::Target::Path {
+        from,
+        path: path.to_vec(),
+        follow,
+    };
+    let found = resolve::find(&process, &target)?;
+    Ok(Located { process, found })
 }
 
 /// A file, and who means it.

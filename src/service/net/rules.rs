@@ -113,6 +113,11 @@ impl Rules {
         self.made.as_ref().is_some_and(|made| made.collect(call.reach()) > 0)
     }
 
+    /// True if threads that serve have no more privileges than the program.
+    pub(super) fn is_like_the_program(&self) -> bool {
+        self.privileged
+    }
+
     /// Does for the program what it may do, with no more privileges than it has.
     pub(super) fn on_behalf<T>(&self, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         if self.privileged {

@@ -130,6 +130,7 @@ fn serve_there(rules: &Rules, call: &Call, form: Form) {
     let mut patience = Patience::new(libc::EAGAIN);
     loop {
         if let Step::Done(sent) = step(rules, call, &socket, &mut sending) {
+            drop(socket);
             return finish(call, &sending, sent, form);
         }
         patience.begin(&socket);
@@ -287,7 +288,7 @@ fn go_on(rules: &Arc<Rules>, mut held: Held, mut sending: Box<Sending>, form: Fo
     let what = match stepped {
         Step::Full => sending.waits_for(),
         Step::Turn => For::Writable,
-        Step::Done(sent) => return finish(&held.call, &sending, sent, form),
+        Step::Done(sent) => return finish(&held.into_call(), &sending, sent, form),
     };
     // What was sent counts, whatever ends the wait.
     held.patience.note_done(sending.sent);

@@ -17,7 +17,7 @@ const REFUSED: Errno = Errno(libc::EACCES);
 
 /// The socket that `path` leads to for the caller, if rules let it be reached: an address for it that goes by the descriptor.
 pub(super) fn find(rules: &Rules, call: &Call, path: &[u8]) -> Result<(Address, OwnedFd), Errno> {
-    let found = locate(call, path)?;
+    let found = locate(rules, call, path)?;
     let place = found.path().ok_or(REFUSED)?;
     rules.decide_path(call, place.as_bytes())?;
     let file = found.into_file();
@@ -29,12 +29,17 @@ pub(super) fn find(rules: &Rules, call: &Call, path: &[u8]) -> Result<(Address, 
     Ok((address, file))
 }
 
-fn locate(call: &Call, path: &[u8]) -> Result<metadata::Located, Errno> {
+fn locate(rules: &Rules, call: &Call, path: &[u8]) -> Result<metadata::Located, Errno> {
     if !call.reach().is_whole() {
         // Outside a domain the kernel would show us what it does not show the program.
         return Err(REFUSED);
     }
-    metadata::locate(call, libc::AT_FDCWD, path, true)
+    let locate = if rules.is_like_the_program() {
+        metadata::locate_for_privileged
+    } else {
+        metadata::locate
+    };
+    locate(call, libc::AT_FDCWD, path, true)
 }
 
 /// An address that leads to `name` in the directory that a descriptor of this thread's is open to, or if that is empty to the file itself.
@@ -63,7 +68,7 @@ pub(super) fn bind(
         return rules.on_behalf(|| socket::bind(number, address.bytes()));
     };
     let (directory, name) = split(path).ok_or(Errno(libc::EADDRINUSE))?;
-    let found = locate(call, directory)?;
+    let found = locate(rules, call, directory)?;
     if !rules.may_write(&found)? {
         tell(call, path);
         return Err(REFUSED);

@@ -23,6 +23,15 @@ pub(super) struct Held {
     pub(super) patience: Patience,
 }
 
+impl Held {
+    /// The call alone, to be answered. The socket is not ours any more by then: who closes it next has closed it, and finds its port free.
+    pub(super) fn into_call(self) -> Call {
+        let Self { call, socket, .. } = self;
+        drop(socket);
+        call
+    }
+}
+
 /// What is done with it next.
 type Next = Box<dyn FnOnce(Held) + Send>;
 
@@ -266,8 +275,10 @@ impl Errand for Waiting {
         let again = self.again.is_some_and(|again| again <= Instant::now());
         let (held, _) = self.held.as_mut()?;
         if !ready && let Some(reply) = held.patience.verdict(&held.call) {
-            // An error means that the caller is gone.
-            let _ = held.call.answer(reply);
+            // Errors mean that the caller is gone.
+            if !self.pass_on(move |held, _| drop(held.into_call().answer(reply))) {
+                let _ = self.held.as_ref()?.0.call.answer(reply);
+            }
             return None;
         }
         if !ready && !again {

@@ -53,19 +53,20 @@ fn go_on(rules: &Arc<Rules>, held: Held, flags: i32) {
     });
     match accepted {
         Ok(Some((connection, bytes, length))) => {
+            let call = held.into_call();
             let peer = bytes.get(..length).and_then(Address::of);
             let given = peer.map_or(Err(Errno(libc::ECONNABORTED)), |peer| {
-                give(ports, &held.call, &connection, peer, flags)
+                give(ports, &call, &connection, peer, flags)
             });
             if let Err(errno) = given {
-                answer(&held.call, Err(errno));
+                answer(&call, Err(errno));
             }
         }
         Ok(None) => {
             let next = Arc::clone(rules);
             wait(rules, held, For::Readable, move |held| go_on(&next, held, flags));
         }
-        Err(errno) => answer(&held.call, Err(errno)),
+        Err(errno) => answer(&held.into_call(), Err(errno)),
     }
 }
 
