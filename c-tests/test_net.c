@@ -853,15 +853,18 @@ static void handlers_get_what_the_library_does_not_answer(void)
         sandlock_error *error = NULL;
         atomic_int seen = 0;
         sandlock_status status;
+        /* Who makes the sockets answers socket(2) too. */
+        int refused = !cases[i].prints || (sockets_are_made() && !strcmp(cases[i].call, "socket"));
+        int unseen = sockets_are_made() && cases[i].call[0] == '@';
 
         handle(supervisor, cases[i].call, pass_on, &seen);
         status = sandlock_run(policy, supervisor, child(cases[i].words), 30000, &result, &error);
-        if (!cases[i].prints) {
+        if (refused) {
             CHECK_STATUS(SANDLOCK_ERROR_STATE, status);
             CHECK_CONTAINS(sandlock_error_message(error), cases[i].call);
         } else if (CHECK_STATUS(SANDLOCK_OK, status)) {
             /* Of localhost the first address, whatever others there are. */
-            if (!CHECK(!strncmp(output(result), cases[i].prints, strlen(cases[i].prints) - 1) && seen > 0))
+            if (!CHECK(!strncmp(output(result), cases[i].prints, strlen(cases[i].prints) - 1) && (seen > 0) != unseen))
                 printf("# case %d: %d calls, %s\n", (int)i, seen, output(result));
             CHECK(check_arrivals(cases[i].arrived));
         } else {
