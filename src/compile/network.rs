@@ -99,8 +99,6 @@ fn making_lack(policy: &Policy, kernel: &Capabilities) -> Option<&'static str> {
         Some("pidfd_getfd(2) is refused, and without it nobody tells the program its own numbers of ports")
     } else if policy.namespace_flags() & libc::CLONE_NEWNET != 0 {
         Some("pidfd_getfd(2) is refused, and in a network namespace of its own only the program itself makes sockets")
-    } else if policy.reach().remaps {
-        Some("pidfd_getfd(2) is refused, and ports of a sandbox's own take duplicates of its sockets")
     } else {
         None
     }

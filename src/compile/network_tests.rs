@@ -143,13 +143,6 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
             libc::EPERM,
         ),
         (
-            remapped.clone(),
-            served(),
-            without_duplicates(libc::EPERM),
-            "pidfd_getfd(2) is refused, and ports of a sandbox's own take duplicates of its sockets",
-            libc::EPERM,
-        ),
-        (
             remapped,
             served(),
             keeping,

@@ -181,7 +181,7 @@ struct Waiting {
 pub(super) struct Places(Arc<AtomicUsize>);
 
 /// The most of them, of a sandbox: a quarter of what the host may have open, if that is less.
-const MOST: u64 = 1024;
+const MOST: u64 = 960;
 
 struct Place(Arc<AtomicUsize>);
 
