@@ -129,7 +129,7 @@ fn lacks() -> Vec<(Policy, Request, Capabilities, &'static str, i32)> {
             libc::EPERM,
         ),
         (
-            remapped,
+            remapped.clone(),
             served(),
             without_duplicates(libc::EPERM),
             "pidfd_getfd(2) is refused, and without it nobody tells the program its own numbers of ports",
