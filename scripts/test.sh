@@ -23,13 +23,13 @@ section() { echo "== $*"; }
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
-everywhere+=" test_net test_net_calls test_net_live test_net_ports test_net_made"
+everywhere+=" test_net test_net_calls test_net_live test_net_ports"
 everywhere+=" test_views test_init test_init_host"
 everywhere+=" test_namespaces test_interaction test_pty test_metadata test_events test_handlers test_pending test_supervisor_load"
 # Programs that others have written, which sanitizers of this one do not touch.
 programs="test_net_programs test_net_services test_net_hosts"
 # Two thirds of a minute of readings, which neither sanitizer nor root would change, and another of disks.
-user_tests="$everywhere $programs test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
+user_tests="$everywhere $programs test_net_made test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere $programs test_confine_self test_terminal attack_table"
 
@@ -101,11 +101,17 @@ section "building the C tests"
 flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror"
 library=$(pkg-config --cflags --libs sandlock)
 run_path="-Wl,-rpath,$prefix/lib"
+# One for each processor at a time; built() waits for all, and fails if one has.
 build() { # OUTPUT SOURCE LIBRARIES...
     local output=$1 source=$2
     shift 2
+    [ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
     # shellcheck disable=SC2086
-    gcc $flags -o "$output" "$source" "$@"
+    gcc $flags -o "$output" "$source" "$@" &
+}
+built() {
+    local job
+    for job in $(jobs -p); do wait "$job"; done
 }
 libraries="$library $run_path -lpthread -lutil -lrt"
 for source in c-tests/test_*.c c-tests/attack_table.c; do
@@ -143,6 +149,7 @@ done
 # shellcheck disable=SC2046
 build "$bin/static_test_run" c-tests/test_run.c -I"$prefix/include" -L"$prefix/lib" -l:libsandlock.a \
     $(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/sandlock.pc")
+built
 check "static_program_does_not_load_the_library" bash -c "! ldd '$bin/static_test_run' | grep -q sandlock"
 
 # By CMake's find_package.
@@ -159,6 +166,7 @@ for name in $sanitized_tests; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
 done
+built
 cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/net_child" "$bin/ports_child" "$bin/asan/"
 check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
 
@@ -221,6 +229,18 @@ check "example_suggest_says_what_is_missing" grep -qxF \
 
 # It judges itself: the computation and every refusal.
 check "example_untrusted_python_is_contained" "${as_user[@]}" "$bin/example_untrusted_python"
+
+# Bindings to other languages, from a copy of the checkout that whoever runs them can read.
+if [ -d bindings ]; then
+    section "bindings"
+    mkdir "$stage/checkout"
+    cp -r bindings include scripts examples c-tests profiles Cargo.toml README.md "$stage/checkout/"
+    chmod -R a+rX "$stage/checkout"
+    for binding in bindings/*/test.sh; do
+        name=$(basename "$(dirname "$binding")")
+        live "$name" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
+    done
+fi
 
 # The plain-fork path under the tool that it is for.
 valgrind_run() {

@@ -337,7 +337,7 @@ static void start_race(void *(*run)(void *), void *data)
         exit(cannot("start a thread"));
     while (turns < 2)
         sched_yield();
-    until = seconds() + 2;
+    until = seconds() + 1;
 }
 
 static void *flip_port(void *unused)

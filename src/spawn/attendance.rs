@@ -12,11 +12,14 @@ use crate::plan::Listener;
 use crate::process::Shared;
 use crate::supervisor::{Agenda, Services, Session, Supervision};
 use crate::sys;
-use crate::sys::event::wait_for_change;
+use crate::sys::event::{poll, wait_for_change};
 
 use super::launch::Arena;
 use super::prepare::Prepared;
 use super::thread::start_thread;
+
+/// How long a thread that is about to end takes for that.
+const SHORTLY: Duration = Duration::from_millis(2);
 
 /// How long the end of killed processes is waited for, where the kernel tells. Only one that hangs in the kernel takes longer.
 pub(super) const LAST_BREATH: Duration = Duration::from_secs(1);
@@ -93,7 +96,12 @@ impl<'a> Attendance<'a> {
                 if Instant::now() >= until {
                     return;
                 }
-                std::thread::yield_now();
+                // It is about to end, or takes long.
+                if until - Instant::now() > LAST_BREATH - SHORTLY {
+                    std::thread::yield_now();
+                } else {
+                    let _ = poll(&mut [], 1);
+                }
             }
             // An error would be its panic.
             let _ = attendant.join();

@@ -17,7 +17,7 @@ use super::connect::Out;
 use super::live::Live;
 use super::made::{Made, Past};
 use super::ports::Ports;
-use super::socket;
+use super::socket::Trust;
 use super::waiting::Places;
 
 /// What the calls of a sandbox may reach, for all who carry them out.
@@ -32,6 +32,7 @@ pub(super) struct Rules {
     writable: Option<Grants>,
     /// Calls that wait.
     pub(super) places: Places,
+    trust: Trust,
     /// Sockets that are being connected, or asked for connections.
     pub(super) out: Out,
     /// Who has it may connect a Unix socket that would wait.
@@ -87,6 +88,7 @@ impl Rules {
             privileged,
             writable,
             places: Places::default(),
+            trust: Trust::default(),
             out: Out::default(),
             unix_turn: Mutex::new(()),
             made: reach.makes_sockets.then(Arc::default),
@@ -96,7 +98,7 @@ impl Rules {
     /// A duplicate of the caller's socket, and what it is: see [`socket::duplicate`] and [`Made::duplicate`].
     pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
         match &self.made {
-            None => socket::duplicate(call, number),
+            None => self.trust.duplicate(call, number),
             Some(made) => made.duplicate(call, number),
         }
     }

@@ -5,6 +5,9 @@
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::members;
 use crate::supervisor::{Call, Reply};
@@ -34,11 +37,10 @@ pub(super) fn own(made: sys::Result<i32>) -> Result<OwnedFd, Errno> {
 /// A file that is no socket must not get into this process's table at all: to close it there would be to give up the record locks that the
 /// host has on it (fcntl(2)). So it is looked at before. A program that puts one there in between does so on purpose, and is killed.
 pub(super) fn duplicate(call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
-    let (thread, number) = (call.thread(), descriptor(number));
-    if !is_socket(thread, number)? {
+    if !is_socket(call.thread(), descriptor(number))? {
         return Err(Errno(libc::ENOTSOCK));
     }
-    let duplicate = any(call, number)?;
+    let duplicate = any(call, descriptor(number))?;
     match sys::socket::kind(duplicate.as_raw_fd()) {
         Err(Errno(libc::ENOTSOCK)) => {
             // An error means that it is dead already.
@@ -47,6 +49,38 @@ pub(super) fn duplicate(call: &Call, number: u64) -> Result<(OwnedFd, Kind), Err
             Err(Errno(libc::ENOTSOCK))
         }
         kind => kind.map(|kind| (duplicate, kind)),
+    }
+}
+
+/// What has come of duplicating a sandbox's descriptors unseen. To look at each before costs half a round trip of notification, and nearly
+/// all are sockets; so that is done from the first one on that is none. That one is kept, and not closed, until the end.
+#[derive(Default)]
+pub(super) struct Trust {
+    is_lost: AtomicBool,
+    kept: Mutex<Vec<OwnedFd>>,
+}
+
+impl Trust {
+    /// [`duplicate`], with the look before it that there is reason for.
+    pub(super) fn duplicate(&self, call: &Call, number: u64) -> Result<(OwnedFd, Kind), Errno> {
+        if self.is_lost.load(Ordering::Acquire) {
+            return duplicate(call, number);
+        }
+        let duplicate = any(call, descriptor(number))?;
+        match sys::socket::kind(duplicate.as_raw_fd()) {
+            Err(Errno(libc::ENOTSOCK)) => {
+                self.is_lost.store(true, Ordering::Release);
+                self.kept.lock().push(duplicate);
+                Err(Errno(libc::ENOTSOCK))
+            }
+            kind => kind.map(|kind| (duplicate, kind)),
+        }
+    }
+}
+
+impl Drop for Trust {
+    fn drop(&mut self) {
+        self.kept.get_mut().drain(..).for_each(put_away);
     }
 }
 
