@@ -113,7 +113,8 @@ class Header:
         for name, (result, arguments) in self.callbacks.items():
             types = ", ".join([self.ctype(result), *(self.declared(argument)[1] for argument in arguments)])
             out += [f"{name} = CFUNCTYPE({types})"]
-        out += ["", "# Name: type of the result, types of the arguments.", "FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]
+        out += ["", "# Name: type of the result, types of the arguments."]
+        out += ["FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]
         for name, (result, arguments) in self.functions.items():
             types = "".join(self.declared(argument)[1] + ", " for argument in arguments).rstrip()
             out += [f"    {name!r}: ({self.ctype(result)}, ({types})),"]

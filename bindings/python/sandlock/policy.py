@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Union
+from typing import Any, Dict, Iterable, List, Optional, Union
 
 from . import capi
 from .errors import UnsupportedField, call
@@ -42,12 +42,13 @@ class Policy(Handle):
 
     _what = "policy"
 
-    def __init__(self, sandbox: Any) -> None:
+    def __init__(self, sandbox: Any, environment: Optional[Dict[bytes, bytes]]) -> None:
+        """`environment` is the host's as environment() gives it; with None the policy says nothing of it."""
         refuse_unsupported(sandbox)
         super().__init__(capi.sandlock_policy_new(), capi.sandlock_policy_free)
         try:
             with self._use() as pointer:
-                _Builder(pointer, sandbox).build()
+                _Builder(pointer, sandbox, environment).build()
         except BaseException:
             self.close()
             raise
@@ -65,16 +66,28 @@ def refuse_unsupported(sandbox: Any) -> None:
             raise UnsupportedField(field, reason)
 
 
+def environment() -> Dict[bytes, bytes]:
+    """A copy of the host's environment. The library would read it without the interpreter's lock, while another thread may be
+    changing it."""
+    while True:
+        try:
+            return dict(os.environb)
+        except (RuntimeError, KeyError):
+            pass  # it was changed meanwhile
+
+
 def features() -> Dict[str, int]:
     """Features by their names: "files-refer"."""
     prefix = "SANDLOCK_FEATURE_"
-    return {name[len(prefix) :].lower().replace("_", "-"): getattr(capi, name) for name in dir(capi) if name.startswith(prefix)}
+    names = [name for name in dir(capi) if name.startswith(prefix)]
+    return {name[len(prefix) :].lower().replace("_", "-"): getattr(capi, name) for name in names}
 
 
 class _Builder:
-    def __init__(self, pointer: int, sandbox: Any) -> None:
+    def __init__(self, pointer: int, sandbox: Any, environment: Optional[Dict[bytes, bytes]]) -> None:
         self.pointer = pointer
         self.sandbox = sandbox
+        self.environment = environment
 
     def do(self, verb: str, *arguments: Any) -> None:
         call(getattr(capi, f"sandlock_policy_{verb}"), self.pointer, *arguments)
@@ -149,8 +162,15 @@ class _Builder:
 
     def process(self) -> None:
         sandbox = self.sandbox
-        if sandbox.clean_env:
+        if sandbox.clean_env or self.environment is not None:
             self.do("clear_env")
+        if self.environment is not None and not sandbox.clean_env:
+            for variable in (b"PATH", b"HOME", b"LANG"):  # those of the minimal environment
+                if variable not in self.environment:
+                    self.do("set_env", variable, None)
+            for variable, content in self.environment.items():
+                if variable:
+                    self.do("set_env", variable, content)
         for name, value in (sandbox.env or {}).items():
             self.do("set_env", encode(name), None if value is None else encode(value))
         if sandbox.cwd is not None:
@@ -161,7 +181,7 @@ class _Builder:
         if cores:
             self.do("set_cpus", (ctypes.c_uint32 * len(cores))(*cores), len(cores))
         if sandbox.uid is not None or sandbox.gid is not None:
-            self.do("set_user", *(self.identity(field, own) for field, own in (("uid", os.geteuid()), ("gid", os.getegid()))))
+            self.do("set_user", self.identity("uid", os.geteuid()), self.identity("gid", os.getegid()))
         for field, flag in (
             ("port_remap", capi.SANDLOCK_FLAG_PORT_REMAP),
             ("net_updates", capi.SANDLOCK_FLAG_NET_UPDATES),
@@ -200,4 +220,5 @@ class _Builder:
 def overlaps(target: str, writable: Iterable[str]) -> bool:
     """Whether a path that may be written to lies in the target of a mount, or that in it."""
     target = os.path.normpath(target) + "/"
-    return any((path.rstrip("/") + "/").startswith(target) or target.startswith(path.rstrip("/") + "/") for path in writable)
+    paths = [path.rstrip("/") + "/" for path in writable]
+    return any(path.startswith(target) or target.startswith(path) for path in paths)

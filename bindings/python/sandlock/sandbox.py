@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, T
 
 from . import capi
 from .errors import StateError, Timeout, UnsupportedField, call
-from .policy import MemoryMount, Policy, refuse_unsupported
+from .policy import MemoryMount, Policy, environment, refuse_unsupported
 from .process import CAPTURE, Port, Process, Stream
 from .result import Result
 from .supervisor import Handlers, Supervisor
@@ -141,7 +141,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         refuse_unsupported(self)
         self._lock = threading.Lock()
-        self._made: Optional[Tuple[Tuple[int, str], Policy]] = None
+        self._made: Optional[Tuple[Any, Policy]] = None
         self._command: Optional[Sequence[Text]] = None
         self._current: Optional[Process] = None
         self._started: "weakref.WeakSet[Process]" = weakref.WeakSet()
@@ -284,11 +284,12 @@ class Sandbox:
 
     def _policy(self) -> Policy:
         """The policy, kept while no field changes: the library then need not prepare it anew for every program."""
+        host = None if self.clean_env else environment()
         # One that was made before a fork is of no use after it.
-        key = os.getpid(), repr([getattr(self, each.name) for each in fields(self)])
+        key = os.getpid(), host, repr([getattr(self, each.name) for each in fields(self)])
         with self._lock:
             if self._made is None or self._made[0] != key:
-                self._made = key, Policy(self)
+                self._made = key, Policy(self, host)
             return self._made[1]
 
     # --- what runs ---
@@ -345,8 +346,12 @@ class Sandbox:
 def confine(sandbox: Sandbox) -> None:
     """Confines the calling thread itself, for good, and what it starts from now on; not other threads that run already. Fields that are
     for starting a program (env, cwd, cpu_cores, uid, ...) are refused."""
-    with sandbox._policy()._use() as pointer:
-        call(capi.sandlock_confine_self, pointer)
+    policy = Policy(sandbox, None)
+    try:
+        with policy._use() as pointer:
+            call(capi.sandlock_confine_self, pointer)
+    finally:
+        policy.close()
 
 
 def capabilities() -> Any:

@@ -87,7 +87,8 @@ class Package(unittest.TestCase):
         capi.sandlock_policy_free(policy)
 
     def test_wheel_has_everything_and_runs(self):
-        code = "import sys; sys.path.insert(0, sys.argv[1]); import backend; print(backend.build_wheel('.'), backend.build_sdist('.'))"
+        code = "import sys; sys.path.insert(0, sys.argv[1])\n"
+        code += "import backend; print(backend.build_wheel('.'), backend.build_sdist('.'))"
         wheel, source = self.python("-c", code, os.path.join(ROOT, "build_backend")).split()
         with zipfile.ZipFile(os.path.join(self.path, wheel)) as archive:
             self.assertIsNone(archive.testzip())
@@ -98,7 +99,7 @@ class Package(unittest.TestCase):
         )
         self.assertIn("sandlock/py.typed", names)
         self.assertTrue(os.path.getsize(os.path.join(self.path, source)) > 1000)
-        code = "import sandlock; print(sandlock.__file__, sandlock.Sandbox(fs_readable=['/usr']).run(['/usr/bin/env', '-i']).exit_code)"
+        code = "import sandlock; print(sandlock.__file__, sandlock.landlock_abi_version())"
         self.assertIn(wheel, self.python("-c", code, PYTHONPATH=os.path.join(self.path, wheel)))
 
     def test_pip_installs_it_without_a_network(self):

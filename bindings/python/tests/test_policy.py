@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import threading
 import unittest
 
 import sandlock
@@ -140,6 +141,65 @@ class Policy(unittest.TestCase):
         self.assertNotIn(b"LANG", clean)
         self.assertNotIn(b"SANDLOCK_SECRET", clean)
 
+    def test_inherited_environment_is_the_hosts(self):
+        path = os.environ.pop("PATH")
+        try:
+            output = sandbox(clean_env=False).run(["/usr/bin/env", "-0"]).stdout
+            host = {name + b"=" + value for name, value in os.environb.items()}
+        finally:
+            os.environ["PATH"] = path
+        self.assertEqual(set(output.split(b"\0")[:-1]), host)
+
+    def test_environment_may_change_while_programs_are_started(self):
+        stop = threading.Event()
+
+        def change():
+            number = 0
+            while not stop.is_set():
+                number += 1
+                os.environ[f"SANDLOCK_TEST_{number % 50}"] = "x" * (number % 1000)
+                os.environ.pop(f"SANDLOCK_TEST_{(number + 25) % 50}", None)
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            box = sandbox(clean_env=False)
+            for _ in range(30):
+                self.assertTrue(box.run(["true"]).success)
+        finally:
+            stop.set()
+            thread.join()
+            for number in range(50):
+                os.environ.pop(f"SANDLOCK_TEST_{number}", None)
+
+    def test_what_asks_for_little_can_be_asked_for_together(self):
+        box = sandbox(
+            **{name: True for name in ("no_randomize_memory", "no_huge_pages", "no_coredump", "net_updates", "port_remap")},
+            fs_writable=[self.path],
+            max_memory="1G",
+            max_disk=2**20,
+            max_processes=None,
+            max_cpu=100,
+            max_cpu_time=10,
+            max_wall_time=10.5,
+            net_allow=["tcp://127.0.0.1:80"],
+            net_allow_bind=[8080],
+            net_deny_bind=["9000-9010"],
+            name="test",
+        )
+        try:
+            result = box.run(shell(f"ulimit -c; cat {self.file}; echo new >{self.file}"), timeout=20)
+        except sandlock.Unsupported as error:
+            self.skipTest(str(error))
+        self.assertEqual(result.reason, Reason.EXITED, result.error)
+        self.assertEqual(result.stdout, b"0\ncontent\n", result.stderr)
+
+    def test_disk_limit_ends_it(self):
+        box = sandbox(fs_writable=[self.path], max_disk="1M")
+        script = f"while :; do i=x$i; head -c 100000 /usr/bin/python3 >{self.path}/$i; sleep 0.01; done"
+        result = box.run(shell(script), timeout=30)
+        self.assertEqual((result.reason, result.limit), (Reason.LIMIT, "disk"), result.error)
+
     def test_working_directory_and_processors_and_open_files(self):
         processor = min(os.sched_getaffinity(0))
         box = sandbox(cwd="/usr", cpu_cores=[processor], max_open_files=37)
@@ -167,15 +227,17 @@ class Policy(unittest.TestCase):
         """Root, mounts, user and group: as the program sees them, where the host permits user namespaces."""
         if not sandlock.capabilities().user_namespaces:
             self.skipTest("this host permits no user namespaces")
+        system = {path: path for path in DIRECTORIES if os.path.isdir(path)}
         box = sandbox(
             fs_readable=["/"],
             fs_writable=["/tmp"],
             chroot="",
-            fs_mount={**{path: path for path in DIRECTORIES if os.path.isdir(path)}, "/data": self.path, "/tmp": MemoryMount("1M")},
+            fs_mount={**system, "/data": self.path, "/tmp": MemoryMount("1M")},
             uid=0,
             gid=0,
         )
-        result = box.run(shell("id -u; id -g; cat /data/file; echo own >/tmp/a && cat /tmp/a; echo no 2>/dev/null >/data/b || ls /data"))
+        script = "id -u; id -g; cat /data/file; echo own >/tmp/a && cat /tmp/a; echo no >/data/b || ls /data"
+        result = box.run(shell(script))
         self.assertEqual(result.stdout, b"0\n0\ncontent\nown\nfile\n", result.stderr)
 
 

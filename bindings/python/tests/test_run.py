@@ -43,7 +43,8 @@ class Run(unittest.TestCase):
         self.assertEqual(sandbox().run(["cat"], timeout=0.1, input=b"x").stdout, b"x")
 
     def test_memory_limit_ends_it(self):
-        script = "x = []\nwhile True: x.append(bytearray(1 << 20))"
+        # Slowly, so that it meets this limit and not the one on reservations, at which Python would end by itself.
+        script = "import time\nx = []\nwhile True: x.append(b'x' * (1 << 20)); time.sleep(0.002)"
         result = sandbox(max_memory="64M").run(["python3", "-c", script], timeout=30)
         self.assertFalse(result.success)
         self.assertEqual((result.reason, result.limit), (Reason.LIMIT, "memory"))
