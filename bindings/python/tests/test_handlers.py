@@ -184,6 +184,29 @@ class Failures(unittest.TestCase):
             with self.assertRaises(sandlock.StateError):
                 use()
 
+    def test_handler_ends_the_program_that_waits_for_it(self):
+        for use, reason in (("kill", Reason.KILLED), ("close", None), ("wait", Reason.EXITED)):
+            with self.subTest(use):
+                processes, raised = queue.Queue(), queue.Queue()
+
+                def handle(ctx, use=use, processes=processes, raised=raised):
+                    try:
+                        getattr(processes.get(timeout=20), use)()
+                        raised.put(None)
+                    except sandlock.SandlockError as error:
+                        raised.put(error)
+                    return NotifAction.continue_()
+
+                with sandbox().popen(["uname"], stdout=subprocess.DEVNULL, handlers={"uname": handle}) as process:
+                    processes.put(process)
+                    error = raised.get(timeout=20)
+                    if use == "wait":
+                        self.assertIsInstance(error, sandlock.WouldDeadlock)
+                    else:
+                        self.assertIsNone(error)
+                    if reason:
+                        self.assertEqual(process.wait(20).reason, reason)
+
     def test_deadline(self):
         release = threading.Event()
 

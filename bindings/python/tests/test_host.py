@@ -92,7 +92,8 @@ class Host(unittest.TestCase):
         code = (
             "import os\n"
             "box = sandbox()\n"
-            "p = box.popen(['sleep', '60'])\n"
+            "async def answer(ctx): return NotifAction.continue_()\n"
+            "p = box.popen(['sleep', '60'], handlers={'uname': answer})\n"
             "child = os.fork()\n"
             "if child == 0:\n"
             "    try: p.kill()\n"
