@@ -1,0 +1,352 @@
+"""Handlers: Python code that answers system calls of a program."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import enum
+import inspect
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, Set, Tuple, Union
+
+from . import capi
+from .errors import Stale, StateError, call
+from .handles import callback, references
+
+log = logging.getLogger("sandlock")
+EPERM = 1
+
+
+class ExceptionPolicy(enum.Enum):
+    """What becomes of a call whose handler raised, or returned something that is no NotifAction."""
+
+    DENY_EPERM = "deny"
+    """It fails with EPERM. The default."""
+    KILL = "kill"
+    """The sandbox is ended."""
+    CONTINUE = "continue"
+    """It runs. Only for handlers that watch and do not decide."""
+
+
+@dataclass(frozen=True)
+class NotifAction:
+    """The answer to a call. Made by the functions below."""
+
+    kind: str
+    value: int = 0
+    data: bytes = b""
+    file: Any = None
+    number: Optional[int] = None
+    keep_on_exec: bool = False
+
+    @staticmethod
+    def continue_() -> "NotifAction":
+        """The call goes on to the next handler for it, and runs if all say so. An `async` handler has no next one."""
+        return NotifAction("continue")
+
+    @staticmethod
+    def errno(number: int) -> "NotifAction":
+        """It fails with this errno, 1 to 4095."""
+        return NotifAction("errno", number)
+
+    @staticmethod
+    def returns(value: int) -> "NotifAction":
+        """It returns this value without running."""
+        return NotifAction("return", value)
+
+    @staticmethod
+    def inject_fd_send(fd: Any, number: Optional[int] = None, keep_on_exec: bool = False) -> "NotifAction":
+        """It returns a duplicate of a descriptor, or file object, of the host, which stays the host's: at the lowest free number of
+        the program, or at `number`."""
+        return NotifAction("fd", file=fd, number=number, keep_on_exec=keep_on_exec)
+
+    @staticmethod
+    def inject_bytes(data: Union[bytes, str], keep_on_exec: bool = False) -> "NotifAction":
+        """It returns a descriptor of a file in memory with this content, which nobody can change."""
+        return NotifAction("bytes", data=data.encode() if isinstance(data, str) else bytes(data), keep_on_exec=keep_on_exec)
+
+    @staticmethod
+    def kill() -> "NotifAction":
+        """The sandbox is ended."""
+        return NotifAction("kill")
+
+    def _answer(self, noun: str, pointer: int) -> int:
+        """Answers a call in C, of the noun "notification" or "pending"; says what a handler in C returns then."""
+        if self.kind == "continue":
+            if noun == "notification":
+                return capi.SANDLOCK_HANDLER_PASS
+            arguments: Tuple[Any, ...] = ("continue",)
+        elif self.kind == "errno":
+            arguments = ("deny", within(self.value, 1, 4095))
+        elif self.kind == "return":
+            arguments = ("return", within(self.value, -(2**63), 2**63 - 1))
+        elif self.kind == "bytes":
+            arguments = ("return_bytes", self.data, len(self.data), self._flags())
+        elif self.kind == "kill":
+            arguments = ("kill",)
+        else:
+            fd = self.file if isinstance(self.file, int) else self.file.fileno()
+            if self.number is None:
+                arguments = ("return_fd", fd, self._flags())
+            else:
+                arguments = ("return_fd_at", fd, within(self.number, 0, 2**31 - 1), self._flags())
+        try:
+            call(getattr(capi, f"sandlock_{noun}_{arguments[0]}"), pointer, *arguments[1:])
+        except Stale:
+            pass  # Nobody waits for the answer any more.
+        return capi.SANDLOCK_HANDLER_DONE
+
+    def _flags(self) -> int:
+        return capi.SANDLOCK_FD_KEEP_ON_EXEC if self.keep_on_exec else 0
+
+
+def within(value: int, least: int, most: int) -> int:
+    """A number that C can hold: ctypes would cut off what is more."""
+    if not least <= value <= most:
+        raise ValueError(f"{value} is not within {least} and {most}")
+    return value
+
+
+class Context:
+    """A system call, as a handler sees it. Of no more use when the handler has returned."""
+
+    _noun = "notification"
+
+    def __init__(self, pointer: int) -> None:
+        self._pointer: Optional[int] = pointer
+        self._thread = threading.get_ident()
+        self._lock = threading.RLock()
+        self._deferred = False
+        get = self._function
+        self.number: int = get("syscall")(pointer)
+        """The number of the call."""
+        self.name: str = get("syscall_name")(pointer).decode()
+        """Its name: "openat"."""
+        self.args: Tuple[int, ...] = tuple(get("arg")(pointer, index) for index in range(6))
+        """Its six arguments as they were in the registers: an int has rubbish in its upper half."""
+        self.pid: int = get("pid")(pointer)
+        """The thread that calls, as the host numbers it."""
+
+    def _function(self, verb: str) -> Any:
+        return getattr(capi, f"sandlock_{self._noun}_{verb}")
+
+    def _valid(self) -> int:
+        if self._pointer is None:
+            raise StateError("the call was answered, or its handler has returned")
+        if self._thread != threading.get_ident():
+            raise StateError("the call belongs to the thread that runs its handler; defer() makes one for any thread")
+        return self._pointer
+
+    def read(self, address: int, length: int) -> bytes:
+        """Up to `length` bytes of the caller's memory. The program can change them at any time: decide by the copy."""
+        buffer = ctypes.create_string_buffer(max(length, 1))
+        done = ctypes.c_size_t()
+        with self._lock:
+            call(self._function("read"), self._valid(), address, buffer, length, ctypes.byref(done))
+        return buffer.raw[: done.value]
+
+    def read_string(self, address: int, capacity: int = 4096) -> bytes:
+        """The string at `address`, of less than `capacity` bytes. A path, mostly: os.fsdecode() makes text of it."""
+        buffer = ctypes.create_string_buffer(max(capacity, 1))
+        done = ctypes.c_size_t()
+        with self._lock:
+            call(self._function("read_string"), self._valid(), address, buffer, capacity, ctypes.byref(done))
+        return buffer.raw[: done.value]
+
+    def write(self, address: int, data: bytes) -> None:
+        """Writes to the caller's memory."""
+        with self._lock:
+            call(self._function("write"), self._valid(), address, data, len(data))
+
+    def defer(self) -> "Pending":
+        """Puts the answer off: whoever has it gives it later, from any thread, by what this returns. What the handler returns does
+        not count then. A call whose Pending is closed or forgotten is denied with EPERM."""
+        out = ctypes.c_void_p()
+        with self._lock:
+            call(capi.sandlock_notification_defer, self._valid(), ctypes.byref(out))
+            self._deferred = True
+            self._pointer = None
+        return Pending(out.value or 0)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._pointer = None
+
+
+class Pending(Context):
+    """A system call that was put off. Any thread; of several answers the first counts."""
+
+    _noun = "pending"
+
+    def _valid(self) -> int:
+        if self._pointer is None:
+            raise StateError("the call was answered")
+        return self._pointer
+
+    def answer(self, action: NotifAction) -> None:
+        """Answers the call. If it cannot be answered like that, it is still to be answered."""
+        with self._lock:
+            action._answer("pending", self._valid())
+            self.close()
+
+    def defer(self) -> "Pending":
+        raise StateError("the call was put off already")
+
+    def close(self) -> None:
+        """Denies the call with EPERM if it was not answered."""
+        with self._lock:
+            pointer, self._pointer = self._pointer, None
+            if pointer is not None:
+                capi.sandlock_pending_free(pointer)
+
+    _close = close
+
+    def __del__(self) -> None:
+        if getattr(self, "_lock", None):
+            self.close()
+
+
+class Handler:
+    """Answers calls: override handle(), as an ordinary method or as `async def`.
+
+    An ordinary one runs on a thread of the library, several at a time, and has the supervisor's deadline. An `async` one runs on the
+    event loop of Sandbox.arun(), or on one in a thread of its own, and has no deadline.
+    """
+
+    on_exception: ExceptionPolicy = ExceptionPolicy.DENY_EPERM
+
+    def handle(self, ctx: Context) -> Any:
+        """Looks at a call and says what becomes of it: a NotifAction."""
+        raise NotImplementedError
+
+
+class FunctionHandler(Handler):
+    """A function, or coroutine function, as a handler."""
+
+    def __init__(self, function: Callable[[Context], Any]) -> None:
+        self.handle = function  # type: ignore[method-assign]
+
+
+class Tasks(Set["asyncio.Task[None]"]):
+    """The coroutines that are at work on calls. Once they have ended, no call gets another: it is denied."""
+
+    ended = False
+
+    def end(self) -> None:
+        """On the loop that they run on."""
+        self.ended = True
+        for task in list(self):
+            task.cancel()
+
+
+class Entry:
+    """A handler as C knows it: the token of one is the user data."""
+
+    def __init__(self, name: str, handler: Handler, loop: Optional[asyncio.AbstractEventLoop], tasks: Tasks) -> None:
+        self.name = name
+        self.handler = handler
+        self.loop = loop if inspect.iscoroutinefunction(handler.handle) else None
+        self.tasks = tasks
+
+    def serve(self, pointer: int) -> int:
+        context = Context(pointer)
+        if self.loop:
+            self._hand_over(context.defer())
+            return capi.SANDLOCK_HANDLER_DONE
+        try:
+            try:
+                answer = self.handler.handle(context)
+                action = answer if context._deferred else checked(answer)
+            except BaseException as error:  # noqa: B902 - whatever it is, it must not reach C
+                action = self._after(error)
+            if context._deferred:
+                return capi.SANDLOCK_HANDLER_DONE
+            return self._given(action, "notification", pointer)
+        finally:
+            context._close()
+
+    def _given(self, action: NotifAction, noun: str, pointer: int) -> int:
+        try:
+            return action._answer(noun, pointer)
+        except BaseException as error:  # noqa: B902 - an errno out of range, a descriptor that is not open
+            return self._after(error)._answer(noun, pointer)
+
+    def _hand_over(self, pending: Pending) -> None:
+        assert self.loop
+        try:
+            self.loop.call_soon_threadsafe(self._start, pending)
+        except RuntimeError:  # the loop was closed
+            pending.close()
+
+    def _start(self, pending: Pending) -> None:
+        if self.tasks.ended:
+            pending.close()
+            return
+        task = asyncio.ensure_future(self._serve_later(pending))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _serve_later(self, pending: Pending) -> None:
+        try:
+            try:
+                action = checked(await self.handler.handle(pending))
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: B902
+                action = self._after(error)
+            with pending._lock:
+                if pending._pointer is not None:  # it was not answered by the handler itself
+                    self._given(action, "pending", pending._pointer)
+        finally:
+            pending.close()
+
+    def _after(self, error: BaseException) -> NotifAction:
+        """What becomes of a call whose handler failed."""
+        policy = self.handler.on_exception
+        try:
+            log.error("the handler of %s failed: %r", self.name, error, exc_info=error)
+        except Exception:
+            pass  # A logger that fails changes no decision.
+        if policy is ExceptionPolicy.KILL:
+            return NotifAction.kill()
+        if policy is ExceptionPolicy.CONTINUE:
+            return NotifAction.continue_()
+        return NotifAction.errno(EPERM)
+
+
+def checked(action: Any) -> NotifAction:
+    if not isinstance(action, NotifAction):
+        raise TypeError(f"a handler returned {action!r}, which is no NotifAction")
+    return action
+
+
+def _called(pointer: int, token: int) -> int:
+    """Calls the handler that a token stands for. No exception leaves this: C would take one for DONE, without an answer."""
+    try:
+        with callback():
+            return references.get(token).serve(pointer)
+    except BaseException as error:  # noqa: B902
+        try:
+            log.error("a call could not be handled: %r", error)
+        except Exception:
+            pass
+        return -1  # which C takes for a handler that failed: the call is denied
+
+
+def _destroyed(token: int) -> None:
+    with callback():
+        references.drop(token)
+
+
+def _said(level: int, message: bytes, _token: int) -> None:
+    with callback():
+        text = message.decode("utf-8", "backslashreplace")
+        log.log(logging.ERROR if level == capi.SANDLOCK_LOG_ERROR else logging.WARNING, "%s", text)
+
+
+# Made once and kept for good: C may call them as long as anything lives.
+on_call = capi.sandlock_handler_fn(_called)
+on_destroy = capi.sandlock_destroy_fn(_destroyed)
+on_log = capi.sandlock_log_fn(_said)

@@ -1,0 +1,100 @@
+"""Who answers the system calls of one program, and the event loop that its async handlers run on."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import inspect
+import os
+import threading
+from typing import Any, Callable, Mapping, Optional, Union
+
+from . import capi
+from .errors import call
+from .handler import Entry, FunctionHandler, Handler, Tasks, on_call, on_destroy, on_log
+from .handles import Handle, references
+from .values import encode
+
+Handlers = Mapping[str, Union[Handler, Callable[..., Any]]]
+
+
+class LoopThread:
+    """An event loop in a thread of its own, for async handlers of a host that has none running."""
+
+    def __init__(self) -> None:
+        self._host = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="sandlock-handlers", daemon=True)
+        self._thread.start()
+
+    def close(self, tasks: Tasks) -> None:
+        if os.getpid() != self._host:
+            return  # The thread did not come along in the fork, and the loop is its own.
+
+        def stop() -> None:
+            tasks.end()
+            self.loop.call_soon(self.loop.stop)  # after the turn in which the tasks learn of it
+
+        self.loop.call_soon_threadsafe(stop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+            self.loop.close()
+
+
+class Supervisor(Handle):
+    """Handlers by the names of system calls ("openat") or groups ("@file-system").
+
+    Ordinary handlers look at a call first, in the order of the mapping; then the async ones, of which the first decides.
+    """
+
+    _what = "supervisor"
+
+    def __init__(
+        self, handlers: Handlers, loop: Optional[asyncio.AbstractEventLoop] = None, deadline: Optional[float] = None
+    ) -> None:
+        wrapped = {name: wrap(name, handler) for name, handler in handlers.items()}
+        slow = {name: handler for name, handler in wrapped.items() if inspect.iscoroutinefunction(handler.handle)}
+        options = capi.sandlock_supervisor_options()
+        capi.sandlock_supervisor_options_init(ctypes.byref(options))
+        if deadline is not None:
+            options.deadline_ms = max(1, min(round(deadline * 1000), 2**32 - 1))
+        out = ctypes.c_void_p()
+        call(capi.sandlock_supervisor_new, ctypes.byref(options), ctypes.byref(out))
+        self._tasks = Tasks()
+        self._loop = loop
+        self._loop_thread: Optional[LoopThread] = None
+        super().__init__(out.value or 0, capi.sandlock_supervisor_free)
+        try:
+            call(capi.sandlock_supervisor_set_log, out, on_log, references.hold(None), on_destroy)
+            if slow and loop is None:
+                self._loop_thread = LoopThread()
+                loop = self._loop_thread.loop
+            for name, handler in sorted(wrapped.items(), key=lambda item: item[0] in slow):
+                token = references.hold(Entry(name, handler, loop, self._tasks))
+                call(capi.sandlock_supervisor_add_handler, out, encode(name), on_call, token, on_destroy, 0)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self.end_tasks()
+        thread, self._loop_thread = self._loop_thread, None
+        if thread:
+            thread.close(self._tasks)
+
+    def end_tasks(self) -> None:
+        """Ends the async handlers that run on a loop of the host's; what they were asked is denied."""
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._tasks.end)
+            except RuntimeError:
+                pass  # The loop is closed, and with it all that ran there.
+
+
+def wrap(name: str, handler: Any) -> Handler:
+    if isinstance(handler, Handler):
+        return handler
+    if callable(handler):
+        return FunctionHandler(handler)
+    raise TypeError(f"the handler of {name} is {handler!r}, which is neither a Handler nor a function")
