@@ -70,6 +70,10 @@ for name in $tests; do
     # shellcheck disable=SC2086
     next "$name" g++ -std=c++17 $warnings "$here/tests/$name.cpp" -o "$work/$name" $libraries
 done
+# What callbacks own, and for how long, is the matter of these tests.
+# shellcheck disable=SC2086
+next sanitized g++ -std=c++17 $warnings -fsanitize=address,undefined -fno-sanitize-recover=all "$here/tests/test_handlers.cpp" \
+    -o "$work/sanitized" $libraries
 # shellcheck disable=SC2086
 next readme g++ -std=c++17 $warnings "$work/readme.cpp" -o "$work/readme" $libraries
 for standard in 17 20 23; do
@@ -89,6 +93,8 @@ for name in $tests; do
     (cd / && timeout 60 "$work/$name") </dev/null || status=$?
     [ "$status" -eq 0 ] || { failed=1; [ "$status" -eq 1 ] || echo "not ok $name: it ended with status $status"; }
 done
+sanitized() { compiled "$work/sanitized" && ASAN_OPTIONS=detect_leaks=1 timeout 60 "$work/sanitized"; }
+check sanitizers_find_nothing_in_test_handlers sanitized
 readme() { compiled "$work/readme" && diff "$work/readme.expected" <("$work/readme" 2>&1); }
 check example_of_the_readme_does_what_is_said readme
 
