@@ -70,6 +70,7 @@ install: all
 	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libsandlock.so"
 	$(INSTALL) -m 644 $(TARGET)/libsandlock.a "$(DESTDIR)$(LIBDIR)/libsandlock.a"
 	$(INSTALL) -m 644 include/sandlock.h "$(DESTDIR)$(INCLUDEDIR)/sandlock.h"
+	$(INSTALL) -m 644 bindings/cpp/sandlock.hpp "$(DESTDIR)$(INCLUDEDIR)/sandlock.hpp"
 	$(INSTALL) -m 644 profiles/*.toml "$(DESTDIR)$(PREFIX)/share/sandlock/"
 	for file in pkgconfig/sandlock.pc cmake/sandlock/sandlockConfig.cmake cmake/sandlock/sandlockConfigVersion.cmake; do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g' \

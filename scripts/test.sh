@@ -63,6 +63,7 @@ mkdir "$bin"
 
 installed() { (cd "$stage/destdir" && find . -type f -o -type l | LC_ALL=C sort | tr '\n' ' '); }
 check "install_honours_destdir_and_libdir" test "$(installed)" = "./usr/include/sandlock.h \
+./usr/include/sandlock.hpp \
 ./usr/lib/sandlock-test/cmake/sandlock/sandlockConfig.cmake \
 ./usr/lib/sandlock-test/cmake/sandlock/sandlockConfigVersion.cmake \
 ./usr/lib/sandlock-test/libsandlock.a ./usr/lib/sandlock-test/libsandlock.so \
