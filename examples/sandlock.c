@@ -641,8 +641,8 @@ static int run_program(const sandlock_policy *policy, const struct settings *set
 
     if (settings->trace &&
         (sandlock_supervisor_new(NULL, &supervisor, &error) || sandlock_supervisor_trace(supervisor, &error) ||
-         sandlock_supervisor_observe(supervisor, SANDLOCK_EVENT_DENIED | SANDLOCK_EVENT_MISSING | SANDLOCK_EVENT_LIMIT, note, &refused,
-                                     NULL, &error)))
+         sandlock_supervisor_observe(supervisor, SANDLOCK_EVENT_DENIED | SANDLOCK_EVENT_MISSING | SANDLOCK_EVENT_LIMIT,
+                                     note, &refused, NULL, &error)))
         fail(OWN_FAILURE, "%s", sandlock_error_message(error));
     status = sandlock_spawn(policy, supervisor, (const char *const *)argv, NULL, &process, &error);
     started = !status;
@@ -681,7 +681,13 @@ static int run_program(const sandlock_policy *policy, const struct settings *set
     return code;
 }
 
-static int version(void)
+static int print_help(void)
+{
+    fputs(help, stdout);
+    return 0;
+}
+
+static int print_version(void)
 {
     printf("sandlock %s (libsandlock %s)\n", SANDLOCK_VERSION_STRING, sandlock_version_string());
     return 0;
@@ -700,13 +706,11 @@ static int command_run(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "+r:w:m:P:t:hV", options, NULL)) != -1) {
         switch (option) {
         case 'h':
-            fputs(help, stdout);
-            return 0;
         case 'V':
-            return version();
+            free(given);
+            return option == 'h' ? print_help() : print_version();
         case '?': /* getopt_long() has said what */
-            fputs("sandlock: see sandlock --help\n", stderr);
-            return OWN_FAILURE;
+            fail(OWN_FAILURE, "see sandlock --help");
         case TRACE:
             settings.trace = true;
             break;
@@ -740,7 +744,7 @@ static int command_run(int argc, char **argv)
 
 static void print_row(const char *name, const char *found, const char *advice)
 {
-    printf("%-26s %-*s%s\n", name, *advice ? 11 : 0, found, advice);
+    printf("%-25s %-*s%s\n", name, *advice ? 9 : 0, found, advice);
 }
 
 static void print_landlock(const sandlock_capabilities *found)
@@ -761,10 +765,10 @@ static void print_landlock(const sandlock_capabilities *found)
     else if (found->landlock_errno == EOPNOTSUPP)
         print_row("Landlock", "no", "start the kernel with landlock among its lsm=");
     else if (found->landlock_errno == ENOSYS)
-        print_row("Landlock", "no", "take a kernel built with it, Linux 5.13 or later");
+        print_row("Landlock", "no", "take Linux 5.13 or later, built with it");
     else
         print_row("Landlock", "no", strerror(found->landlock_errno));
-    for (size_t i = 0; i < COUNT(levels); i++) {
+    for (size_t i = 0; found->landlock_abi && i < COUNT(levels); i++) {
         bool has = found->landlock_abi >= levels[i].abi;
 
         snprintf(text, sizeof text, "take Linux %s or later", levels[i].from);
@@ -776,11 +780,11 @@ static const char *about_namespaces(const sandlock_capabilities *found)
 {
     switch (found->user_namespaces_errno) {
     case EPERM:
-        return "allow them: AppArmor, the container or a sysctl forbids";
+        return "a sysctl, AppArmor or container forbids them";
     case ENOSPC:
         return "raise the sysctl user.max_user_namespaces";
     case EINVAL:
-        return "take a kernel built with CONFIG_USER_NS";
+        return "build the kernel with CONFIG_USER_NS";
     default:
         return strerror(found->user_namespaces_errno);
     }
@@ -792,30 +796,40 @@ static int command_check(int argc)
     sandlock_policy *policy = sandlock_policy_new();
     sandlock_error *error = NULL;
     struct utsname kernel;
-    int missing;
+    int missing, major = 0, minor = 0;
+    char text[128];
 
     if (argc > 1)
         fail(OWN_FAILURE, "check takes no arguments");
     if (uname(&kernel) || sandlock_probe(&found, &error))
         fail(OWN_FAILURE, "%s", error ? sandlock_error_message(error) : strerror(errno));
+    sscanf(kernel.release, "%d.%d", &major, &minor);
     {
-        const struct { const char *name; uint32_t has; const char *advice; } rows[] = {
-            {"system call filters", found.seccomp_filter, "take a kernel built with CONFIG_SECCOMP_FILTER"},
-            {"supervisor", found.seccomp_notify, "take Linux 5.5 or later"},
-            {"  answers by descriptors", found.notify_addfd, "take Linux 5.9 or later; network rules want it"},
-            {"  in one step", found.notify_addfd_send, "take Linux 5.14 or later"},
-            {"  without interruptions", found.notify_wait_killable, "take Linux 5.19 or later"},
-            {"  on the same processor", found.notify_sync_wake_up, "take Linux 6.6 or later: answers are slow before"},
-            {"closing descriptors", found.close_range, "take Linux 5.11 or later"},
-            {"RLIMIT_NPROC", found.process_limit, "user 0 is exempt; --processes does without it"},
-            {"user namespaces", found.user_namespaces, about_namespaces(&found)},
+        const struct { const char *name; uint32_t has; int from[2]; const char *advice; } rows[] = {
+            {"system call filters", found.seccomp_filter, {0, 0}, "build the kernel with CONFIG_SECCOMP_FILTER"},
+            {"supervisor", found.seccomp_notify, {5, 5}, NULL},
+            {"  answers by descriptors", found.notify_addfd, {5, 9}, NULL},
+            {"  in one step", found.notify_addfd_send, {5, 14}, NULL},
+            {"  without interruptions", found.notify_wait_killable, {5, 19}, NULL},
+            {"  on the same processor", found.notify_sync_wake_up, {6, 6}, NULL},
+            {"closing descriptors", found.close_range, {5, 11}, NULL},
+            {"RLIMIT_NPROC", found.process_limit, {0, 0}, "user 0 is exempt; --processes does without it"},
+            {"user namespaces", found.user_namespaces, {0, 0}, about_namespaces(&found)},
         };
 
         printf("libsandlock %s, Linux %s\n\n", sandlock_version_string(), kernel.release);
         print_row("WHAT", "FOUND", "WHAT TO DO");
         print_landlock(&found);
-        for (size_t i = 0; i < COUNT(rows); i++)
-            print_row(rows[i].name, rows[i].has ? "yes" : "no", rows[i].has ? "" : rows[i].advice);
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            const int *from = rows[i].from;
+
+            snprintf(text, sizeof text, "take Linux %d.%d or later", from[0], from[1]);
+            if (rows[i].advice)
+                snprintf(text, sizeof text, "%s", rows[i].advice);
+            else if (major > from[0] || (major == from[0] && minor >= from[1]))
+                snprintf(text, sizeof text, "a container or sandbox forbids it");
+            print_row(rows[i].name, rows[i].has ? "yes" : "no", rows[i].has ? "" : text);
+        }
     }
     missing = sandlock_policy_check(policy, &error) != SANDLOCK_OK;
     if (missing)
@@ -838,10 +852,9 @@ int main(int argc, char **argv)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
             return OWN_FAILURE;
     if (!strcmp(command, "--help") || !strcmp(command, "-h") || !strcmp(command, "help")) {
-        fputs(help, stdout);
-        code = 0;
+        code = print_help();
     } else if (!strcmp(command, "--version") || !strcmp(command, "-V")) {
-        code = version();
+        code = print_version();
     } else if (!strcmp(command, "check")) {
         code = command_check(argc - 1);
     } else if (!strcmp(command, "run")) {
