@@ -12,6 +12,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME := libsandlock.so.0
 TARGET := target/release
 INSTALL := install
+CFLAGS ?= -O2
 
 # What the test machine is declared to offer. A test that needs one of these and does not find it fails; a test that needs
 # something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, and programs that
@@ -64,7 +65,9 @@ lint: setup
 
 install: all
 	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/sandlock" "$(DESTDIR)$(INCLUDEDIR)"
-	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/share/sandlock"
+	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/sandlock"
+	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
+	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man3" "$(DESTDIR)$(PREFIX)/share/man/man5"
 	$(INSTALL) -m 755 $(TARGET)/libsandlock.so "$(DESTDIR)$(LIBDIR)/libsandlock.so.$(VERSION)"
 	ln -sf libsandlock.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
 	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libsandlock.so"
@@ -72,6 +75,13 @@ install: all
 	$(INSTALL) -m 644 include/sandlock.h "$(DESTDIR)$(INCLUDEDIR)/sandlock.h"
 	$(INSTALL) -m 644 bindings/cpp/sandlock.hpp "$(DESTDIR)$(INCLUDEDIR)/sandlock.hpp"
 	$(INSTALL) -m 644 profiles/*.toml "$(DESTDIR)$(PREFIX)/share/sandlock/"
+	$(CC) -std=c11 -Wall -Wextra $(CFLAGS) $(LDFLAGS) -DSANDLOCK_PROFILES='"$(PREFIX)/share/sandlock"' -Iinclude -pthread \
+	    -o $(TARGET)/sandlock examples/sandlock.c -L$(TARGET) -lsandlock
+	$(INSTALL) -m 755 $(TARGET)/sandlock "$(DESTDIR)$(PREFIX)/bin/sandlock"
+	$(INSTALL) -m 644 scripts/install/sandlock.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sandlock"
+	$(INSTALL) -m 644 docs/man/sandlock.1 "$(DESTDIR)$(PREFIX)/share/man/man1/sandlock.1"
+	$(INSTALL) -m 644 docs/man/libsandlock.3 "$(DESTDIR)$(PREFIX)/share/man/man3/libsandlock.3"
+	$(INSTALL) -m 644 docs/man/sandlock-policy.5 "$(DESTDIR)$(PREFIX)/share/man/man5/sandlock-policy.5"
 	for file in pkgconfig/sandlock.pc cmake/sandlock/sandlockConfig.cmake cmake/sandlock/sandlockConfigVersion.cmake; do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g' \
 	        "scripts/install/$${file##*/}.in" > "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; \

@@ -62,13 +62,15 @@ bin=$stage/bin
 mkdir "$bin"
 
 installed() { (cd "$stage/destdir" && find . -type f -o -type l | LC_ALL=C sort | tr '\n' ' '); }
-check "install_honours_destdir_and_libdir" test "$(installed)" = "./usr/include/sandlock.h \
+check "install_honours_destdir_and_libdir" test "$(installed)" = "./usr/bin/sandlock ./usr/include/sandlock.h \
 ./usr/include/sandlock.hpp \
 ./usr/lib/sandlock-test/cmake/sandlock/sandlockConfig.cmake \
 ./usr/lib/sandlock-test/cmake/sandlock/sandlockConfigVersion.cmake \
 ./usr/lib/sandlock-test/libsandlock.a ./usr/lib/sandlock-test/libsandlock.so \
 ./usr/lib/sandlock-test/libsandlock.so.0 ./usr/lib/sandlock-test/libsandlock.so.0.1.0 \
 ./usr/lib/sandlock-test/pkgconfig/sandlock.pc \
+./usr/share/bash-completion/completions/sandlock \
+./usr/share/man/man1/sandlock.1 ./usr/share/man/man3/libsandlock.3 ./usr/share/man/man5/sandlock-policy.5 \
 ./usr/share/sandlock/build.toml ./usr/share/sandlock/compute.toml ./usr/share/sandlock/service.toml "
 check "pkg_config_knows_the_profiles" test "$(pkg-config --variable=profiledir sandlock)" = "$prefix/share/sandlock"
 
