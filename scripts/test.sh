@@ -233,17 +233,15 @@ check "example_suggest_says_what_is_missing" grep -qxF \
 # It judges itself: the computation and every refusal.
 check "example_untrusted_python_is_contained" "${as_user[@]}" "$bin/example_untrusted_python"
 
-# Bindings to other languages, from a copy of the checkout that whoever runs them can read.
-if [ -d bindings ]; then
-    section "bindings"
-    mkdir "$stage/checkout"
-    cp -r bindings include scripts examples c-tests profiles Cargo.toml README.md "$stage/checkout/"
-    chmod -R a+rX "$stage/checkout"
-    for binding in bindings/*/test.sh; do
-        name=$(basename "$(dirname "$binding")")
-        live "$name" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
-    done
-fi
+# The command line and bindings to other languages, from a copy of the checkout that whoever runs them can read.
+section "command line and bindings"
+mkdir "$stage/checkout"
+cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.md "$stage/checkout/"
+chmod -R a+rX "$stage/checkout"
+live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
+for binding in bindings/*/test.sh; do
+    live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
+done
 
 # The plain-fork path under the tool that it is for.
 valgrind_run() {
