@@ -1,0 +1,321 @@
+package sandlock
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"time"
+	"unsafe"
+)
+
+// Capture, as Cmd.Stdout or Cmd.Stderr, has the library keep the stream for Result, up to Cmd.CaptureLimit bytes.
+var Capture io.Writer = capture{}
+
+type capture struct{ _ byte }
+
+func (capture) Write([]byte) (int, error) {
+	return 0, errors.New("sandlock: Capture is not to be written to")
+}
+
+// ErrTruncated says that Output or CombinedOutput has not got all of the program's output, because it is too much. An ExitError
+// whose Result says so is one, too.
+var ErrTruncated = errors.New("sandlock: the program's output is longer than the limit")
+
+// ErrWaitDelay says that a stream could not be copied to its end within Cmd.WaitDelay after the end of the sandbox.
+var ErrWaitDelay = errors.New("sandlock: a stream did not end with the sandbox")
+
+// WindowSize is the size of a terminal.
+type WindowSize struct {
+	Rows, Columns uint16
+}
+
+// A Cmd is a program to be run under a policy: os/exec's Cmd, but that directory and environment are the policy's. It is used
+// once, by one goroutine at a time.
+type Cmd struct {
+	// Policy says what the program may do.
+	Policy *Policy
+	// Supervisor, if not nil, looks at the program's calls.
+	Supervisor *Supervisor
+	// Args are the program and its arguments. Args[0] is looked up in the PATH that the program will have, inside the sandbox.
+	Args []string
+
+	// Stdin is read by the program: directly if it is an *os.File, else by a pipe that a goroutine fills. nil is /dev/null.
+	Stdin io.Reader
+	// Stdout and Stderr are written by the program: directly to an *os.File, kept in the Result for Capture, and else by a pipe that
+	// a goroutine empties; by one pipe if both are the same. nil is /dev/null. For the host's own stream, say os.Stdout.
+	Stdout, Stderr io.Writer
+	// ExtraFiles are passed to the program: entry i becomes descriptor 3+i. A nil entry leaves its number out.
+	ExtraFiles []*os.File
+	// Terminal, if not nil, gives the program a terminal of its own, of that size (24 times 80 where it is 0), for all streams that are
+	// nil; Process.Terminal is the host's end. Read it: a program waits for that.
+	Terminal *WindowSize
+
+	// CaptureLimit is the most that is kept of each captured stream, in bytes. 0 is 16 MiB.
+	CaptureLimit uint64
+	// WaitDelay is how long Wait waits, after the end of the sandbox, for output that somebody outside keeps open and for a Stdin that
+	// gives nothing; if the context has ended the sandbox, for writers, too. 0 is a second.
+	WaitDelay time.Duration
+	// Name is the name of the sandbox's thread in the host. "" is "sandlock".
+	Name string
+
+	// Process is the sandbox, once started.
+	Process *Process
+	// Result is what became of it, once waited for.
+	Result *Result
+
+	ctx     context.Context
+	streams streams
+	ended   chan struct{} // closed when the sandbox has ended, for who watches the context,
+	killed  chan bool     // and says whether that has ended it
+	waited  bool
+}
+
+// Command makes a Cmd for a program. When ctx is done, cancelled or past its deadline, the sandbox is killed, all of it, and Wait
+// gives ctx.Err().
+func Command(ctx context.Context, policy *Policy, name string, args ...string) *Cmd {
+	return &Cmd{Policy: policy, Args: append([]string{name}, args...), ctx: ctx}
+}
+
+// Run runs a program to its end, with empty input and captured output, and says how that was. The error is nil however the program
+// ended; it is ctx.Err() if ctx was done before (then the Result is there, too, if the program was started), or says why it could not be
+// started.
+func Run(ctx context.Context, policy *Policy, supervisor *Supervisor, name string, args ...string) (*Result, error) {
+	cmd := Command(ctx, policy, name, args...)
+	cmd.Supervisor, cmd.Stdout, cmd.Stderr = supervisor, Capture, Capture
+	err := cmd.Run()
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		err = nil
+	}
+	return cmd.Result, err
+}
+
+// Run starts the program and waits for it.
+func (c *Cmd) Run() error {
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return c.Wait()
+}
+
+// Output runs the program and gives its output. If Stderr is nil it is captured, too, for ExitError's Result.
+func (c *Cmd) Output() ([]byte, error) {
+	if c.Stdout != nil {
+		return nil, invalid("Stdout is set")
+	}
+	c.Stdout = Capture
+	if c.Stderr == nil {
+		c.Stderr = Capture
+	}
+	err := c.Run()
+	if c.Result == nil {
+		return nil, err
+	}
+	return c.Result.Stdout, err
+}
+
+// CombinedOutput runs the program and gives its output and errors, as they come by one pipe. FlagOutputKills does not hold for it.
+func (c *Cmd) CombinedOutput() ([]byte, error) {
+	if c.Stdout != nil || c.Stderr != nil {
+		return nil, invalid("Stdout or Stderr is set")
+	}
+	kept := &limited{most: c.CaptureLimit}
+	if kept.most == 0 {
+		kept.most = 16 << 20
+	}
+	c.Stdout, c.Stderr = kept, kept
+	err := c.Run()
+	if err == nil && kept.lost {
+		err = ErrTruncated
+	}
+	return kept.data, err
+}
+
+// limited keeps what is written to it, up to a limit.
+type limited struct {
+	data []byte
+	most uint64
+	lost bool
+}
+
+func (l *limited) Write(data []byte) (int, error) {
+	keep := data
+	if room := l.most - uint64(len(l.data)); uint64(len(keep)) > room {
+		keep, l.lost = keep[:room], true
+	}
+	l.data = append(l.data, keep...)
+	return len(data), nil
+}
+
+// StdinPipe gives the end of a pipe to write the program's input to. Close it for the input to end; Wait closes it, too.
+func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
+	if c.Stdin != nil {
+		return nil, invalid("Stdin is set")
+	}
+	return c.streams.give(c, 0)
+}
+
+// StdoutPipe gives the end of a pipe to read the program's output from. Wait closes it: read to its end first.
+func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
+	if c.Stdout != nil {
+		return nil, invalid("Stdout is set")
+	}
+	return c.streams.give(c, 1)
+}
+
+// StderrPipe likewise, for what the program says to standard error.
+func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
+	if c.Stderr != nil {
+		return nil, invalid("Stderr is set")
+	}
+	return c.streams.give(c, 2)
+}
+
+// Start starts the program, and returns when it was executed, fully confined, or could not be. Wait must be called afterwards. Start
+// itself is not interrupted by the context: a sandbox that was started meanwhile is killed at once.
+func (c *Cmd) Start() error {
+	if c.Process != nil || c.waited {
+		return &Error{Status: StatusState, Stage: StageArguments, Message: "arguments: the Cmd was used before"}
+	}
+	c.waited = true // until it runs: a Cmd is used once
+	if c.ctx == nil {
+		c.ctx = context.Background()
+	}
+	err := c.ctx.Err()
+	if err == nil {
+		err = c.streams.prepare(c)
+	}
+	if err == nil {
+		c.Process, err = c.spawn()
+	}
+	c.streams.closeChildEnds()
+	if err != nil {
+		c.streams.closeHostEnds()
+		return err
+	}
+	c.waited = false
+	c.streams.copyAll()
+	c.ended, c.killed = make(chan struct{}), make(chan bool, 1)
+	if c.ctx.Done() == nil {
+		c.killed <- false
+	} else {
+		go watch(c.ctx, c.Process, c.ended, c.killed)
+	}
+	return nil
+}
+
+// watch ends the sandbox with the context, and says whether it has.
+func watch(ctx context.Context, process *Process, ended <-chan struct{}, killed chan<- bool) {
+	select {
+	case <-ctx.Done():
+		_, err := process.Wait(0)
+		running := errors.Is(err, StatusTimeout)
+		if running {
+			process.Kill()
+		}
+		killed <- running
+	case <-ended:
+		killed <- false
+	}
+}
+
+// spawn makes the C call.
+func (c *Cmd) spawn() (*Process, error) {
+	if len(c.Args) == 0 {
+		return nil, invalid("Args is empty")
+	}
+	argv, err := cStrings(c.Args)
+	if err != nil {
+		return nil, err
+	}
+	defer freeStrings(argv)
+	name, err := cString(c.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer C.free(unsafe.Pointer(name))
+	// Zero is what SANDLOCK_SPAWN_OPTIONS_INIT has, but for size and descriptors.
+	var options C.sandlock_spawn_options
+	options.size = C.sizeof_sandlock_spawn_options
+	options.stdin_mode, options.stdin_fd = c.streams.mode[0], c.streams.fd[0]
+	options.stdout_mode, options.stdout_fd = c.streams.mode[1], c.streams.fd[1]
+	options.stderr_mode, options.stderr_fd = c.streams.mode[2], c.streams.fd[2]
+	options.capture_limit = C.uint64_t(c.CaptureLimit)
+	if c.Name != "" {
+		options.name = name
+	}
+	if c.Terminal != nil {
+		options.pty_rows, options.pty_columns = C.uint16_t(c.Terminal.Rows), C.uint16_t(c.Terminal.Columns)
+	}
+	if count := len(c.ExtraFiles); count > 0 {
+		fds := (*C.int32_t)(C.malloc(C.size_t(2*count) * C.sizeof_int32_t))
+		defer C.free(unsafe.Pointer(fds))
+		numbers, passed := unsafe.Slice(fds, 2*count), 0
+		for i, file := range c.ExtraFiles {
+			if file != nil {
+				numbers[passed], numbers[count+passed] = C.int32_t(file.Fd()), C.int32_t(3+i)
+				passed++
+			}
+		}
+		options.pass_fds, options.pass_fds_as = fds, &numbers[count]
+		options.pass_fd_count = C.size_t(passed)
+	}
+	var supervisor *C.sandlock_supervisor
+	if c.Supervisor != nil {
+		used, err := c.Supervisor.handle.use()
+		if err != nil {
+			return nil, err
+		}
+		defer c.Supervisor.handle.done()
+		supervisor = (*C.sandlock_supervisor)(used)
+	}
+	var process *C.sandlock_process
+	err = c.Policy.read(func(policy *C.sandlock_policy) error {
+		var cerr *C.sandlock_error
+		return failure(C.sandlock_spawn(policy, supervisor, argv, &options, &process, &cerr), cerr)
+	})
+	runtime.KeepAlive(c) // and the files in it
+	if err != nil {
+		return nil, err
+	}
+	p := ownProcess(process)
+	if c.Terminal != nil {
+		if fd := C.sandlock_process_take_pty(process); fd >= 0 {
+			p.Terminal = hostFile(int(fd), "terminal")
+		}
+	}
+	return p, nil
+}
+
+// Wait waits until the sandbox has ended and its streams are copied, and frees it. The error is nil if the program exited with 0,
+// an *ExitError if it ended otherwise, ctx.Err() if the context has ended it, and else what went wrong with the streams.
+func (c *Cmd) Wait() error {
+	if c.Process == nil || c.waited {
+		return &Error{Status: StatusState, Stage: StageWait, Message: "wait: the Cmd does not run"}
+	}
+	result, err := c.Process.Wait(-1)
+	if err != nil {
+		return err
+	}
+	c.waited = true
+	close(c.ended)
+	killed := <-c.killed
+	copied := c.streams.finish(c.WaitDelay, killed)
+	c.Process.Close()
+	c.Result = result
+	if c.Supervisor != nil {
+		sweep()
+	}
+	switch {
+	case killed:
+		return c.ctx.Err()
+	case !result.Success():
+		return &ExitError{result}
+	}
+	return copied
+}

@@ -1,0 +1,46 @@
+package sandlock
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// shared is a handle of the library that goroutines use at the same time: it is freed when it is closed and nobody uses it.
+type shared struct {
+	what   string
+	free   func(unsafe.Pointer)
+	mu     sync.Mutex
+	c      unsafe.Pointer
+	users  int
+	closed bool
+}
+
+// use gives the handle until done is called.
+func (s *shared) use() (unsafe.Pointer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, closed(s.what)
+	}
+	s.users++
+	return s.c, nil
+}
+
+func (s *shared) done() {
+	s.mu.Lock()
+	s.users--
+	last := s.closed && s.users == 0
+	s.mu.Unlock()
+	if last {
+		s.free(s.c)
+	}
+}
+
+// close lets nobody use the handle from now on; false if it was closed before. The caller uses it itself.
+func (s *shared) close() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.closed
+	s.closed = true
+	return first
+}
