@@ -1,0 +1,31 @@
+'use strict';
+
+const { numberOf } = require('./names');
+const { failure } = require('./error');
+
+const known = new Set([
+  ...['stdin', 'stdout', 'stderr', 'captureLimit', 'passFds', 'name', 'rows', 'columns', 'supervisor', 'signal'],
+  ...['input', 'timeout'],
+]);
+
+/** A stream's mode and descriptor: "pipe", or a number for a descriptor. */
+function stream(value) {
+  return typeof value === 'number' ? [numberOf('stdio', 'fd'), value] : [numberOf('stdio', value), -1];
+}
+
+/** spawn()'s options as the addon takes them. */
+function optionsOf(options) {
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) throw failure('INVALID_ARGUMENT', `arguments: there is no option ${JSON.stringify(name)}`);
+  }
+  const { stdin = 'inherit', stdout = 'inherit', stderr = 'inherit', captureLimit = 0, passFds = [], name = null } = options;
+  const streams = [stdin, stdout, stderr].map(stream);
+  const pass = passFds.flatMap((fd) => (typeof fd === 'number' ? [fd, fd] : [fd.fd, fd.as ?? fd.fd]));
+  const size = [captureLimit, options.rows ?? 0, options.columns ?? 0];
+  return {
+    modes: streams.map(([mode]) => mode),
+    rest: [streams.map(([, fd]) => fd), pass, size, name],
+  };
+}
+
+module.exports = { optionsOf };

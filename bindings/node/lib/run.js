@@ -1,0 +1,54 @@
+'use strict';
+
+const { failure } = require('./error');
+const { Policy } = require('./policy');
+const { spawn } = require('./process');
+
+/** Kills the sandbox when its time is up, after the warning that the policy asks for. Gives what takes that back, and says
+ * whether it came to that. */
+function limitTime(process, milliseconds, grace) {
+  let late = false;
+  const kill = () => process.kill().catch(() => {});
+  let timer = setTimeout(() => {
+    late = true;
+    if (!grace) {
+      kill();
+      return;
+    }
+    try {
+      process.signal(grace[0]);
+    } catch {
+      // It has just ended.
+    }
+    timer = setTimeout(kill, grace[1]);
+  }, milliseconds);
+  return () => {
+    clearTimeout(timer);
+    return late;
+  };
+}
+
+/** Runs a program to its end: its output is captured, its input is `input` or empty. When `timeout` milliseconds pass, the sandbox
+ * is killed and the result says so. When `signal` aborts, it is killed and this rejects. */
+async function run(policy, argv, options = {}) {
+  const { input = null, timeout = -1, signal } = options;
+  for (const name of ['stdin', 'stdout', 'stderr']) {
+    if (name in options) throw failure('INVALID_ARGUMENT', `arguments: run() has the streams of a program itself; for ${name} use spawn()`);
+  }
+  const grace = Policy.graceOf(policy);
+  const how = input === null ? ['null', 'capture'] : ['pipe', 'pipe'];
+  const process = await spawn(policy, argv, { ...options, stdin: how[0], stdout: how[1], stderr: how[1] });
+  const isLate = timeout >= 0 ? limitTime(process, timeout, grace) : () => false;
+  let result;
+  let late;
+  try {
+    result = await (input === null ? process.wait() : process.communicate(input));
+  } finally {
+    late = isLate();
+  }
+  if (late && (result.reason === 'killed' || (grace && result.reason !== 'limit'))) result.reason = 'timeout';
+  if (signal?.aborted && result.reason === 'killed') throw signal.reason;
+  return result;
+}
+
+module.exports = { run };

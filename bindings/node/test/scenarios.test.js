@@ -1,0 +1,235 @@
+'use strict';
+
+// What every binding does alike.
+
+const assert = require('node:assert/strict');
+const net = require('node:net');
+const test = require('node:test');
+const { Worker } = require('node:worker_threads');
+const { sandlock, systemPolicy, scratch, write, shell, texts, count } = require('./support');
+
+const { run, spawn, Supervisor, PASS } = sandlock;
+
+test('a policy allows what it names and nothing else', async () => {
+  const allowed = write('allowed', 'hello\n');
+  const forbidden = write('forbidden', 'secret\n');
+  const policy = systemPolicy().allowPath(allowed);
+  const good = texts(await run(policy, ['cat', allowed]));
+  assert.deepEqual([good.reason, good.exitCode, good.stdout], ['exited', 0, 'hello\n']);
+  const bad = texts(await run(policy, ['cat', forbidden]));
+  assert.deepEqual([bad.reason, bad.exitCode, bad.stdout], ['exited', 1, '']);
+  assert.match(bad.stderr, /Permission denied/);
+});
+
+test('attacks are refused', async () => {
+  const attacks = [
+    [`kill -0 ${process.pid}`, /not permitted/i],
+    [`echo gotcha > ${scratch}/written`, /Permission denied|cannot create/],
+    [`cat ${write('secret', 'x')}`, /Permission denied/],
+    ['unshare -U true', /not permitted/i],
+    ['chmod 777 /usr/bin/env', /not permitted|Permission denied/i],
+  ];
+  for (const [line, why] of attacks) {
+    const result = await shell(systemPolicy(), line);
+    assert.notEqual(result.exitCode, 0, line);
+    assert.match(result.stderr, why, line);
+  }
+});
+
+test('a handler answers a value or an errno or lets the call run', async () => {
+  const supervisor = new Supervisor();
+  const seen = [];
+  supervisor.handle('getppid', (call) => {
+    seen.push(call.name, call.args.length, typeof call.args[0]);
+    call.return(4242);
+  });
+  supervisor.handle('uname', async (call) => {
+    await null;
+    call.deny(38);
+  });
+  const parent = await shell(systemPolicy(), 'echo $PPID', { supervisor });
+  assert.equal(parent.stdout, '4242\n');
+  assert.deepEqual(seen, ['getppid', 6, 'bigint']);
+  const system = texts(await run(systemPolicy(), ['uname'], { supervisor }));
+  assert.equal(system.exitCode, 1);
+  assert.match(system.stderr, /Function not implemented/);
+  const passing = new Supervisor();
+  const order = [];
+  passing.handle('uname', () => {
+    order.push(1);
+    return PASS;
+  });
+  passing.handle('uname', async (call) => {
+    order.push(2);
+    call.continue();
+  });
+  assert.equal(texts(await run(systemPolicy(), ['uname'], { supervisor: passing })).stdout, 'Linux\n');
+  assert.deepEqual(order, [1, 2]);
+  assert.equal(passing.stats().continued, 1);
+});
+
+test('a handler that fails denies its call', async () => {
+  const errors = [];
+  const kinds = {
+    throws() {
+      throw new Error('of the handler');
+    },
+    async rejects() {
+      await null;
+      throw new Error('of the promise');
+    },
+    nothing() {},
+    forever() {
+      return new Promise(() => {});
+    },
+  };
+  for (const [name, handler] of Object.entries(kinds)) {
+    const supervisor = new Supervisor({ deadline: 50, onError: (error) => errors.push(`${name}: ${error.message}`) });
+    supervisor.handle('uname', handler);
+    const result = texts(await run(systemPolicy(), ['uname'], { supervisor }));
+    assert.equal(result.exitCode, 1, name);
+    assert.match(result.stderr, /not permitted/, name);
+    supervisor.close();
+  }
+  assert.deepEqual(errors, [
+    'throws: of the handler',
+    'rejects: of the promise',
+    'nothing: supervisor: uname: no answer was given',
+    'forever: supervisor: uname: the handler took too long',
+  ]);
+});
+
+test('a handler gives a file that is not there', async () => {
+  const supervisor = new Supervisor();
+  supervisor.handle('openat', (call) => {
+    if (call.readString(call.args[1]) !== '/run/secrets/token') return PASS;
+    call.returnBytes('only for this program\n');
+  });
+  const result = texts(await run(systemPolicy(), ['cat', '/run/secrets/token'], { supervisor }));
+  assert.deepEqual([result.exitCode, result.stdout], [0, 'only for this program\n']);
+});
+
+test('limits end the sandbox and are named', async () => {
+  const wall = await run(systemPolicy().setLimit('wall', 100), ['sleep', '30']);
+  assert.deepEqual([wall.reason, wall.limit, wall.limitValue], ['limit', 'wall', 100n]);
+  const memory = await run(systemPolicy().setLimit('memory', 64 << 20).setLimit('data', 'unlimited'), [
+    'python3',
+    '-c',
+    'import time; x = b"x" * (200 << 20); time.sleep(30)',
+  ]);
+  assert.deepEqual([memory.reason, memory.limit], ['limit', 'memory']);
+});
+
+function listen() {
+  return new Promise((resolve) => {
+    const server = net.createServer((socket) => socket.end('hello from the host'));
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
+
+test('a network rule reaches one port and no other', async () => {
+  const servers = [await listen(), await listen()];
+  const [open, closed] = servers.map((server) => server.address().port);
+  const client = 'import socket, sys; print(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).recv(100).decode())';
+  const policy = systemPolicy().allowNet(`tcp://127.0.0.1:${open}`);
+  const good = texts(await run(policy, ['python3', '-c', client, String(open)]));
+  assert.equal(good.stdout, 'hello from the host\n', good.stderr);
+  const bad = texts(await run(policy, ['python3', '-c', client, String(closed)]));
+  assert.equal(bad.exitCode, 1);
+  assert.match(bad.stderr, /PermissionError/);
+  for (const server of servers) server.close();
+});
+
+test('a call that was put off is answered when another thread says what', async () => {
+  const worker = new Worker('const { parentPort: p } = require("node:worker_threads"); p.on("message", (n) => p.postMessage(n * 2))', {
+    eval: true,
+  });
+  const supervisor = new Supervisor();
+  let waiting;
+  supervisor.handle('getppid', (call) => {
+    waiting = call.defer();
+    worker.postMessage(21);
+  });
+  worker.on('message', (answer) => {
+    waiting.return(answer);
+    assert.throws(() => waiting.deny(), { status: 'STATE' });
+  });
+  assert.equal((await shell(systemPolicy(), 'echo $PPID', { supervisor })).stdout, '42\n');
+  await worker.terminate();
+});
+
+test('an answer to a program that is gone is stale', async () => {
+  const supervisor = new Supervisor();
+  let process_;
+  const waiting = new Promise((resolve) => supervisor.handle('uname', (call) => resolve(call.defer())));
+  process_ = await spawn(systemPolicy(), ['uname'], { supervisor });
+  const call = await waiting;
+  await process_.kill();
+  assert.throws(() => call.return(0), { status: 'STALE' });
+  assert.equal((await process_.wait()).reason, 'killed');
+});
+
+test('64 programs at a time', async () => {
+  const policy = systemPolicy();
+  const results = await Promise.all(Array.from({ length: 64 }, (_, i) => shell(policy, `echo ${i}; exit ${i}`)));
+  assert.deepEqual(results.map((result) => [result.exitCode, result.stdout]), results.map((_, i) => [i, `${i}\n`]));
+});
+
+test('time-outs and signals of cancellation end a program', async () => {
+  const policy = systemPolicy();
+  const late = await run(policy, ['sleep', '30'], { timeout: 50 });
+  assert.deepEqual([late.reason, late.exitCode, late.signal], ['timeout', -1, 9]);
+  const warned = await shell(systemPolicy().setGrace(15, 10000), 'trap "echo bye; exit 7" TERM; while :; do sleep 0.05; done', { timeout: 200 });
+  assert.deepEqual([warned.reason, warned.exitCode, warned.stdout], ['timeout', 7, 'bye\n']);
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const cancelled = run(policy, ['sleep', '30'], { signal: controller.signal });
+  setImmediate(() => controller.abort(reason));
+  await assert.rejects(cancelled, reason);
+  await assert.rejects(run(policy, ['true'], { signal: AbortSignal.abort(reason) }), reason);
+  const program = await spawn(policy, ['sleep', '30']);
+  await assert.rejects(program.wait({ timeout: 20 }), { name: 'SandlockError', status: 'TIMEOUT' });
+  await assert.rejects(program.wait({ signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' });
+  assert.equal(program.result, null);
+  await program.kill();
+  assert.equal((await program.wait()).reason, 'killed');
+});
+
+test('errors say what failed and why', async () => {
+  await assert.rejects(run(systemPolicy(), ['no-such-program']), {
+    name: 'SandlockError',
+    code: 'SANDLOCK_EXEC',
+    status: 'EXEC',
+    stage: 'exec',
+    errno: 2,
+    errnoName: 'ENOENT',
+    message: 'exec: no-such-program: No such file or directory',
+  });
+  assert.throws(() => systemPolicy().allowNet('tcp://10.1.2.3/8'), { status: 'INVALID_ARGUMENT', message: /rule "tcp:\/\/10\.1\.2\.3\/8", column 7: / });
+  assert.throws(() => sandlock.Policy.fromToml('\n\n[filesystem]\nraed = []'), { message: /line 4, column 1: .*raed/ });
+  await assert.rejects(run(systemPolicy().allowPath('/nowhere/at/all'), ['true']), { status: 'NOT_FOUND', stage: 'landlock' });
+  await assert.rejects(systemPolicy().allowPath('/nowhere/at/all').check(), { status: 'NOT_FOUND', message: /nowhere/ });
+  assert.throws(() => systemPolicy().setLimit('memmory', 1), { status: 'INVALID_ARGUMENT', message: /"memmory" is no limit; known are cpu, / });
+  assert.throws(() => systemPolicy().allowPath('/usr\0/secret'), TypeError);
+  assert.throws(() => systemPolicy().setLimit('wall', -1), TypeError);
+  await assert.rejects(run(systemPolicy(), []), { status: 'INVALID_ARGUMENT' });
+  await assert.rejects(run(systemPolicy(), ['true'], { tiemout: 5 }), { message: /no option "tiemout"/ });
+});
+
+test('hundreds of runs leave no descriptor and no thread', async () => {
+  const policy = systemPolicy();
+  const supervisor = new Supervisor().handle('uname', (call) => call.continue());
+  const some = async (n) => {
+    for (let i = 0; i < n; i++) {
+      await run(policy, ['uname'], { supervisor });
+      await run(policy, ['cat'], { input: 'x' });
+      await run(policy, ['nope']).catch(() => {});
+    }
+  };
+  await some(5);
+  const before = [count('/proc/self/fd'), count('/proc/self/task')];
+  await some(70);
+  const after = [count('/proc/self/fd'), count('/proc/self/task')];
+  assert.ok(after[0] <= before[0] && after[1] <= before[1], `${before} became ${after}`);
+  supervisor.close();
+});
