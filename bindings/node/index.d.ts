@@ -97,6 +97,7 @@ export class Call {
   defer(): this;
   read(address: Int, length: number): Buffer;
   readBytes(address: Int, capacity?: number): Buffer;
+  /** As UTF-8: what is none becomes U+FFFD, so compare bytes where that matters. */
   readString(address: Int, capacity?: number): string;
   write(address: Int, data: Bytes): void;
   /** Lets the call run: no decision on what its pointers point to. */
