@@ -17,7 +17,9 @@ function headers() {
         '/usr/include/node',
         '/usr/include/nodejs/src',
       ];
-  for (const place of places) if (fs.existsSync(path.join(place, 'node_api.h')) && fs.existsSync(path.join(place, 'uv.h'))) return place;
+  for (const place of places) {
+    if (['node_api.h', 'uv.h'].every((name) => fs.existsSync(path.join(place, name)))) return place;
+  }
   throw new Error(`node_api.h and uv.h are not in ${places.join(', ')}: install the headers of node, or set NODE_INCLUDE_DIR`);
 }
 
@@ -26,7 +28,7 @@ function words(text) {
 }
 
 function pkgConfig(...args) {
-  return execFileSync('pkg-config', [...args, 'sandlock'], { encoding: 'utf8' }).trim();
+  return execFileSync('pkg-config', [...args, 'sandlock'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
 }
 
 function build(directory) {
@@ -50,4 +52,10 @@ function build(directory) {
   );
 }
 
-build(path.resolve(process.argv[2] || path.join(__dirname, 'build')));
+try {
+  build(path.resolve(process.argv[2] || path.join(__dirname, 'build')));
+} catch (error) {
+  // The compiler and pkg-config have said what is wrong themselves.
+  console.error(`the addon was not built: ${error.message}`);
+  process.exitCode = 1;
+}

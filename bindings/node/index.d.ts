@@ -97,6 +97,7 @@ export class Call {
   defer(): this;
   read(address: Int, length: number): Buffer;
   readBytes(address: Int, capacity?: number): Buffer;
+  /** As UTF-8: what is none becomes U+FFFD, so compare bytes where that matters. */
   readString(address: Int, capacity?: number): string;
   write(address: Int, data: Bytes): void;
   /** Lets the call run: no decision on what its pointers point to. */
@@ -266,23 +267,14 @@ export interface Capabilities {
   userNamespacesErrno: number;
 }
 
-export function spawn(policy: Policy, argv: Bytes[], options?: SpawnOptions): Promise<Process>;
+/** That the streams which the options ask for are there. */
+export type Piped<O> = (O extends { stdin: 'pipe' } ? { readonly stdin: Writable } : unknown) &
+  (O extends { stdout: 'pipe' } ? { readonly stdout: Readable } : unknown) &
+  (O extends { stderr: 'pipe' } ? { readonly stderr: Readable } : unknown);
+
+export function spawn<O extends SpawnOptions>(policy: Policy, argv: Bytes[], options?: O): Promise<Process & Piped<O>>;
 export function run(policy: Policy, argv: Bytes[], options?: RunOptions): Promise<Result>;
 export function probe(): Promise<Capabilities>;
 export const version: string;
+export const versionNumber: number;
 export const constants: Readonly<Record<string, number | bigint>>;
-
-declare const sandlock: {
-  Policy: typeof Policy;
-  Supervisor: typeof Supervisor;
-  Process: typeof Process;
-  Call: typeof Call;
-  SandlockError: typeof SandlockError;
-  PASS: typeof PASS;
-  spawn: typeof spawn;
-  run: typeof run;
-  probe: typeof probe;
-  version: typeof version;
-  constants: typeof constants;
-};
-export default sandlock;

@@ -24,5 +24,6 @@ module.exports = {
   run,
   probe,
   version: native.version,
+  versionNumber: native.versionNumber,
   constants: Object.freeze({ ...native.constants }),
 };

@@ -13,7 +13,7 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 package=$stage/node_modules/sandlock
 mkdir -p "$package" "$stage/scratch"
-(cd "$here" && cp -R package.json build.js index.js index.mjs index.d.ts unwrapped.txt README.md lib src "$package/")
+(cd "$here" && cp -R package.json build.js index.js index.mjs index.d.ts index.d.mts unwrapped.txt README.md lib src "$package/")
 cp -R "$here/test" "$stage/test"
 export SANDLOCK_TEST_SCRATCH=$stage/scratch SANDLOCK_TEST_PACKAGE=$package
 export SANDLOCK_TEST_HEADER SANDLOCK_TEST_CHECKOUT=$here/../..

@@ -25,7 +25,8 @@ byName.stdio.set('ignore', native.constants.STDIO_NULL);
 function numberOf(group, name) {
   const number = byName[group].get(name);
   if (number === undefined) {
-    throw failure('INVALID_ARGUMENT', `arguments: ${JSON.stringify(name)} is no ${group}; known are ${[...byName[group].keys()].join(', ')}`);
+    const known = [...byName[group].keys()].join(', ');
+    throw failure('INVALID_ARGUMENT', `arguments: ${JSON.stringify(name)} is no ${group}; known are ${known}`);
   }
   return number;
 }

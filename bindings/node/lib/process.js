@@ -188,7 +188,8 @@ class Process {
   }
 
   #stream(which) {
-    if (!this.#streams[which] && this.#handle && this.#modes[which] === native.constants.STDIO_PIPE && !this.#talking) {
+    const piped = this.#modes[which] === native.constants.STDIO_PIPE && !this.#talking;
+    if (piped && !this.#streams[which] && this.#handle) {
       const fd = native.processTakeStdio(this.#handle, which);
       if (fd >= 0) this.#streams[which] = pipe(fd, which);
       if (this.#over) this.#release();
@@ -233,8 +234,9 @@ class Process {
 
   /** Lets go of the descriptors, unless there is a pipe with something to read in it that nobody has taken yet. */
   #release() {
-    const untaken = this.#modes.some((mode, which) => which && mode === native.constants.STDIO_PIPE && !this.#streams[which]);
-    const screen = this.#modes.includes(native.constants.STDIO_PTY) && !this.#pty;
+    const { STDIO_PIPE, STDIO_PTY } = native.constants;
+    const untaken = this.#modes.some((mode, which) => which && mode === STDIO_PIPE && !this.#streams[which]);
+    const screen = this.#modes.includes(STDIO_PTY) && !this.#pty;
     if ((untaken && !this.#talking) || screen) return;
     native.processFree(this.#handle);
     this.#handle = null;

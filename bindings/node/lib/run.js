@@ -33,7 +33,7 @@ function limitTime(process, milliseconds, grace) {
 async function run(policy, argv, options = {}) {
   const { input = null, timeout = -1, signal } = options;
   for (const name of ['stdin', 'stdout', 'stderr']) {
-    if (name in options) throw failure('INVALID_ARGUMENT', `arguments: run() has the streams of a program itself; for ${name} use spawn()`);
+    if (name in options) throw failure('INVALID_ARGUMENT', `arguments: run() sees to ${name} itself; spawn() does not`);
   }
   const grace = Policy.graceOf(policy);
   const how = input === null ? ['null', 'capture'] : ['pipe', 'pipe'];

@@ -23,7 +23,9 @@ class Supervisor {
   #warned = false;
 
   constructor({ deadline = 30000, onError = null } = {}) {
-    if (!(deadline > 0 && deadline <= 0x7fffffff)) throw failure('INVALID_ARGUMENT', 'arguments: a deadline is 1 to 2147483647 milliseconds');
+    if (!(deadline > 0 && deadline <= 0x7fffffff)) {
+      throw failure('INVALID_ARGUMENT', 'arguments: a deadline is 1 to 2147483647 milliseconds');
+    }
     this.#deadline = deadline;
     this.#onError = onError;
     this.#handle = native.supervisorNew();

@@ -19,7 +19,8 @@ const start = `
 
 function host(code, env) {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, ['-e', start + code], { cwd: __dirname, env: { ...process.env, ...env }, timeout: 15000 }, (error, stdout, stderr) =>
+    const options = { cwd: __dirname, env: { ...process.env, ...env }, timeout: 15000 };
+    const child = execFile(process.execPath, ['-e', start + code], options, (error, stdout, stderr) =>
       resolve({ status: child.exitCode, signal: child.signalCode, stdout, stderr }),
     );
   });
@@ -40,8 +41,16 @@ test('a process exits with sandboxes alive and they are killed', async () => {
     ['started.then(() => process.exit(3))', 3],
     ['started.then(() => { throw new Error("of the host"); })', 1],
     // In the midst of starting, and of everything else.
-    ['for (let i = 0; i < 20; i++) sandlock.spawn(systemPolicy(), ["sleep", "1000"]); started.then((program) => { program.list(); program.kill(); process.exit(4); })', 4],
-    ['const s = new sandlock.Supervisor().handle("uname", (call) => process.exit(5)).observe("all", () => {}); sandlock.run(systemPolicy(), ["uname"], { supervisor: s })', 5],
+    [
+      `for (let i = 0; i < 20; i++) sandlock.spawn(systemPolicy(), ['sleep', '1000']);
+       started.then((program) => { program.list(); program.kill(); process.exit(4); })`,
+      4,
+    ],
+    [
+      `const supervisor = new sandlock.Supervisor().handle('uname', () => process.exit(5)).observe('all', () => {});
+       sandlock.run(systemPolicy(), ['uname'], { supervisor })`,
+      5,
+    ],
   ];
   for (const [code, status] of ways) {
     const result = await host(code);
@@ -52,7 +61,11 @@ test('a process exits with sandboxes alive and they are killed', async () => {
 });
 
 test('a process goes on until its sandboxes have ended', async () => {
-  const result = await host('started.then(async (p) => { p.unref(); await sandlock.run(systemPolicy(), ["sleep", "0.2"]); console.log("done"); })');
+  const result = await host(`started.then(async (program) => {
+    program.unref();
+    await sandlock.run(systemPolicy(), ['sleep', '0.2']);
+    console.log('done');
+  })`);
   assert.deepEqual([result.status, result.stdout.split('\n')[1]], [0, 'done'], result.stderr);
 });
 

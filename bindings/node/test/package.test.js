@@ -17,16 +17,24 @@ function matches(text, pattern) {
   return [...text.matchAll(pattern)].map((match) => match[1]);
 }
 
+function texts(directory) {
+  return fs.readdirSync(path.join(root, directory)).map((name) => read(root, directory, name)).join('\n');
+}
+
 test('every function is wrapped or named with a reason', () => {
-  const exported = read(process.env.SANDLOCK_TEST_CHECKOUT, 'scripts/exports.txt').split('\n').filter((line) => line.startsWith('sandlock_'));
-  const source = fs.readdirSync(path.join(root, 'src')).map((name) => read(root, 'src', name)).join('\n');
+  const exported = matches(read(process.env.SANDLOCK_TEST_CHECKOUT, 'scripts/exports.txt'), /^(sandlock_\w+)$/gm);
+  const source = texts('src');
   const used = new Set(matches(source, /\b(sandlock_[a-z_]+)\(/g));
   const named = new Map(matches(read(root, 'unwrapped.txt'), /^(sandlock_.*)$/gm).map((line) => line.split(/:\s+/)));
   assert.ok(exported.length > 100);
   for (const name of exported) {
-    assert.notEqual(used.has(name), named.has(name), `${name} is ${used.has(name) ? 'used and listed' : 'neither used nor listed'}`);
+    const what = used.has(name) ? 'used and listed' : 'neither used nor listed';
+    assert.notEqual(used.has(name), named.has(name), `${name} is ${what}`);
     if (named.has(name)) assert.ok(named.get(name)?.length > 10, `${name} has a reason`);
   }
+  const lib = texts('lib') + read(root, 'index.js');
+  const { native } = require(path.join(root, 'lib/native.js'));
+  for (const name of Object.keys(native)) assert.match(lib, new RegExp(`native\\.${name}\\b`), name);
   for (const name of named.keys()) assert.ok(exported.includes(name), `${name} is a function`);
 });
 
@@ -38,7 +46,9 @@ test('every number of the header has its name', () => {
   assert.equal(sandlock.version, matches(header, /SANDLOCK_VERSION_STRING "([^"]+)"/g)[0]);
   assert.equal(sandlock.version, JSON.parse(read(root, 'package.json')).version);
   const { stages } = require(path.join(root, 'lib/error.js'));
-  for (const [, name, value] of header.matchAll(/^#define SANDLOCK_STAGE_([A-Z]+) (\d+)$/gm)) assert.equal(stages[value], name.toLowerCase());
+  for (const [, name, value] of header.matchAll(/^#define SANDLOCK_STAGE_([A-Z]+) (\d+)$/gm)) {
+    assert.equal(stages[value], name.toLowerCase());
+  }
   const groups = path.join(process.env.SANDLOCK_TEST_CHECKOUT, 'scripts/groups.txt');
   assert.equal(read(root, 'lib/groups.txt'), read(groups));
 });
@@ -53,15 +63,18 @@ test('types and modules name the same things', async () => {
   assert.equal(module.Policy, sandlock.Policy);
   for (const name of ['Policy', 'Supervisor', 'Process', 'Call']) {
     const body = new RegExp(`export class ${name} {\\n([^]*?)\\n}`).exec(types)[1];
-    for (const method of Object.getOwnPropertyNames(sandlock[name].prototype)) assert.match(body, new RegExp(`\\b${method}\\b`), `${name}.${method}`);
+    for (const method of Object.getOwnPropertyNames(sandlock[name].prototype)) {
+      assert.match(body, new RegExp(`\\b${method}\\b`), `${name}.${method}`);
+    }
     for (const member of matches(body, /^ {2}(?:readonly )?(\w+)[(:]/gm)) {
       if (member !== 'constructor') assert.ok(member in sandlock[name].prototype, `${name}.${member} is there`);
     }
   }
-  for (const [type, prefix] of [['Limit', 'LIMIT'], ['Flag', 'FLAG'], ['Namespace', 'NAMESPACE'], ['Feature', 'FEATURE'], ['Reason', 'REASON']]) {
-    const declaredNames = matches(new RegExp(`export type ${type} =([^;]*);`).exec(types)[1], /'([^']+)'/g);
-    const real = Object.keys(sandlock.constants).filter((name) => name.startsWith(`${prefix}_`)).map((name) => name.slice(prefix.length + 1).toLowerCase().replaceAll('_', '-'));
-    assert.deepEqual(declaredNames.sort(), real.sort(), type);
+  for (const type of ['Limit', 'Flag', 'Namespace', 'Feature', 'Reason']) {
+    const prefix = `${type.toUpperCase()}_`;
+    const typed = matches(new RegExp(`export type ${type} =([^;]*);`).exec(types)[1], /'([^']+)'/g);
+    const real = Object.keys(sandlock.constants).filter((name) => name.startsWith(prefix));
+    assert.deepEqual(typed.sort(), real.map((name) => name.slice(prefix.length).toLowerCase().replaceAll('_', '-')).sort());
   }
 });
 
@@ -84,5 +97,6 @@ test('npm packs what is needed and nothing else', () => {
   });
   const packed = JSON.parse(output)[0].files.map((file) => file.path).sort();
   const below = (name) => fs.readdirSync(path.join(root, name)).map((file) => `${name}/${file}`);
-  assert.deepEqual(packed, ['README.md', 'build.js', 'index.d.ts', 'index.js', 'index.mjs', 'package.json', 'unwrapped.txt', ...below('lib'), ...below('src')].sort());
+  const top = ['README.md', 'build.js', 'index.d.mts', 'index.d.ts', 'index.js', 'index.mjs', 'package.json', 'unwrapped.txt'];
+  assert.deepEqual(packed, [...top, ...below('lib'), ...below('src')].sort());
 });

@@ -11,7 +11,8 @@ const { sandlock, systemPolicy, scratch, write, shell, texts, collect } = requir
 const { spawn, run, Supervisor, Policy } = sandlock;
 
 test('pipes are streams', async () => {
-  const program = await spawn(systemPolicy(), ['sh', '-c', 'cat; echo to err >&2'], { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+  const pipes = { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' };
+  const program = await spawn(systemPolicy(), ['sh', '-c', 'cat; echo to err >&2'], pipes);
   assert.equal(program.stdout, program.stdout);
   const output = Promise.all([collect(program.stdout), collect(program.stderr)]);
   // More than a pipe holds: the writer has to wait for the program.
@@ -222,7 +223,8 @@ test('policies are written, read and changed while they are used', async () => {
   const text = policy.toToml();
   assert.equal(Policy.fromToml(text).toToml(), text);
   assert.equal(policy.clone().toToml(), text);
-  for (const part of ['ptrace', 'nofile = 64', 'processes = "unlimited"', 'umask', 'grace = [15, 500]', 'uts', 'no-coredump', 'udp', '8081'].filter((part) => part !== 'udp')) {
+  const parts = ['ptrace', 'nofile = 64', 'processes = "unlimited"', 'umask', 'grace = [15, 500]', 'uts', 'no-coredump', '8081'];
+  for (const part of parts) {
     assert.ok(text.includes(part), `${part} in ${text}`);
   }
   const used = systemPolicy();

