@@ -217,6 +217,8 @@ double measure_reference(enum reference reference, const char *const *argv)
         die("fork");
     if (pid == 0) {
         dup2(ends[1], 1);
+        /* Like a sandbox: the kernel schedules sessions against each other (autogroup), which would count for one side only. */
+        setsid();
         if (reference != BARE) {
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
             if (reference == FILTERED_AND_CONFINED && syscall(SYS_landlock_restrict_self, reference_ruleset(), 0))
