@@ -1423,7 +1423,8 @@ sandlock_status sandlock_policy_set_net_refresh(sandlock_policy *policy,
 ///
 /// STATE: the policy does not say SANDLOCK_FLAG_NET_UPDATES, or allows nothing; the process handle was made before this process was
 /// forked. INVALID_ARGUMENT: NULL, a rule that is malformed. NOT_FOUND and SYSTEM: a name cannot be resolved. After an error what
-/// counted before counts. Any thread.
+/// counted before counts; but where only the new /etc/hosts could not be made (SYSTEM), the rules have changed and that file has not. Any
+/// thread.
 sandlock_status sandlock_process_update_net(sandlock_process *process,
                                             const char *const *allow,
                                             const char *const *deny,

@@ -181,7 +181,8 @@ pub extern "C" fn sandlock_policy_set_net_refresh(
 ///
 /// STATE: the policy does not say SANDLOCK_FLAG_NET_UPDATES, or allows nothing; the process handle was made before this process was
 /// forked. INVALID_ARGUMENT: NULL, a rule that is malformed. NOT_FOUND and SYSTEM: a name cannot be resolved. After an error what
-/// counted before counts. Any thread.
+/// counted before counts; but where only the new /etc/hosts could not be made (SYSTEM), the rules have changed and that file has not. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_process_update_net(
     process: *mut sandlock_process,

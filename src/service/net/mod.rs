@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::error::Result;
 
 use crate::policy::Access;
@@ -47,6 +49,8 @@ pub(crate) struct NetworkService {
     reach: Network,
     hosts: Option<Arc<Hosts>>,
     route: Route,
+    /// Rules and /etc/hosts change one after the other, and together.
+    changes: Mutex<()>,
     name: fn(u32) -> Option<&'static str>,
 }
 
@@ -63,6 +67,7 @@ impl NetworkService {
             hosts: run.hosts.clone().filter(|_| reach.names),
             route: Route::new(rules.made.clone()),
             rules,
+            changes: Mutex::new(()),
             name: run.name,
         }
     }
@@ -70,12 +75,14 @@ impl NetworkService {
     /// From now on these rules count for what is connected or sent, as far as those that the sandbox was started with allow it.
     /// `addresses`: where hosts are that they name.
     pub(crate) fn update(&self, rules: NetRules, addresses: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
+        let _turn = self.changes.lock();
         let known = self.rules.live.update(rules, addresses);
         self.tell_names(&known)
     }
 
     /// Hosts have moved.
     pub(crate) fn renew(&self, addresses: BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
+        let _turn = self.changes.lock();
         let known = self.rules.live.renew(addresses);
         self.tell_names(&known)
     }
