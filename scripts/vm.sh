@@ -70,7 +70,7 @@ add_libraries() { # PROGRAM...
     done
 }
 programs=$(dpkg -L coreutils | grep -E '^(/usr)?/bin/')
-for name in bash dash setpriv setsid grep sed make hostname /usr/bin/python3; do
+for name in bash dash setpriv setsid grep sed find make hostname /usr/bin/python3; do
     programs+=" $(command -v "$name")"
 done
 # shellcheck disable=SC2086
@@ -88,12 +88,14 @@ for file in /etc/passwd /etc/group /etc/ld.so.cache /usr/share/common-licenses/B
     cp -L "$file" "$root$file"
 done
 echo sandlock-vm >"$root/etc/hostname"
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
+echo 'hosts: files' >"$root/etc/nsswitch.conf"
 
 home=/opt/sandlock
 make --no-print-directory --silent install DESTDIR="$root" PREFIX="$home" LIBDIR="$home/lib"
 flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror -Iinclude"
 libraries="-L$root$home/lib -lsandlock -Wl,-rpath,$home/lib -lpthread -lutil -lrt"
-for name in "$@" probe caller metadata_child; do
+for name in "$@" probe caller metadata_child net_child ports_child; do
     # shellcheck disable=SC2086
     gcc $flags -o "$root$home/bin/$name" "c-tests/$name.c" $libraries
 done
@@ -122,6 +124,7 @@ busybox mount -t cgroup2 cgroup /sys/fs/cgroup
 busybox ip link set lo up 2>/dev/null
 # Attacks must be able to succeed.
 echo 1 >/proc/sys/kernel/perf_event_paranoid
+echo 3 >/proc/sys/net/ipv4/tcp_fastopen
 cd /sys/fs/cgroup
 mkdir plain user root
 echo "+memory +cpu" >cgroup.subtree_control
