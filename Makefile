@@ -15,7 +15,7 @@ INSTALL := install
 CFLAGS ?= -O2
 
 # What the test machine is declared to offer. A test that needs one of these and does not find it fails; a test that needs
-# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, and programs that
+# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, landlock-9, and programs that
 # scripts/setup.sh does not install: node, go, java.
 SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl
 export SANDLOCK_TEST_EXPECT
@@ -25,7 +25,7 @@ export SANDLOCK_TEST_EXPECT
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
 	@echo "make test      all tests, the live ones as an unprivileged user and, if started as root, some as root"
-	@echo "make vm-test   the tests of control groups, on another kernel in an emulated machine"
+	@echo "make vm-test   the tests of control groups, and of what newer kernels bring, on other kernels in an emulated machine"
 	@echo "make bench     every figure beside its reference: a table, and target/bench.json"
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
@@ -47,6 +47,8 @@ test: setup all
 
 vm-test: setup all
 	@scripts/vm.sh
+	@scripts/vm.sh --suite trixie-backports --expect "landlock-9 landlock-8 pidfd-info notify-6.6 userns ia32" \
+	    test_net_unix test_net test_confine_self
 
 bench: setup all
 	@scripts/bench.sh

@@ -1340,7 +1340,10 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 /// What enforces it: rules of TCP by port alone (the target is *) are Landlock's, ABI 4, Linux 6.7. For everything else, names,
 /// addresses, UDP, ICMP and Unix sockets, the library carries out connect(2), sendto(2), sendmsg(2) and sendmmsg(2) for the
 /// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
-/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). Refused whatever rules say: MSG_FASTOPEN, by which sending
+/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). The exception are rules that allow Unix sockets by path, where none
+/// is about an abstract name and none denies any: from ABI 9 on, Linux 7.1, Landlock keeps these without the library. Then they are about
+/// the sockets and directories that are there when a program starts, by whatever name it reaches them. Landlock ABI 9 also keeps a
+/// program from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
 /// connects, MPTCP, SCTP, raw and packet sockets, other protocols in a TCP socket (TCP_ULP), and, where rules name addresses, options that
 /// lead elsewhere: IP options, routing headers, the choice of an interface or of the range of free ports.
 ///
@@ -1997,8 +2000,8 @@ sandlock_status sandlock_run(const sandlock_policy *policy,
 /// Confines the calling thread itself, for good: capabilities, no_new_privs, Landlock and the system call filter, and limits,
 /// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
 /// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
-/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. The path on ABI 8
-/// has not been tried on such a kernel yet. Features that need a new process (descriptors, session, parent death, kill-all) do not
+/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. Capabilities are
+/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES. Features that need a new process (descriptors, session, parent death, kill-all) do not
 /// apply.
 ///
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
