@@ -19,6 +19,7 @@ check() { # NAME COMMAND...
     if output=$("$@" 2>&1); then ok; else echo "$output" | tail -n 40; not_ok "$name"; fi
 }
 section() { echo "== $*"; }
+began=$SECONDS
 
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
@@ -196,7 +197,7 @@ else
 fi
 
 live() { # LABEL COMMAND...
-    local label=$1 log=$stage/log status=0
+    local label=$1 log=$stage/log status=0 start=$SECONDS
     shift
     (cd / && timeout 300 "$@") >"$log" 2>&1 </dev/null || status=$?
     passed=$((passed + $(grep -c '^ok ' "$log" || true)))
@@ -208,6 +209,7 @@ live() { # LABEL COMMAND...
         not_ok "[$label] ended with status $status"
     fi
     grep -qE '^(ok|absent) ' "$log" || not_ok "[$label] ran no test"
+    echo "$((SECONDS - start)) $label" >>"$stage/seconds"
 }
 
 # A few seconds on any machine: the figures are for `make bench`.
@@ -264,6 +266,9 @@ fi
 
 echo "not run: test_cgroup, which takes control groups of version 2 (make vm-test)"
 [ -n "$newer" ] || echo "not run: test_net_unix, which takes Landlock ABI 9 (make vm-test)"
+# All of it is to end within ten minutes on two processors.
+slowest=$(sort -rn "$stage/seconds" | head -n 6 | awk '{n = $1; sub(/^[0-9]+ /, ""); printf "%s%s %d s", sep, $0, n; sep = ", "}')
+echo "$((SECONDS - began)) seconds; longest: $slowest"
 [ "$absent" -eq 0 ] || echo "$absent tests absent: they need what this machine was not declared to offer"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
