@@ -43,8 +43,9 @@
  *
  * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
- *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked, and a
- *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
+ *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked (but
+ *              SIGCHLD where the host has neither a handler for it nor blocks it when it starts the sandbox: then the end of a
+ *              program interrupts none of the host's calls), and a second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
  *              and up to 64 that run handlers; a supervisor with observers has one that tells them, and so has a process whose
  *              output is streamed. Each sandbox takes three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
  *              memory it may abort the process, as Rust does, with a line on standard error. It uses only the C library, so it can be
