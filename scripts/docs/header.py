@@ -116,7 +116,9 @@ class Header:
             out += [f"/// @defgroup {parent} {title}", ""]
             for topic in self.topics:
                 if topic.parent == parent:
-                    out += self._comment(f"@defgroup {topic.name} {topic.title}\n@ingroup {parent}\n", topic.about) + [""]
+                    brief = "\n@brief " if topic.about else ""
+                    about = " ".join(topic.about.split())
+                    out += [*self._comment(f"@defgroup {topic.name} {topic.title}\n@ingroup {parent}{brief}", about), ""]
         for item in self.items:
             out += ["", *self._comment("", item.comment, f"\n\n@ingroup {item.topic.name}"), *self._code(item.code)]
         return "\n".join(out) + "\n"

@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The pages besides the manual, in the order in which they are listed.
 MARKDOWN = ["README.md", "SECURITY.md", "ARCHITECTURE.md", "docs/*.md", "examples/README.md", "bindings/*/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+TITLES = {"README.md": "README", "examples/README.md": "About the examples"}
 MANUALS = {"sandlock.1": "the command line", "libsandlock.3": "the library at a glance", "sandlock-policy.5": "policies as TOML"}
+
+
+def title_of(path):
+    title = re.search(r"^# (.+)$", path.read_text(), flags=re.M)[1]
+    return TITLES.get(path.relative_to(ROOT).as_posix(), title)
 
 
 def page_id(path):
@@ -44,8 +50,9 @@ class Pages:
 
     @staticmethod
     def _heading(path, marks, title):
-        name = page_id(path) if len(marks) == 1 else f"{page_id(path)}_{anchor(title)}"
-        return f"{marks} {title} {{#{name}}}"
+        if len(marks) == 1:
+            return f"# {title_of(path)} {{#{page_id(path)}}}"
+        return f"{marks} {title} {{#{page_id(path)}_{anchor(title)}}}"
 
     def _link(self, path, text, target):
         if re.match(r"\w+:", target):
@@ -74,20 +81,14 @@ class Pages:
         """What there is besides the manual."""
         out = ["@section more More", "- @ref functions and @ref constants, as the header groups them"]
         for path in self.paths:
-            title = re.search(r"^# (.+)$", path.read_text(), flags=re.M)[1]
-            out.append(f'- @ref {page_id(path)} "{title}"')
+            out.append(f'- @ref {page_id(path)} "{title_of(path)}"')
         out += [f"- [{name[:-2]}({name[-1]})]({name}.html): {about}" for name, about in MANUALS.items()]
         return "\n".join(out)
 
-    def examples(self):
-        """Each example with its first comment, so that doxygen shows it and the functions that it calls link to it."""
-        out = []
-        for path in sorted(ROOT.glob("examples/*.c")):
-            comment = re.match(r"/\*(.*?)\*/", path.read_text(), flags=re.S)[1]
-            comment = re.sub(r"^ \* ?", "", comment, flags=re.M)
-            comment = re.sub(r"(?:^    .*\n)+", r"```\n\g<0>```\n", comment, flags=re.M)
-            out.append(f"/** @example {path.name}\n{self.header.prose.text(comment.strip())}\n*/\n")
-        return "\n".join(out)
+    @staticmethod
+    def examples():
+        """Has doxygen show each example, and link to it from the functions that it calls."""
+        return "".join(f"/** @example {path.name} */\n" for path in sorted(ROOT.glob("examples/*.c")))
 
 
 def anchor(text):
@@ -101,8 +102,8 @@ def main(output, site):
     (output / "sandlock.h").write_text(header.declarations())
     (output / "main.dox").write_text(header.main_page(pages.further()))
     (output / "examples.dox").write_text(pages.examples())
-    for path in pages.paths:
-        (output / f"{page_id(path)}.md").write_text(pages.page(path))
+    for number, path in enumerate(pages.paths):  # the order of the pages is that of these names
+        (output / f"{number:02}_{page_id(path)}.md").write_text(pages.page(path))
 
 
 if __name__ == "__main__":

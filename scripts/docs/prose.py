@@ -9,6 +9,9 @@ import re
 # Names that look like the header's and are not: variables of the environment and the build.
 FOREIGN = re.compile(r"SANDLOCK_(SPAWN|TEST_\w+|PROFILES|H)\b|sandlock_(gopath)\b")
 
+# Stands for "*" after "/", which doxygen takes for a comment in any comment; build.sh puts it back.
+STAR = "\ue000"
+
 STATUSES = (
     "INVALID_ARGUMENT STATE UNSUPPORTED PERMISSION NOT_FOUND SYSTEM CHILD_SETUP EXEC TIMEOUT STALE BUFFER_TOO_SMALL "
     "WOULD_DEADLOCK CALLBACK LIMIT INTERNAL"
@@ -33,7 +36,7 @@ class Prose:
         are Markdown, else comments, in which "*" and "_" are nothing but themselves."""
         links = r"\[[^]]*\]\([^)\s]+\)|<https?://[^>\s]+>|" if link else ""
         parts = re.split(rf"(^```.*?^```[^\n]*$|{links}``.+?``|`[^`]+`)", text, flags=re.M | re.S)
-        return "".join(self._part(part, link) for part in parts)
+        return "".join(self._part(part, link) for part in parts).replace("/*", f"/{STAR}")
 
     def _part(self, part, link):
         if part.startswith("```"):
@@ -53,9 +56,9 @@ class Prose:
 
     def plain(self, text, literal=False):
         """Text without code spans and links. `literal`: without emphasis, too."""
-        text = re.sub(r"[\\@%&<>#]|::|--(?=[a-z])", self._escape, text)
+        text = re.sub(r"[\\@%&<>#\"]|::|--(?=[a-z])", self._escape, text)
         if literal:
-            text = re.sub(r"\*(?! )|(?<!\w)_", r"\\\g<0>", text)
+            text = re.sub(r"(?<!/)\*(?! )|(?<!\w)_", r"\\\g<0>", text)
         text = re.sub(r"\bSANDLOCK_[A-Z0-9_]*(\\?\*)?|\bsandlock_\w+(\(\))?", self._name, text)
         return re.sub(r"\b(%s)(?=(?:, [A-Z_]+)*:\s)" % "|".join(STATUSES), r'@ref SANDLOCK_ERROR_\1 "\1"', text)
 
@@ -65,7 +68,7 @@ class Prose:
         line = match.string[: match.start()].rpartition("\n")[2]
         if sign in "#>" and not line.strip(" #>"):
             return sign  # a heading or a quotation
-        return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(sign, "\\" + sign)
+        return {"<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;"}.get(sign, "\\" + sign)
 
     def _name(self, match):
         name = match[0]
