@@ -111,14 +111,12 @@ class Header:
     # --- what doxygen reads ---
 
     def declarations(self):
-        out = ["/// @file", "/// The manual of libsandlock.", "","#include <stdbool.h>", "#include <stddef.h>", "#include <stdint.h>", ""]
+        out = ["/// @file", "/// The manual of libsandlock.", "", "#include <stdbool.h>", "#include <stddef.h>", "#include <stdint.h>", ""]
         for parent, title in (("functions", "Functions and types"), ("constants", "Constants")):
             out += [f"/// @defgroup {parent} {title}", ""]
             for topic in self.topics:
                 if topic.parent == parent:
-                    brief = "\n@brief " if topic.about else ""
-                    about = " ".join(topic.about.split())
-                    out += [*self._comment(f"@defgroup {topic.name} {topic.title}\n@ingroup {parent}{brief}", about), ""]
+                    out += [*self._comment(f"@defgroup {topic.name} {topic.title}\n@ingroup {parent}\n\n", topic.about), ""]
         for item in self.items:
             out += ["", *self._comment("", item.comment, f"\n\n@ingroup {item.topic.name}"), *self._code(item.code)]
         return "\n".join(out) + "\n"

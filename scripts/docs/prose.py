@@ -52,6 +52,8 @@ class Prose:
         name = text.removesuffix("()")
         if name in self.names:
             return f"<code>#{text}</code>"
+        if "'" in text:  # doxygen would have the span end there
+            return "<code>" + re.sub(r"[^\w\s'()]", self._escape, text) + "</code>"
         return "`" + text + "`"
 
     def plain(self, text, literal=False):

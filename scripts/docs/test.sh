@@ -32,6 +32,10 @@ verdict documentation_is_built_without_warnings $?
 }
 verdict conventions_come_first_and_topics_are_the_headers $?
 
+cp -r target/docs "$tmp/copy" && sed -i "s/C's free() is never needed/C's free() is/" "$tmp/copy/index.html"
+! python3 scripts/docs/lost.py "$tmp/copy" >"$tmp/log" 2>&1 && complains_of "never" && complains_of "include/sandlock.h: on no page"
+verdict sentence_that_is_lost_is_noticed $?
+
 # COMMENT: doxygen, set up as for the pages, fails for this comment of a function.
 refused() {
     printf '/** @file\n * A file. */\n%s\nvoid function(void);\n' "$1" >"$tmp/small.h"
