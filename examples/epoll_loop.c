@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -20,12 +21,8 @@
 enum { OUTPUT = 1, CALLS = 2, TIMER = 4, END = 8 };
 enum { TICK_MS = 20, MOST_TICKS = 1500 };
 
-static const char directory[] = "/jobs/";
-static const struct { const char *name, *text; } jobs[] = {
-    {"1", "wash the dishes\n"},
-    {"2", "dry them\n"},
-    {"3", "put them away\n"},
-};
+/* What is in /jobs/1 and so on. */
+static const char *const jobs[] = {"wash the dishes\n", "dry them\n", "put them away\n"};
 
 struct waiting {
     sandlock_pending *call;
@@ -53,20 +50,18 @@ static int watch(const struct loop *loop, int fd, uint32_t what)
 static void look(struct loop *loop, sandlock_pending *call)
 {
     char path[64];
-    size_t length, job = 0;
+    size_t length, job;
 
     if (sandlock_pending_read_string(call, sandlock_pending_arg(call, 1), path, sizeof path, &length, NULL) ||
-        strncmp(path, directory, sizeof directory - 1)) {
+        strncmp(path, "/jobs/", 6)) {
         sandlock_pending_continue(call, NULL);
+    } else if ((job = strtoul(path + 6, NULL, 10) - 1) >= COUNT(jobs)) {
+        sandlock_pending_deny(call, ENOENT, NULL);
+    } else if (loop->count == COUNT(loop->waiting)) {
+        sandlock_pending_deny(call, EAGAIN, NULL); /* the program must not choose how much the host remembers */
     } else {
-        while (job < COUNT(jobs) && strcmp(path + sizeof directory - 1, jobs[job].name))
-            job++;
-        if (job < COUNT(jobs) && loop->count < COUNT(loop->waiting)) {
-            loop->waiting[loop->count++] = (struct waiting){call, job};
-            return;
-        }
-        /* The program must not choose how much the host remembers. */
-        sandlock_pending_deny(call, job < COUNT(jobs) ? EAGAIN : ENOENT, NULL);
+        loop->waiting[loop->count++] = (struct waiting){call, job};
+        return;
     }
     sandlock_pending_free(call);
 }
@@ -98,8 +93,8 @@ static int tick(struct loop *loop, sandlock_error **error)
         struct waiting first = loop->waiting[0];
 
         memmove(loop->waiting, loop->waiting + 1, --loop->count * sizeof first);
-        printf("the timer: job %s goes out\n", jobs[first.job].name);
-        sandlock_pending_return_bytes(first.call, jobs[first.job].text, strlen(jobs[first.job].text), 0, NULL);
+        printf("the timer: job %zu goes out\n", first.job + 1);
+        sandlock_pending_return_bytes(first.call, jobs[first.job], strlen(jobs[first.job]), 0, NULL);
         sandlock_pending_free(first.call);
     }
     return 0;
@@ -167,13 +162,10 @@ static int start(struct loop *loop, sandlock_policy *policy, sandlock_error **er
         sandlock_spawn(policy, loop->supervisor, argv, &options, &loop->process, error))
         return -1;
     loop->output = sandlock_process_take_stdio(loop->process, 1);
-    return (loop->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 ||
-                   (loop->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) < 0 ||
-                   timerfd_settime(loop->timer, 0, &often, NULL) || watch(loop, loop->timer, TIMER) ||
-                   watch(loop, loop->output, OUTPUT) || watch(loop, sandlock_supervisor_fd(loop->supervisor), CALLS) ||
-                   watch(loop, sandlock_process_pidfd(loop->process), END)
-               ? -1
-               : 0;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return timerfd_settime(loop->timer, 0, &often, NULL) || watch(loop, loop->timer, TIMER) || watch(loop, loop->output, OUTPUT) ||
+           watch(loop, sandlock_supervisor_fd(loop->supervisor), CALLS) || watch(loop, sandlock_process_pidfd(loop->process), END);
 }
 
 static void close_if_open(int fd)
