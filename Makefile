@@ -20,7 +20,7 @@ CFLAGS ?= -O2
 SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl
 export SANDLOCK_TEST_EXPECT
 
-.PHONY: help all setup demo test vm-test bench header lint install fuzz clean
+.PHONY: help all setup demo test vm-test bench header docs lint install fuzz clean
 
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make header    write include/sandlock.h from the source"
+	@echo "make docs      the manual as pages, with everything else there is to read: target/docs/index.html"
 	@echo "make fuzz      fuzz the rule compiler and the text inputs, half a minute each"
 	@echo "make clean     remove what was built"
 
@@ -56,6 +57,9 @@ bench: setup all
 header:
 	SANDLOCK_WRITE_HEADER=1 $(CARGO) test --quiet --locked --test header
 	@python3 scripts/gen-syscalls.py
+
+docs: setup
+	@scripts/docs/build.sh
 
 lint: setup
 	$(CARGO) fmt --check

@@ -1542,6 +1542,8 @@ void sandlock_text_free(sandlock_text *text);
 /// handler is for costs nothing. One that goes through a handler takes about five microseconds more where the kernel is
 /// Linux 6.6 or later.
 ///
+/// -------------------------------------------------------------------------------------------------------------------
+///
 /// Sets `options` to SANDLOCK_SUPERVISOR_OPTIONS_INIT, for languages without macros. NULL does nothing. Any thread.
 void sandlock_supervisor_options_init(sandlock_supervisor_options *options);
 
@@ -1922,6 +1924,8 @@ const char *sandlock_event_text(const sandlock_event *event);
 ///
 /// To learn what a program needs, run it under a policy that is too strict, traced, and ask for suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
 /// what it wants next. What a hostile program wants is suggested like everything else: read before you allow.
+///
+/// -------------------------------------------------------------------------------------------------------------------
 ///
 /// Has sandboxes that are started with the supervisor from now on traced, as an observer of SANDLOCK_EVENT_MISSING does, for those who want
 /// nothing but suggestions.

@@ -226,24 +226,15 @@ for name in $sanitized_tests; do
     live "asan $name" "${as_user[@]}" env SANDLOCK_TEST_RUNS=500 SANDLOCK_TEST_SANITIZER=1 \
         ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 "$bin/asan/$name"
 done
-example() { "${as_user[@]}" "$bin/example_$1"; }
-check "example_quickstart_behaves" test "$(example quickstart | tr '\n' '|')" = \
-    "allowed: exit 0, $(stat -c %s /usr/share/common-licenses/BSD) bytes|refused: exit 1, cat: /etc/passwd: Permission denied|"
 
-check "example_virtual_file_behaves" test "$(example virtual_file)" = "exit 0, opened 1: only for this program"
-
-check "example_suggest_says_what_is_missing" grep -qxF \
-    'sandlock_policy_allow_path(policy, "/etc/hostname", SANDLOCK_ACCESS_READ, &error);' <(example suggest)
-
-# It judges itself: the computation and every refusal.
-check "example_untrusted_python_is_contained" "${as_user[@]}" "$bin/example_untrusted_python"
-
-# The command line and bindings to other languages, from a copy of the checkout that whoever runs them can read.
-section "command line and bindings"
+# The command line, examples and bindings to other languages, from a copy of the checkout that whoever runs them can read.
+section "command line, examples, documentation, bindings"
 mkdir "$stage/checkout"
 cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.md "$stage/checkout/"
 chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
+live "examples" "${as_user[@]}" env BIN="$bin" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
+live "documentation" "$PWD/scripts/docs/test.sh"
 for binding in bindings/*/test.sh; do
     live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
 done
