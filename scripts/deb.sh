@@ -18,12 +18,12 @@ library=target/release/libsandlock
 [ -e "$library.so" ] && [ -e "$library.a" ] || { echo "deb: $library.so or .a is missing: make all" >&2; exit 1; }
 
 # debhelper works within the source, and leaves packages beside it: so in a copy. The library is that of the checkout, and
-# cargo has nothing to do.
+# cargo has nothing to do. Files are as old as the changelog says, so that the same library gives the same packages.
 source=$out/source
 rm -rf "$out"
 mkdir -p "$source/target/release"
-tar -c --exclude-vcs --exclude=./target --exclude=./fuzz --exclude=node_modules . | tar -x -C "$source"
-cp -p "$library.so" "$library.a" "$source/target/release/"
+tar -c --mtime="@$(dpkg-parsechangelog --show-field Timestamp)" --exclude-vcs --exclude=./target --exclude=./fuzz --exclude=node_modules . | tar -x -C "$source"
+cp "$library.so" "$library.a" "$source/target/release/"
 if ! (cd "$source" && CARGO=true dpkg-buildpackage -b -us -uc) >"$out/build.log" 2>&1; then
     tail -n 40 "$out/build.log"
     exit 1
