@@ -22,7 +22,8 @@ library=target/release/libsandlock
 source=$out/source
 rm -rf "$out"
 mkdir -p "$source/target/release"
-tar -c --mtime="@$(dpkg-parsechangelog --show-field Timestamp)" --exclude-vcs --exclude=./target --exclude=./fuzz --exclude=node_modules . | tar -x -C "$source"
+tar -c --mtime="@$(dpkg-parsechangelog --show-field Timestamp)" \
+    --exclude-vcs --exclude=./target --exclude=./fuzz --exclude=node_modules . | tar -x -C "$source"
 cp "$library.so" "$library.a" "$source/target/release/"
 if ! (cd "$source" && CARGO=true dpkg-buildpackage -b -us -uc) >"$out/build.log" 2>&1; then
     tail -n 40 "$out/build.log"
