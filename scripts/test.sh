@@ -203,7 +203,7 @@ live() { # LABEL COMMAND...
     passed=$((passed + $(grep -c '^ok ' "$log" || true)))
     absent=$((absent + $(grep -c '^absent ' "$log" || true)))
     failed=$((failed + $(grep -c '^not ok ' "$log" || true)))
-    grep -E '^(not ok|absent|#)' "$log" | sed "s/^/[$label] /" || true
+    grep -E '^(not ok|not run|absent|#)' "$log" | sed "s/^/[$label] /" || true
     if [ "$status" -ne 0 ] && ! grep -q '^not ok ' "$log"; then
         tail -n 40 "$log"
         not_ok "[$label] ended with status $status"
@@ -245,6 +245,10 @@ valgrind_run() {
         --errors-for-leak-kinds=definite "$bin/test_valgrind"
 }
 check "valgrind_finds_no_error" valgrind_run
+
+section "ABI and packages"
+live "ABI" "$PWD/scripts/abi-test.sh"
+live "packages" "$PWD/scripts/deb-test.sh"
 
 if [ "$(id -u)" -eq 0 ]; then
     section "live tests as root"
