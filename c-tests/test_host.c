@@ -3,12 +3,14 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 static int32_t run_status(const sandlock_policy *policy, const char *const *argv)
@@ -642,6 +644,58 @@ static void handlers_of_the_signal_run_on_threads_of_the_host(void)
     sandlock_policy_free(policy);
 }
 
+/* The thread of the sandbox with that name, or 0. */
+static pid_t thread_named(const char *name)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *entry;
+    pid_t found = 0;
+
+    while ((entry = readdir(tasks))) {
+        char path[300], line[64] = "";
+        FILE *comm;
+
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        comm = fopen(path, "r");
+        if (comm && fgets(line, sizeof line, comm) && !strncmp(line, name, strlen(name)))
+            found = (pid_t)atoi(entry->d_name);
+        if (comm)
+            fclose(comm);
+    }
+    closedir(tasks);
+    return found;
+}
+
+/* A handler that the host installs when a sandbox runs already may run on that sandbox's thread, and interrupts its calls. */
+static void handlers_that_come_later_hold_nothing_up(void)
+{
+    static const char script[] = "i=0; while [ $i -lt 300 ]; do (exit 3); i=$((i + $? - 2)); done; echo $i; exit 7";
+    struct sigaction action = {.sa_handler = count_signal}; /* without SA_RESTART */
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_policy *policy = system_policy();
+    sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
+    pid_t thread;
+
+    options.name = "later";
+    options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("sh", "-c", script), &options, &process, NULL));
+    thread = thread_named("later");
+    CHECK(thread > 0);
+    handled = 0;
+    sigaction(SIGCHLD, &action, NULL);
+    while (syscall(SYS_tgkill, getpid(), thread, SIGCHLD) == 0 &&
+           sandlock_process_wait(process, 0, &result, NULL) == SANDLOCK_ERROR_TIMEOUT)
+        sched_yield();
+    CHECK_STATUS(SANDLOCK_OK, result ? SANDLOCK_OK : sandlock_process_wait(process, 20000, &result, NULL));
+    signal(SIGCHLD, SIG_DFL);
+    CHECK(sandlock_result_exit_code(result) == 7 && !strcmp(output(result), "300\n"));
+    CHECK(handled > 0);
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    sandlock_policy_free(policy);
+}
+
 /* setuid() and the like must reach every thread of the process, the library's too, or they hang. */
 static void host_can_change_its_ids_while_a_program_runs(void)
 {
@@ -729,6 +783,7 @@ TESTS(T(failed_spawn_leaves_nothing_behind), T(host_without_descriptors_gets_an_
       T(host_that_forbids_itself_descriptors_can_still_end_a_sandbox), T(forks_of_the_host_do_not_hold_up_a_start),
       T(status_survives_a_host_that_ignores_its_children), T(status_survives_a_host_that_reaps_everything),
       T(signals_of_the_host_disturb_nothing), T(ends_of_sandboxes_interrupt_no_call_of_the_host),
-      T(host_that_asks_for_the_signal_of_children_gets_it), T(handlers_of_the_signal_run_on_threads_of_the_host), T(host_can_change_its_ids_while_a_program_runs),
+      T(host_that_asks_for_the_signal_of_children_gets_it), T(handlers_of_the_signal_run_on_threads_of_the_host),
+      T(handlers_that_come_later_hold_nothing_up), T(host_can_change_its_ids_while_a_program_runs),
       T(thread_is_named_and_takes_no_signals), T(escaped_output_does_not_hold_the_result_up),
       T(ten_thousand_runs_leave_the_host_as_it_was))
