@@ -756,6 +756,8 @@ static void print_landlock(const sandlock_capabilities *found)
         {4, "  TCP ports", "6.7"},
         {5, "  ioctl on devices", "6.10"},
         {6, "  signals, daemons", "6.12"},
+        {8, "  all threads at once", "7.0"},
+        {9, "  Unix sockets by path", "7.1"},
     };
     char text[64];
 
