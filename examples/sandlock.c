@@ -773,7 +773,8 @@ static void print_landlock(const sandlock_capabilities *found)
     for (size_t i = 0; found->landlock_abi && i < COUNT(levels); i++) {
         bool has = found->landlock_abi >= levels[i].abi;
 
-        snprintf(text, sizeof text, "take Linux %s or later", levels[i].from);
+        /* What nobody needs by default is no reason to take another kernel. */
+        snprintf(text, sizeof text, levels[i].abi > 6 ? "nothing; Linux %s has it" : "take Linux %s or later", levels[i].from);
         print_row(levels[i].brings, has ? "yes" : "no", has ? "" : text);
     }
 }
