@@ -193,7 +193,7 @@ else
 fi
 
 live() { # LABEL COMMAND...
-    local label=$1 log=$stage/log status=0
+    local label=$1 log=$stage/log-${1// /-} status=0
     shift
     (cd / && timeout 300 "$@") >"$log" 2>&1 </dev/null || status=$?
     passed=$((passed + $(grep -c '^ok ' "$log" || true)))
@@ -239,9 +239,12 @@ mkdir "$stage/checkout"
 cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.md "$stage/checkout/"
 chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
+live c "${as_user[@]}" "$stage/checkout/bindings/scenarios.sh" c "$bin/test_scenarios"
 for binding in bindings/*/test.sh; do
     live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
 done
+live "scenarios" "$PWD/scripts/scenarios.sh" "$stage"
+live "walk" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/scripts/walk.sh"
 
 # The plain-fork path under the tool that it is for.
 valgrind_run() {
