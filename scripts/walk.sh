@@ -9,6 +9,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/sandlock-walk-XXXXXX") || exit 2
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 mkdir "$work/home" "$work/libsandlock"
 cp -r "$checkout/bindings" "$checkout/README.md" "$work/libsandlock/"
+rm -rf "$work/libsandlock/bindings/node/build" # what others have built there
 failed=0
 
 # An environment with nothing in it but what the prefix takes, which for /usr/local is there already, after `ldconfig`.
@@ -35,7 +36,10 @@ block() { # README LANGUAGE PATTERN NUMBER [after]
             next
         }
         inside { text = text $0 "\n" }
-        END { exit !given }' "$1"
+        END {
+            if (!given) print "there is no such block of " language, number, after > "/dev/stderr"
+            exit !given
+        }' "$1"
 }
 
 check() { # NAME COMMAND...
