@@ -397,9 +397,10 @@ static bool try_scenario(const struct table *table, const struct scenario *scena
 
 int main(int argc, char **argv)
 {
-    const struct table table = read_table();
+    static struct table table; /* kept for good */
     int port = serve(), other = serve(), failed = 0;
 
+    table = read_table();
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     for (int i = 0; i < table.count; i++) {

@@ -6,6 +6,7 @@ set -uo pipefail
 logs=${1:?the directory with the logs}
 cd "$(dirname "$0")/.." || exit 2
 table=bindings/scenarios.txt
+offered=${SANDLOCK_TEST_EXPECT:-}
 failed=0
 verdict() { # NAME, and as input what is wrong
     local wrong
@@ -44,9 +45,8 @@ check_table | verdict table_of_scenarios_proves_something
 
 for language in c $(cd bindings && ls -d -- */ | tr -d /); do
     log=$logs/log-$language
-    if grep -q '^absent scenarios: ' "$log" 2>/dev/null && [[ " ${SANDLOCK_TEST_EXPECT//,/ } " != *" $language "* ]]; then
-        echo "absent ${language}_ran_every_scenario: this machine was not declared to offer $language"
-        continue
+    if grep -q '^absent scenarios: ' "$log" 2>/dev/null && [[ " ${offered//,/ } " != *" $language "* ]]; then
+        continue # which it has said itself
     fi
     diff <(names) <(sed -n 's/^ok scenario //p' "$log" | sort -u) 2>&1 | verdict "${language}_ran_every_scenario"
 done

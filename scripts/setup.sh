@@ -25,6 +25,7 @@ need musl-gcc musl-tools
 need redis-benchmark redis-tools # the server too, as redis-check-rdb, and no service
 need /usr/lib/python3/dist-packages/requests python3-requests
 need mandoc mandoc
+need "/usr/lib/python3.$(/usr/bin/python3 -c 'import sys; print(sys.version_info[1])' 2>/dev/null)/ensurepip" python3-venv
 need /usr/include/stdio.h libc6-dev
 need /usr/include/linux/landlock.h linux-libc-dev
 need /usr/share/common-licenses/BSD base-files

@@ -33,7 +33,7 @@ static uint64_t access_named(struct text name)
     uint64_t optional = 0;
 
     if (name.length && name.bytes[name.length - 1] == '?') {
-        name = copy_text(name.bytes, name.length - 1);
+        name.length--;
         optional = SANDLOCK_ACCESS_OPTIONAL;
     }
     if (is(name, "read"))

@@ -204,9 +204,10 @@ static inline void read_line(struct table *table, int number, char *text)
     scenario = base ? &table->base : table->count ? &table->scenarios[table->count - 1] : NULL;
     if (!scenario)
         problem(table, number, "before the first scenario stands", line.key);
-    else if (!strcmp(line.key, "like"))
+    else if (!strcmp(line.key, "like")) {
         add_like(table, scenario, line);
-    else
+        free(line.words[0].bytes);
+    } else
         add_line(scenario, line);
 }
 

@@ -128,7 +128,9 @@ public:
                 supervisor_->add_queue(words[0]);
                 serve_queue(std::stoi(words[2]));
             } else {
-                supervisor_->add_handler(words[0], [this, words, mark = held_](sandlock::notification &call) { return handle(words, call); });
+                supervisor_->add_handler(words[0], [this, words, mark = held_](sandlock::notification &call) {
+                    return handle(words, call);
+                });
             }
         }
     }

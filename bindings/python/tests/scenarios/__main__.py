@@ -10,7 +10,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from sandlock import CAPTURE, Process, Sandbox, SandlockError, Timeout, capi
+from sandlock import CAPTURE, Process, Sandbox, SandlockError, capi
 from sandlock.supervisor import Supervisor
 
 from table import Table
