@@ -32,6 +32,7 @@ need lintian lintian
 need abidiff abigail-tools
 [ -x /usr/local/go/bin/go ] || need go golang-go
 need node "nodejs libnode-dev"
+need "/usr/lib/python3.$(/usr/bin/python3 -c 'import sys; print(sys.version_info[1])' 2>/dev/null)/ensurepip" python3-venv
 need /usr/include/stdio.h libc6-dev
 need /usr/include/linux/landlock.h linux-libc-dev
 need /usr/share/common-licenses/BSD base-files

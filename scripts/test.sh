@@ -197,7 +197,7 @@ else
 fi
 
 live() { # LABEL COMMAND...
-    local label=$1 log=$stage/log status=0 start=$SECONDS
+    local label=$1 log=$stage/log-${1// /-} status=0 start=$SECONDS
     shift
     (cd / && timeout 300 "$@") >"$log" 2>&1 </dev/null || status=$?
     passed=$((passed + $(grep -c '^ok ' "$log" || true)))
@@ -235,9 +235,12 @@ chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
 live "examples" "${as_user[@]}" env BIN="$bin" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
 live "documentation" "$PWD/scripts/docs/test.sh"
+live c "${as_user[@]}" "$stage/checkout/bindings/scenarios.sh" c "$bin/test_scenarios"
 for binding in bindings/*/test.sh; do
     live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
 done
+live "scenarios" "$PWD/scripts/scenarios.sh" "$stage"
+live "walk" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/scripts/walk.sh"
 
 # The plain-fork path under the tool that it is for.
 valgrind_run() {

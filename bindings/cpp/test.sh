@@ -52,8 +52,6 @@ check every_name_of_c_is_used_or_excused every_name
 check nothing_is_used_and_excused no_needless_excuse
 
 # --- compiling ---
-awk '/^```cpp$/ {inside = 1; next} /^```$/ {if (inside) exit} inside' "$here/README.md" >"$work/readme.cpp"
-awk '/^```text$/ {inside = 1; next} /^```$/ {if (inside) exit} inside' "$here/README.md" >"$work/readme.expected"
 tests=$(cd "$here/tests" && ls test_*.cpp | sed 's/\.cpp$//')
 by_cmake() {
     cmake -S "$here/tests/cmake" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$PREFIX" -DCMAKE_CXX_FLAGS="$warnings" &&
@@ -75,7 +73,7 @@ done
 next sanitized g++ -std=c++17 $warnings -fsanitize=address,undefined -fno-sanitize-recover=all "$here/tests/test_handlers.cpp" \
     -o "$work/sanitized" $libraries
 # shellcheck disable=SC2086
-next readme g++ -std=c++17 $warnings "$work/readme.cpp" -o "$work/readme" $libraries
+next scenarios g++ -std=c++17 $warnings "$here/tests/scenarios/scenarios.cpp" -o "$work/scenarios" $libraries
 for standard in 17 20 23; do
     # shellcheck disable=SC2086
     next "header_$standard" g++ "-std=c++$standard" $warnings -fsyntax-only "$here/tests/header.cpp" $libraries
@@ -95,15 +93,11 @@ for name in $tests; do
 done
 sanitized() { compiled "$work/sanitized" && ASAN_OPTIONS=detect_leaks=1 timeout 60 "$work/sanitized"; }
 check sanitizers_find_nothing_in_test_handlers sanitized
-readme() { compiled "$work/readme" && diff "$work/readme.expected" <("$work/readme" 2>&1); }
-check example_of_the_readme_does_what_is_said readme
+check scenarios_compile compiled "$work/scenarios"
+"$here/../scenarios.sh" cpp "$work/scenarios" || failed=1
 
-# --- by CMake, shared and static ---
-loads_the_library() { ldd "$1" | grep sandlock.so >"$work/ldd"; }
-consumers() {
-    compiled "$work/by_cmake" && "$work/cmake/shared" && "$work/cmake/static" && loads_the_library "$work/cmake/shared" &&
-        ! loads_the_library "$work/cmake/static"
-}
-check cmake_finds_the_package_for_cpp consumers
+# --- by CMake, statically ---
+static() { compiled "$work/by_cmake" && "$work/cmake/static" && ! ldd "$work/cmake/static" | grep sandlock.so; }
+check cmake_links_cpp_statically static
 
 exit "$failed"

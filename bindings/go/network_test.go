@@ -36,20 +36,6 @@ func serve(t *testing.T) (port int) {
 	return name.(*syscall.SockaddrInet4).Port
 }
 
-func dial(port int) []string {
-	return []string{"bash", "-c", fmt.Sprintf("exec 3<>/dev/tcp/127.0.0.1/%d; read -u3 line; echo $line", port)}
-}
-
-func TestNetworkIsReachedWhereRulesAllowIt(t *testing.T) {
-	allowed, other := serve(t), serve(t)
-	policy := systemPolicy(t).AllowNet(fmt.Sprintf("tcp://127.0.0.1:%d", allowed))
-	result := mustRun(t, policy, nil, dial(allowed)...)
-	equal(t, string(result.Stdout), "hello\n")
-	result = mustRun(t, policy, nil, dial(other)...)
-	equal(t, string(result.Stdout), "\n")
-	contains(t, string(result.Stderr), "Permission denied")
-}
-
 func TestNetworkRulesChangeWhileAProgramRuns(t *testing.T) {
 	port := serve(t)
 	policy := systemPolicy(t).AllowNet(fmt.Sprintf("tcp://127.0.0.1:%d", port)).SetFlag(FlagNetUpdates, true)

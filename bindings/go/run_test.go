@@ -3,13 +3,8 @@ package sandlock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,44 +19,6 @@ func TestVersionsAgree(t *testing.T) {
 	equal(t, capabilities.LandlockABI > 0, true)
 }
 
-func TestFilesAreReadWhereRulesAllowIt(t *testing.T) {
-	directory := t.TempDir()
-	allowed, forbidden := filepath.Join(directory, "allowed"), filepath.Join(directory, "forbidden")
-	must(t, os.WriteFile(allowed, []byte("read me\n"), 0o644))
-	must(t, os.WriteFile(forbidden, []byte("secret\n"), 0o644))
-	policy := systemPolicy(t).AllowPath(allowed, AccessRead)
-	must(t, policy.Check())
-
-	result := mustRun(t, policy, nil, "cat", allowed)
-	equal(t, string(result.Stdout), "read me\n")
-	equal(t, result.Success(), true)
-	equal(t, result.Usage.Wall > 0, true)
-
-	result = mustRun(t, policy, nil, "cat", forbidden)
-	equal(t, result.ExitCode, 1)
-	equal(t, len(result.Stdout), 0)
-	contains(t, string(result.Stderr), "Permission denied")
-	equal(t, result.String(), "exit status 1")
-}
-
-func TestAttacksAreRefused(t *testing.T) {
-	target := filepath.Join(t.TempDir(), "written")
-	for _, attack := range []struct{ script, refusal string }{
-		{"echo x > " + target, "Permission denied"},
-		{"kill -9 " + strconv.Itoa(os.Getpid()), "not permitted"},
-		{"exec 3<>/dev/tcp/127.0.0.1/1", "Permission denied"},
-		{"cat /proc/" + strconv.Itoa(os.Getpid()) + "/environ", "Permission denied"},
-		{"unshare -r true", "not permitted"},
-	} {
-		result := mustRun(t, systemPolicy(t), nil, "bash", "-c", attack.script)
-		equal(t, result.Success(), false)
-		contains(t, string(result.Stderr), attack.refusal)
-	}
-	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the file was written: %v", err)
-	}
-}
-
 func TestLimitsEndTheSandbox(t *testing.T) {
 	result := mustRun(t, systemPolicy(t).SetLimit(LimitWall, 200), nil, "sleep", "60")
 	equal(t, result.Reason, ReasonLimit)
@@ -69,13 +26,8 @@ func TestLimitsEndTheSandbox(t *testing.T) {
 	equal(t, result.LimitValue, 200)
 	equal(t, result.LimitReading >= 200, true)
 	equal(t, result.ExitCode, -1)
+	equal(t, result.Usage.Wall >= 200*time.Millisecond, true)
 	contains(t, result.String(), "limit exceeded: wall of 200")
-
-	policy := systemPolicy(t).SetLimit(LimitMemory, 32<<20).SetLimit(LimitData, Unlimited)
-	result = mustRun(t, policy, nil, "python3", "-c", "held = []\nwhile True: held.append(b'x' * 100000)")
-	equal(t, result.Reason, ReasonLimit)
-	equal(t, result.Limit, LimitMemory)
-	equal(t, result.Signal, syscall.SIGKILL)
 }
 
 func TestFailuresSayWhy(t *testing.T) {
@@ -168,33 +120,6 @@ func TestSettingsReachTheProgram(t *testing.T) {
 	policy := systemPolicy(t).SetEnv("GREETING", "hello").SetCwd("/usr").SetUmask(0o27)
 	result := mustRun(t, policy, nil, "sh", "-c", "echo $GREETING; pwd; umask")
 	equal(t, string(result.Stdout), "hello\n/usr\n0027\n")
-}
-
-func TestManyRunAtOnce(t *testing.T) {
-	policy := systemPolicy(t)
-	ctx := limitedContext(t)
-	before := takeFootprint(t, policy)
-	failures := make(chan error, 64)
-	var all sync.WaitGroup
-	for i := 0; i < 64; i++ {
-		all.Add(1)
-		go func(i int) {
-			defer all.Done()
-			result, err := Run(ctx, policy, nil, "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i))
-			if err == nil && (string(result.Stdout) != fmt.Sprintf("%d\n", i) || result.ExitCode != i) {
-				err = fmt.Errorf("run %d: %q, %v", i, result.Stdout, result)
-			}
-			failures <- err
-		}(i)
-	}
-	all.Wait()
-	close(failures)
-	for err := range failures {
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	before.check(t)
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {

@@ -3,13 +3,14 @@
 # Takes the words of SANDLOCK_TEST_EXPECT: "go". SANDLOCK_GOCACHE may name a directory for what Go compiles, to have it once.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-tests() { sed -n 's/^func \(Test[A-Za-z]*\)(.*/\1/p' "$here"/*_test.go; }
+tests() { sed -n 's/^func \(Test[A-Za-z]*\)(.*/\1/p' "$here"/*_test.go | grep -vx TestScenarios; }
 
 expected=${SANDLOCK_TEST_EXPECT:-}
 if [[ " ${expected//,/ } " != *" go "* ]]; then
-    for name in vet gofmt readme_example $(tests); do
+    for name in vet gofmt $(tests); do
         echo "absent go_$name: this machine was not declared to offer go"
     done
+    echo "absent scenarios: this machine was not declared to offer go"
     exit 0
 fi
 
@@ -46,7 +47,7 @@ if ! go test -race -buildvcs=false -vet=off -c -o "$work/sandlock.test" . >"$wor
     echo "not ok go_build"
     exit 1
 fi
-timeout 60 "$work/sandlock.test" -test.v -test.timeout 50s >"$work/out" 2>&1 </dev/null || failed=1
+timeout 60 "$work/sandlock.test" -test.v -test.timeout 50s -test.skip '^TestScenarios$' >"$work/out" 2>&1 </dev/null || failed=1
 awk '
     /^--- PASS: / { print "ok go_" $3; next }
     /^--- FAIL: / { print "not ok go_" $3; next }
@@ -57,16 +58,7 @@ awk '
     failed=1
 }
 
+"$here/../scenarios.sh" go "$work/sandlock.test" -test.run '^TestScenarios$' || failed=1
 check vet go vet -race .
 check gofmt test -z "$(gofmt -l .)"
-
-# The program in README.md, as it stands there.
-mkdir "$work/example"
-sed -n '/^```go$/,/^```$/p' README.md | sed '1d;$d' >"$work/example/main.go"
-printf 'module example\n\ngo 1.19\n\nrequire sandlock v0.0.0\n\nreplace sandlock => %s\n' "$here" >"$work/example/go.mod"
-example() {
-    (cd "$work/example" && go build -race -buildvcs=false -o example . && ./example) >"$work/said" || return 1
-    diff "$work/said" <(sed -n '/^```text$/,/^```$/p' README.md | sed '1d;$d')
-}
-check readme_example example
 exit "$failed"

@@ -5,6 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 if ! grep -qw node <<<"${SANDLOCK_TEST_EXPECT:-}"; then
     echo "absent node_binding: needs node, which this machine was not declared to offer"
+    echo "absent scenarios: this machine was not declared to offer node"
     exit 0
 fi
 [ -z "${PREFIX:-}" ] || export PKG_CONFIG_PATH=$PREFIX/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
@@ -40,4 +41,5 @@ for file in "$stage"/test/*.test.js; do
         [ "$status" -eq 1 ] || echo "not ok node_$name: exit $status"
     fi
 done
+"$here/../scenarios.sh" node node "$stage/test/scenarios/main.js" || failed=1
 exit "$failed"

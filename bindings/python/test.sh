@@ -21,5 +21,6 @@ status=0
 for python in "${pythons[@]}"; do
     "$python" -c 'import sys; print("#", *sys.version.split()[:1], sys.executable)'
     timeout -k 5 120 "$python" "$here/tests/run.py" </dev/null || status=1
+    "$here/../scenarios.sh" python "$python" "$here/tests/scenarios" || status=1
 done
 exit "$status"

@@ -55,22 +55,6 @@ static sandlock::spawn_options piped()
     return options;
 }
 
-TEST(rule_lets_a_program_reach_one_server_and_no_other)
-{
-    const server allowed, other;
-    auto policy = system_policy();
-    const std::string input = allowed.port() + "\n" + other.port() + "\n";
-
-    policy.allow_net("tcp://127.0.0.1:" + allowed.port());
-    auto process = sandlock::spawn(policy, python(), piped());
-    const auto result = process.communicate(input);
-    CHECK_EQUAL(result.output(), "connected\nEACCES\n");
-    CHECK_EQUAL(result.errors(), "");
-
-    auto none = sandlock::spawn(system_policy(), python(), piped());
-    CHECK(none.communicate(input).output().find("connected") == std::string::npos);
-}
-
 TEST(rules_change_while_a_program_runs)
 {
     const server first, second;

@@ -35,21 +35,6 @@ static std::string read_all(int fd)
     return all;
 }
 
-TEST(sixty_four_programs_run_at_once)
-{
-    const auto policy = system_policy();
-    std::vector<std::future<std::string>> runs;
-
-    for (int i = 0; i < 64; i++)
-        runs.push_back(std::async(std::launch::async, [&policy, i] {
-            auto process = sandlock::spawn(policy, {"dash", "-c", "echo " + std::to_string(i) + "; exit 3"}, captured());
-            const auto result = process.wait();
-            return std::string(result.output()) + std::to_string(result.exit_code());
-        }));
-    for (int i = 0; i < 64; i++)
-        CHECK_EQUAL(runs[static_cast<std::size_t>(i)].get(), std::to_string(i) + "\n3");
-}
-
 TEST(time_out_ends_a_run_and_not_a_wait)
 {
     const auto policy = system_policy();
@@ -65,17 +50,6 @@ TEST(time_out_ends_a_run_and_not_a_wait)
     CHECK(process.try_wait(1ms).status() == sandlock::status::timeout);
     process.kill();
     CHECK(process.wait().reason() == sandlock::reason::killed);
-}
-
-TEST(another_thread_cancels_a_wait)
-{
-    const auto policy = system_policy();
-    auto process = sandlock::spawn(policy, {"sleep", "60"}, captured());
-    auto waiting = std::async(std::launch::async, [&] { return process.wait(); });
-
-    CHECK(waiting.wait_for(20ms) == std::future_status::timeout);
-    process.kill();
-    CHECK(waiting.get().reason() == sandlock::reason::killed);
     CHECK(thrown_by([&] { process.signal(SIGTERM); }).status() == sandlock::status::state);
 }
 

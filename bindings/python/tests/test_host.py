@@ -1,6 +1,5 @@
 """What becomes of the host: many programs at a time, forks, leaks, and confining oneself."""
 
-import concurrent.futures
 import gc
 import os
 import subprocess
@@ -24,21 +23,6 @@ def python(code, *arguments):
 
 
 class Host(unittest.TestCase):
-    def test_64_at_once(self):
-        box = sandbox()
-        barrier = threading.Barrier(64)
-
-        def one(number):
-            barrier.wait(30)
-            if number % 2:
-                return box.run(["echo", str(number)]).stdout
-            return sandbox().run_with_handlers(GETPPID, {"getppid": lambda ctx: NotifAction.returns(number + 1)}).stdout
-
-        GETPPID = shell("echo $PPID")
-        with concurrent.futures.ThreadPoolExecutor(64) as pool:
-            outputs = list(pool.map(one, range(64)))
-        self.assertEqual([int(output) for output in outputs], [number if number % 2 else number + 1 for number in range(64)])
-
     def test_nothing_is_left_behind(self):
         box = sandbox()
         handlers = {"getppid": lambda ctx: NotifAction.returns(1)}

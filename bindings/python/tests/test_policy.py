@@ -20,15 +20,6 @@ class Policy(unittest.TestCase):
         with open(self.file, "w") as file:
             file.write("content\n")
 
-    def test_granted_file_is_read_and_another_is_not(self):
-        result = sandbox(fs_readable=[*DIRECTORIES, self.file]).run(["cat", self.file])
-        self.assertEqual((result.success, result.exit_code, result.stdout, result.error), (True, 0, b"content\n", None))
-        result = sandbox().run(["cat", self.file])
-        self.assertFalse(result.success)
-        self.assertEqual(result.exit_code, 1)
-        self.assertIn(b"Permission denied", result.stderr)
-        self.assertEqual(result.reason, Reason.EXITED)
-
     def test_writable_is_read_and_written_but_not_executed(self):
         script = f"cat {self.file} && echo new >{self.file} && cat {self.file} && cp /bin/true {self.path}/t && {self.path}/t"
         result = sandbox(fs_writable=[self.path]).run(shell(script))
@@ -49,22 +40,6 @@ class Policy(unittest.TestCase):
             sandbox(fs_readable=[*DIRECTORIES, missing]).run(["true"])
         self.assertIn(missing, str(raised.exception))
         self.assertTrue(sandbox(fs_readable=[*DIRECTORIES, optional(missing)]).run(["true"]).success)
-
-    def test_attacks_are_refused(self):
-        for name, script in {
-            "read another file": "cat /etc/passwd",
-            "write to the system": "echo evil >/usr/evil",
-            "signal the host": f"kill -9 {os.getpid()}",
-            "look at the host": f"cat /proc/{os.getpid()}/environ",
-            "make a set-user-ID program": f"chmod u+s {self.file}",
-            "become another user": "unshare -r true",
-            "mount": "unshare -rm true",
-        }.items():
-            with self.subTest(name):
-                result = sandbox().run(shell(script), timeout=10)
-                self.assertFalse(result.success)
-                self.assertRegex(result.stderr, b"[Dd]enied|not permitted|No such process")
-        self.assertFalse(os.stat(self.file).st_mode & 0o4000)
 
     def test_fields_that_the_library_lacks_raise_and_name_the_field(self):
         for field in UNSUPPORTED:
@@ -116,12 +91,6 @@ class Policy(unittest.TestCase):
             with self.subTest(str(fields)):
                 with self.assertRaises((TypeError, ValueError)):
                     sandbox(**fields).run(["true"])
-
-    def test_rule_that_is_wrong_is_quoted_with_its_column(self):
-        with self.assertRaises(sandlock.InvalidArgument) as raised:
-            sandbox(net_allow=["tcp://10.1.2.3/8"]).run(["true"])
-        self.assertIn('rule "tcp://10.1.2.3/8", column 7', str(raised.exception))
-        self.assertEqual(raised.exception.status, -1)
 
     def test_fields_can_be_changed_between_runs(self):
         box = sandbox()
