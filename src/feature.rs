@@ -1,5 +1,24 @@
-//! The vocabulary that policy, plan and report share: the protections, how strictly each is asked for, what became
-//! of it.
+//! The vocabulary that policy and report share: the protections, how strictly each is asked for, what became of it.
+//!
+//! A [`Feature`] that the policy requires and this kernel lacks fails the spawn with a reason. One that is asked for as best effort is
+//! left out then, and the report says so:
+//!
+//! ```
+//! use sandlock::feature::{Feature, State, Strictness};
+//! use sandlock::{Access, Policy, Sandbox, SpawnOptions};
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! policy.set_all_strictness(Strictness::BestEffort).set_strictness(Feature::Files, Strictness::Require);
+//! policy.set_strictness(Feature::ParentDeath, Strictness::Disable);
+//!
+//! let process = Sandbox::new(policy).spawn(None, ["true"], SpawnOptions::default())?;
+//! let state = |feature| process.report().row(feature).map(|row| row.state);
+//! assert_eq!(state(Feature::Files), Some(State::Enforced));
+//! assert_eq!(state(Feature::ParentDeath), Some(State::Waived));
+//! assert_eq!(state(Feature::NoAslr), Some(State::NotRequested));
+//! # Ok::<(), sandlock::Error>(())
+//! ```
 
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $number:literal, $text:literal;)* }) => {
@@ -30,12 +49,19 @@ macro_rules! numbered {
                 match self { $(Self::$item => $text,)* }
             }
         }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                formatter.pad(self.name())
+            }
+        }
     };
 }
 pub(crate) use numbered;
 
 numbered! {
-    /// A protection that can be asked for, and that has a row in the report.
+    /// A protection that can be asked for, and that has a row in the report. Each says what enforces it, and from which kernel on.
+    #[non_exhaustive]
     Feature {
         /// File access by path rules (Landlock ABI 1, Linux 5.13).
         Files = 1, "files";
@@ -114,6 +140,7 @@ numbered! {
 
 numbered! {
     /// What became of a feature.
+    #[non_exhaustive]
     State {
         /// The kernel enforces it.
         Enforced = 1, "enforced";

@@ -1,5 +1,6 @@
 //! A received call on its way along the chain of those who look at it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -245,6 +246,16 @@ impl Call {
         }
         // Unanswered, it is denied here.
         None
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Call")
+            .field("number", &self.received.number)
+            .field("thread", &self.received.thread)
+            .finish_non_exhaustive()
     }
 }
 
