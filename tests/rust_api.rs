@@ -26,10 +26,11 @@ use sandlock::{
 fn sandbox() -> Sandbox {
     let mut policy = Policy::new();
     let allowed = policy.allow_path("/usr", Access::READ_EXECUTE);
-    // A shell gives it to what runs in the background.
+    // A shell gives it to what runs in the background. Texts are in no language but C's.
     allowed
         .and_then(|policy| policy.allow_path("/dev/null", Access::READ))
-        .unwrap();
+        .unwrap()
+        .clear_env();
     Sandbox::new(policy)
 }
 

@@ -67,7 +67,9 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
                 policy.limits.insert(limit, bytes.arbitrary()?);
             }
             5 => policy.process.set_flag(*bytes.choose(Flag::ALL)?, bytes.arbitrary()?),
-            6 => policy.set_strictness(*bytes.choose(Feature::ALL)?, *bytes.choose(Strictness::ALL)?),
+            6 => {
+                policy.set_strictness(*bytes.choose(Feature::ALL)?, *bytes.choose(Strictness::ALL)?);
+            }
             7 => drop(policy.namespaces.insert(*bytes.choose(Namespace::ALL)?)),
             8 => {
                 let (user, group) = (bytes.arbitrary()?, bytes.arbitrary()?);

@@ -9,6 +9,7 @@
 //!
 //! let mut policy = Policy::new();
 //! policy.allow_path("/usr", Access::READ_EXECUTE)?.allow_path("/dev/null", Access::READ | Access::WRITE)?;
+//! policy.clear_env(); // no language but C's
 //! let sandbox = Sandbox::new(policy);
 //!
 //! let read = sandbox.run(None, ["cat", "/etc/passwd"], None)?;
@@ -104,6 +105,7 @@ impl Access {
 }
 
 /// Access to a file, or to a directory and all beneath it.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathRule {
     /// The path, symbolic links followed when the policy is compiled.

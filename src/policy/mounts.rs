@@ -80,6 +80,7 @@ pub enum Source {
 }
 
 /// Something that is mounted for the program.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// What.

@@ -10,7 +10,8 @@
 //! use sandlock::{Access, Policy, Sandbox};
 //!
 //! let mut policy = Policy::new();
-//! policy.allow_path("/usr", Access::READ_EXECUTE)?.deny_syscall("uname", 38 /* ENOSYS */)?;
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?.clear_env();
+//! policy.deny_syscall("uname", libc::ENOSYS)?;
 //! let outcome = Sandbox::new(policy.clone()).run(None, ["uname"], None)?;
 //! assert_eq!(outcome.stderr.bytes, b"uname: cannot get system name: Function not implemented\n");
 //!
@@ -54,6 +55,7 @@ pub struct SyscallRule {
 }
 
 /// The rules of a policy.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyscallRules {
     /// What happens to a call that no rule names.

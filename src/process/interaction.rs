@@ -108,6 +108,25 @@ impl Process {
     /// asked for: the caller owns it. What is written to it is typed; a program that prints more than a few kilobytes waits for it to
     /// be read. When the sandbox has ended, read(2) gives what is left and then EIO. Do not pass on to a terminal of your own what a
     /// program prints that you do not trust.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::Read;
+    ///
+    /// use sandlock::{Access, Policy, Sandbox, SpawnOptions, Stdio};
+    ///
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// let mut options = SpawnOptions::new().stdin(Stdio::Pty).stdout(Stdio::Pty).stderr(Stdio::Pty);
+    /// options.terminal_size = (30, 100);
+    /// let process = Sandbox::new(policy).spawn(None, ["stty", "size"], options)?;
+    ///
+    /// let mut said = Vec::new();
+    /// let end = File::from(process.take_terminal().expect("a terminal")).read_to_end(&mut said);
+    /// assert_eq!(end.unwrap_err().raw_os_error(), Some(libc::EIO));
+    /// assert_eq!(said, b"30 100\r\n"); // as a terminal prints it
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
     pub fn take_terminal(&self) -> Option<OwnedFd> {
         self.streams.terminal.lock().take()
     }

@@ -117,7 +117,7 @@ impl Process {
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
     /// let port = listener.local_addr()?.port();
     /// let mut policy = Policy::new();
-    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?.clear_env();
     /// policy.allow_net("tcp://127.0.0.1")?.set_flag(Flag::NetUpdates, true);
     ///
     /// // It connects when it is told to.

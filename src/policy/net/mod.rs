@@ -37,7 +37,7 @@
 //! let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
 //!
 //! let mut policy = Policy::new();
-//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?.clear_env();
 //! policy.allow_net(&format!("tcp://127.0.0.1:{}", port(&open)?))?;
 //! let sandbox = Sandbox::new(policy);
 //!
@@ -95,6 +95,7 @@ impl Protocol {
 }
 
 /// Some protocols; a rule has one at least.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocols {
     /// TCP is one of them.
@@ -207,6 +208,7 @@ pub fn reached_by(address: IpAddr) -> IpAddr {
 }
 
 /// Where something is.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Anywhere.
@@ -218,6 +220,7 @@ pub enum Target {
 }
 
 /// What an internet rule is about.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// Spoken how.
@@ -229,6 +232,7 @@ pub struct Destination {
 }
 
 /// Unix sockets.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnixTarget {
     /// The socket at an absolute path without ".", ".." and empty names, or if `beneath`, those in that directory at any depth.
@@ -279,6 +283,7 @@ fn is_or_lies_in(found: &[u8], root: &[u8], beneath: bool) -> bool {
 }
 
 /// Whom a rule is about.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Somebody on the internet, or on this host by way of it.
@@ -376,6 +381,7 @@ impl BindRule {
 }
 
 /// Everything that a policy says of the network. What no rule allows is denied, and so is what a rule denies, whatever others allow.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetRules {
     /// What may be connected and sent to.
