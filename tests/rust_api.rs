@@ -201,6 +201,11 @@ fn handlers_have_state_that_is_moved_shared_or_static() {
 fn handler_that_panics_denies_its_call_and_nothing_else() {
     let (gone, is_gone) = channel::<()>();
     let supervisor = supervisor();
+    let (sender, receiver) = channel();
+    let observed = supervisor.observe(kind::HANDLER_FAILED, move |event: &Event| {
+        sender.send(event.errno).unwrap()
+    });
+    observed.unwrap();
     let first = AtomicBool::new(true);
     supervisor.add_handler("uname", move |call: &mut Notification| {
         let _moved = &gone;
@@ -222,8 +227,10 @@ fn handler_that_panics_denies_its_call_and_nothing_else() {
         let outcome = sandbox.run(Some(&supervisor), ["uname"], None).unwrap();
         assert!(says(&outcome, reason), "{outcome:?}");
     }
-    assert_eq!(supervisor.stats().denied, 3);
+    let stats = supervisor.stats();
+    assert_eq!((stats.denied, stats.failed), (3, 1));
     drop(supervisor);
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [libc::EPERM]);
     assert!(is_gone.recv().is_err(), "the panic leaks nothing that the handler owns");
 }
 

@@ -1,6 +1,7 @@
 //! A received call on its way along the chain of those who look at it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -223,7 +224,8 @@ impl Call {
         self.ticket.watch(slot);
         begun();
         let mut notification = Notification::new(self);
-        let verdict = handler.handle(&mut notification);
+        // A panic goes no further than here, but to the host's hook.
+        let verdict = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut notification))).unwrap_or(Verdict::Failed);
         // None: the handler has put it off.
         let mut call = notification.into_call()?;
         call.ticket.unwatch();
