@@ -37,6 +37,8 @@
 //!   traces of what a policy lacks.
 //! - [`probe`] tells what the kernel offers, without starting anything.
 //!
+//! Who knows the C library finds its functions in [`from_c`].
+//!
 //! What the policy requires and the kernel lacks fails the spawn with a reason, unless the policy asks for it as
 //! [best effort](feature::Strictness::BestEffort). Nothing is left out silently.
 //!
@@ -79,6 +81,8 @@
 //! The public functions are safe. Descriptors are given as numbers, as the kernel has them; they stay the caller's and must be open while
 //! the call runs. SECURITY.md of the repository says what a hostile program can and cannot do, ARCHITECTURE.md how it works.
 
+#![warn(missing_docs)]
+
 // The map of the house. Data flows one way:
 //
 // Policy ──compile──▶ plan ──spawn──▶ running child ──trap──▶ supervisor ──▶ service or handler ──▶ answer
@@ -107,6 +111,8 @@
 pub mod compile;
 pub mod error;
 pub mod feature;
+#[doc = include_str!("from_c.md")]
+pub mod from_c {}
 pub mod policy;
 pub mod probe;
 pub mod process;

@@ -1,5 +1,6 @@
 //! The crate as another crate uses it: what its types promise, closures with state, panics, many threads, things dropped at any time.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -79,6 +80,19 @@ fn types_promise_what_callers_build_on() {
     object::<dyn Handler>();
     object::<dyn Observer>();
     object::<dyn Log>();
+}
+
+#[test]
+fn every_function_of_the_c_library_has_its_place_here() {
+    let exported: BTreeSet<&str> = include_str!("../scripts/exports.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    let page: BTreeSet<&str> = include_str!("../src/from_c.md")
+        .split('`')
+        .filter(|word| word.starts_with("sandlock_"))
+        .collect();
+    assert_eq!(page, exported);
 }
 
 #[test]
