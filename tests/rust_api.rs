@@ -1,4 +1,5 @@
 //! The crate as another crate uses it: what its types promise, closures with state, panics, many threads, things dropped at any time.
+#![allow(unsafe_code)] // fork(2) has no other name
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -355,6 +356,35 @@ fn call_that_is_pending_when_its_sandbox_ends_is_stale() {
         ErrorKind::Stale
     );
     assert!(supervisor.next(Some(Duration::ZERO)).is_none());
+}
+
+#[test]
+fn fork_of_the_host_that_drops_everything_disturbs_nothing() {
+    let supervisor = supervisor();
+    supervisor.observe(kind::EXEC, |_: &Event| {}).unwrap();
+    supervisor.add_queue("uname");
+    let options = SpawnOptions::new().stderr(Stdio::Capture);
+    let process = sandbox().spawn(Some(&supervisor), ["uname"], options).unwrap();
+    let pending = supervisor.next(None).unwrap();
+
+    // SAFETY: takes no arguments; the child drops what it has, and is gone.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: a number. Who waits for a lock that nobody holds here must not do so forever.
+        unsafe { libc::alarm(30) };
+        drop((pending, process, supervisor));
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = -1;
+    // SAFETY: the status can be written to.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+
+    assert!(pending.is_waiting());
+    pending.deny(libc::ENOSYS).unwrap();
+    let outcome = process.wait(None).unwrap().unwrap();
+    assert!(says(&outcome, "Function not implemented"), "{outcome:?}");
 }
 
 #[test]

@@ -263,7 +263,8 @@ impl fmt::Debug for Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.ticket.is_open() {
+        // In a process that was forked off, the answer is still the host's to give.
+        if self.ticket.is_open() && !self.session.core().is_a_forks() {
             // An error means that somebody was faster, or that the caller is gone.
             let _ = self.answer(Reply::Errno(self.session.denial()));
         }

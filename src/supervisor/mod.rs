@@ -73,8 +73,7 @@
 //! pointers of a call point to can be changed by another thread of the program at any time: a handler that decides by it must act on
 //! the copy that it has read. A handler must not wait for its own sandbox, which waits for it.
 //!
-//! A process that is forked off has no use for a supervisor, nor for calls that are pending: do not drop them there, but
-//! [`forget`](std::mem::forget) them or execute another program.
+//! A process that is forked off has no use for a supervisor, nor for calls that are pending: to drop them there does nothing.
 
 // Mechanism only: no particular call is known here. Whoever waits at a sandbox's listener (`session.rs`) receives a call (`call.rs`) and
 // takes it along the chain of those who look at it; answering it is in `answer.rs` and `notification.rs`.
@@ -335,6 +334,8 @@ pub struct Supervisor {
 
 /// What a supervisor and its sandboxes share.
 pub(crate) struct Core {
+    /// The process that made it.
+    owner: i32,
     options: Options,
     registered: Mutex<Vec<Registered>>,
     log: Mutex<Option<Arc<dyn Log>>>,
@@ -539,6 +540,11 @@ impl fmt::Debug for Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        if self.core.is_a_forks() {
+            // Its locks may be held by threads that do not exist here, and its calls are the host's to answer. The memory stays.
+            std::mem::forget(Arc::clone(&self.core));
+            return;
+        }
         self.core.closed.store(true, Ordering::Release);
         self.core.events.close();
         // Dropped outside of the lock, and so denied.
@@ -550,6 +556,7 @@ impl Drop for Supervisor {
 impl Core {
     fn without_queue() -> Self {
         Self {
+            owner: sys::process::id(),
             options: Options::default(),
             registered: Mutex::new(Vec::new()),
             log: Mutex::new(None),
@@ -561,6 +568,11 @@ impl Core {
             events: Arc::default(),
             traced: AtomicBool::new(false),
         }
+    }
+
+    /// True in a process that was forked off the one that made it.
+    fn is_a_forks(&self) -> bool {
+        self.owner != sys::process::id()
     }
 
     fn ready_fd(&self) -> RawFd {
