@@ -17,7 +17,7 @@
 //! let options = SpawnOptions::new().stdin(Stdio::Pipe).stdout(Stdio::Pipe);
 //! let sort = sandbox.spawn(None, ["sort"], options)?;
 //! let outcome = sort.communicate(b"b\na\n", None)?.expect("waited without limit");
-//! assert_eq!((outcome.reason, outcome.exit_code), (Reason::Exited, Some(0)));
+//! assert!(outcome.success());
 //! assert_eq!(outcome.stdout.bytes, b"a\nb\n");
 //!
 //! // Waiting for so long, and ending it all.
@@ -26,7 +26,8 @@
 //! assert_eq!(sleep.members()?.len(), 1);
 //! sleep.kill()?;
 //! let outcome = sleep.wait(None)?.expect("waited without limit");
-//! assert_eq!((outcome.reason, outcome.signal), (Reason::Killed, Some(9)));
+//! assert_eq!((outcome.reason, outcome.signal), (Reason::Killed, Some(libc::SIGKILL)));
+//! assert!(!outcome.success());
 //! # Ok::<(), sandlock::Error>(())
 //! ```
 //!
@@ -150,6 +151,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// True if the program exited by itself, with 0, and that is why the sandbox ended.
+    pub fn success(&self) -> bool {
+        self.reason == Reason::Exited && self.exit_code == Some(0)
+    }
+
     /// Nothing is known.
     fn lost() -> Self {
         Self {
