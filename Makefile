@@ -15,21 +15,24 @@ INSTALL := install
 CFLAGS ?= -O2
 
 # What the test machine is declared to offer. A test that needs one of these and does not find it fails; a test that needs
-# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, and programs that
+# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, landlock-9, and programs that
 # scripts/setup.sh does not install: node, go, java.
-SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl
+SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl overlay
 export SANDLOCK_TEST_EXPECT
 
-.PHONY: help all setup demo test vm-test bench header lint install fuzz clean
+.PHONY: help all setup demo test vm-test bench header docs lint install deb abi-dump fuzz clean
 
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
 	@echo "make test      all tests, the live ones as an unprivileged user and, if started as root, some as root"
-	@echo "make vm-test   the tests of control groups, on another kernel in an emulated machine"
+	@echo "make vm-test   the tests of control groups, and of what newer kernels bring, on other kernels in an emulated machine"
 	@echo "make bench     every figure beside its reference: a table, and target/bench.json"
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make deb       Debian packages, in target/deb"
 	@echo "make header    write include/sandlock.h from the source"
+	@echo "make docs      the manual as pages, with everything else there is to read: target/docs/index.html"
+	@echo "make abi-dump  write down the ABI that later releases must keep: at a release"
 	@echo "make fuzz      fuzz the rule compiler and the text inputs, half a minute each"
 	@echo "make clean     remove what was built"
 
@@ -47,6 +50,8 @@ test: setup all
 
 vm-test: setup all
 	@scripts/vm.sh
+	@scripts/vm.sh --suite trixie-backports --expect "landlock-9 landlock-8 pidfd-info notify-6.6 userns ia32" \
+	    test_net_unix test_net test_confine_self
 
 bench: setup all
 	@scripts/bench.sh
@@ -54,6 +59,10 @@ bench: setup all
 header:
 	SANDLOCK_WRITE_HEADER=1 $(CARGO) test --quiet --locked --test header
 	@python3 scripts/gen-syscalls.py
+	@python3 scripts/gen-debian.py
+
+docs: setup
+	@scripts/docs/build.sh
 
 lint: setup
 	$(CARGO) fmt --check
@@ -61,6 +70,7 @@ lint: setup
 	$(CARGO) clippy --locked --release --manifest-path fuzz/Cargo.toml -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 	python3 scripts/gen-syscalls.py --check
+	python3 scripts/gen-debian.py --check
 	$(CARGO) test --quiet --locked --test header
 
 install: all
@@ -86,6 +96,12 @@ install: all
 	    sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g' \
 	        "scripts/install/$${file##*/}.in" > "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; \
 	done
+
+deb: setup all
+	@scripts/deb.sh
+
+abi-dump: setup
+	@scripts/abi.sh --dump
 
 fuzz: setup
 	@scripts/fuzz.sh

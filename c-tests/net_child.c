@@ -1195,6 +1195,48 @@ static int send_by_what_is_lent(char **arguments)
     return 0;
 }
 
+/* Moves a socket, and connects to it by its new name. */
+static int connect_where_it_was_moved(char **arguments)
+{
+    step(rename(arguments[1], arguments[0]));
+    return connect_once(arguments);
+}
+
+/* A pair of datagram sockets: each to the other, and to somebody else, without connecting and connected. */
+static int use_pair(char **arguments)
+{
+    struct address address = address_of(arguments[0]);
+    int pair[2];
+
+    if (!step(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair)))
+        return 0;
+    step(send(pair[0], greeting, GREETING, 0));
+    step(sendto(pair[0], greeting, GREETING, 0, &address.any, address.length));
+    if (step(connect(pair[0], &address.any, address.length)))
+        step(send(pair[0], greeting, GREETING, 0));
+    return 0;
+}
+
+/* Sends to somebody by a socket that it was given. */
+static int send_by_what_was_given(char **arguments)
+{
+    struct address address = address_of(arguments[1]);
+
+    step(sendto(atoi(arguments[0]), greeting, GREETING, 0, &address.any, address.length));
+    return 0;
+}
+
+/* Serves, and connects to itself. */
+static int connect_to_itself(char **arguments)
+{
+    struct address address = address_of(arguments[0]);
+    int server = open_socket(&address, SOCK_STREAM), client = open_socket(&address, SOCK_STREAM);
+
+    if (step(bind(server, &address.any, address.length)) && step(listen(server, 1)))
+        step(connect(client, &address.any, address.length));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -1241,6 +1283,10 @@ int main(int argc, char **argv)
         {"bind-again", 2, bind_again},               /* ADDRESS listening|datagrams */
         {"sockets", 0, show_sockets},
         {"streams", 1, send_on_streams},             /* ADDRESS */
+        {"moved", 2, connect_where_it_was_moved},    /* NEW OLD */
+        {"pair", 1, use_pair},                       /* ADDRESS */
+        {"given", 2, send_by_what_was_given},        /* DESCRIPTOR ADDRESS */
+        {"itself", 1, connect_to_itself},            /* ADDRESS */
         {"lent", 2, send_by_what_is_lent}};          /* ADDRESS COUNT */
     size_t i;
 

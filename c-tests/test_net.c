@@ -736,7 +736,7 @@ static void report_says_who_enforces_the_rules(void)
     }
 }
 
-static const char *const takes_the_library[] = {"tcp://127.0.0.1:$t", "tcp://localhost:$t", "udp://127.0.0.1", "unix:$/socket",
+static const char *const takes_the_library[] = {"tcp://127.0.0.1:$t", "tcp://localhost:$t", "udp://127.0.0.1", "unix:$@stream",
                                                 "icmp://127.0.0.1",   "bind udp://$1",      "bind $1-$3"};
 
 static void rules_that_take_the_library_fail_the_start_without_it(void)
@@ -766,7 +766,7 @@ static void best_effort_closes_what_the_library_cannot_serve(void)
         {{"tcp://127.0.0.1:$t"}, {"connect", "127.0.0.1:$t"}, "EACCES", ""},
         {{"tcp://*", "deny 127.0.0.2"}, {"connect", "127.0.0.1:$t"}, "EACCES", ""},
         {{"udp://127.0.0.1"}, {"send", "127.0.0.1:$u", "sendto"}, "EPERM", ""},
-        {{"unix:$/socket"}, {"connect", "$/socket"}, "EPERM", ""},
+        {{"unix:$@stream"}, {"connect", "$@stream"}, "EPERM", ""},
         {{"bind $1-$3"}, {"bind-tcp", "127.0.0.1:$1"}, "EACCES", ""},
         /* What is Landlock's stays open. */
         {{"tcp://*:$t", "udp://127.0.0.1"}, {"connect", "127.0.0.1:$t"}, "ok", "t"},

@@ -30,15 +30,17 @@ int main(void)
     static const char *const directories[] = {"/usr", "/bin", "/lib", "/lib64"};
     const char *const allowed[] = {"cat", "/usr/share/common-licenses/BSD", NULL};
     const char *const refused[] = {"cat", "/etc/passwd", NULL};
-    sandlock_policy *policy = sandlock_policy_new();
+    sandlock_policy *policy = sandlock_policy_new(); /* allows nothing */
+    sandlock_error *error = NULL;
     int failed = 0;
-    size_t i;
 
-    for (i = 0; i < 4; i++)
-        failed |= sandlock_policy_allow_path(policy, directories[i],
-                                             SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, NULL);
-    failed |= run(policy, "allowed", allowed);
-    failed |= run(policy, "refused", refused);
+    for (size_t i = 0; !failed && i < sizeof directories / sizeof *directories; i++)
+        failed = sandlock_policy_allow_path(policy, directories[i], SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, &error);
+    if (failed)
+        fprintf(stderr, "%s\n", sandlock_error_message(error));
+    else
+        failed = run(policy, "allowed", allowed) | run(policy, "refused", refused);
+    sandlock_error_free(error);
     sandlock_policy_free(policy);
     return failed != 0;
 }

@@ -1,9 +1,9 @@
-/* Builds with: cc suggest.c $(pkg-config --cflags --libs sandlock)
+/* Runs a program that may use the system's programs and libraries and nothing else, and prints the policy calls that would permit what it
+ * was refused. A program that is refused something may never come to what it wants next: add what is right, and run it again.
  *
- *     suggest PROGRAM [ARGUMENT...]
+ *     suggest [PROGRAM [ARGUMENT]...]
  *
- * Runs a program that may use the system's programs and libraries and nothing else, and prints the policy calls that would permit what it
- * was refused. A program that is refused something may never come to what it wants next: add what is right, and run it again. */
+ * Build: cc suggest.c $(pkg-config --cflags --libs sandlock) */
 #include <sandlock.h>
 #include <stdio.h>
 
@@ -17,11 +17,11 @@ int main(int argc, char **argv)
     sandlock_suggestions *suggestions = NULL;
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
-    int failed;
+    int failed = 0;
 
-    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
-        sandlock_policy_allow_path(policy, dirs[i], SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, NULL);
-    failed = sandlock_supervisor_new(NULL, &supervisor, &error) ||
+    for (size_t i = 0; !failed && i < sizeof dirs / sizeof *dirs; i++)
+        failed = sandlock_policy_allow_path(policy, dirs[i], SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, &error);
+    failed = failed || sandlock_supervisor_new(NULL, &supervisor, &error) ||
              sandlock_supervisor_trace(supervisor, &error) ||
              sandlock_run(policy, supervisor, program, 60000, &result, &error) ||
              sandlock_trace_suggest(supervisor, &suggestions, &error);

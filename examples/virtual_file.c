@@ -1,5 +1,5 @@
 /* A file that exists only inside the sandbox: a handler answers openat(2) of one path with bytes of the host.
- * cc virtual_file.c $(pkg-config --cflags --libs sandlock) */
+ * Build: cc virtual_file.c $(pkg-config --cflags --libs sandlock) */
 #include <sandlock.h>
 
 #include <stdio.h>
@@ -10,7 +10,8 @@ struct file {
     unsigned opened;
 };
 
-/* Decides on the copy that it has read, and acts on nothing else: the program may change its memory meanwhile. */
+/* Decides on the copy that it has read, and acts on nothing else: the program may change its memory meanwhile. Runs on threads of the
+ * library, several at a time if the program has several: this one has a single thread, so a plain counter will do. */
 static int32_t open_file(sandlock_notification *call, void *user_data)
 {
     struct file *file = user_data;
@@ -34,20 +35,21 @@ int main(void)
     sandlock_supervisor *supervisor = NULL;
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
-    size_t i;
+    int failed = 0;
 
-    for (i = 0; i < sizeof directories / sizeof *directories; i++)
-        sandlock_policy_allow_path(policy, directories[i], SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, NULL);
-    if (sandlock_supervisor_new(NULL, &supervisor, &error) ||
-        sandlock_supervisor_add_handler(supervisor, "openat", open_file, &file, NULL, 0, &error) ||
-        sandlock_run(policy, supervisor, argv, 10000, &result, &error)) {
+    for (size_t i = 0; !failed && i < sizeof directories / sizeof *directories; i++)
+        failed = sandlock_policy_allow_path(policy, directories[i], SANDLOCK_ACCESS_READ_EXECUTE | SANDLOCK_ACCESS_OPTIONAL, &error);
+    failed = failed || sandlock_supervisor_new(NULL, &supervisor, &error) ||
+             sandlock_supervisor_add_handler(supervisor, "openat", open_file, &file, NULL, 0, &error) ||
+             sandlock_run(policy, supervisor, argv, 10000, &result, &error);
+    sandlock_supervisor_free(supervisor); /* the sandbox has ended, so no handler runs any more */
+    if (failed)
         fprintf(stderr, "%s\n", sandlock_error_message(error));
-        return 1;
-    }
-    printf("exit %d, opened %u: %s", sandlock_result_exit_code(result), file.opened,
-           (const char *)sandlock_result_stdout(result, NULL));
+    else
+        printf("exit %d, opened %u: %s", sandlock_result_exit_code(result), file.opened,
+               (const char *)sandlock_result_stdout(result, NULL));
+    sandlock_error_free(error);
     sandlock_result_free(result);
-    sandlock_supervisor_free(supervisor);
     sandlock_policy_free(policy);
-    return 0;
+    return failed;
 }

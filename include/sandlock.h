@@ -43,8 +43,9 @@
  *
  * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
- *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked, and a
- *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
+ *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked (but
+ *              SIGCHLD where the host has neither a handler for it nor blocks it when it starts the sandbox: then the end of a
+ *              program interrupts none of the host's calls), and a second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
  *              and up to 64 that run handlers; a supervisor with observers has one that tells them, and so has a process whose
  *              output is streamed. Each sandbox takes three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
  *              memory it may abort the process, as Rust does, with a line on standard error. It uses only the C library, so it can be
@@ -1340,7 +1341,10 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 /// What enforces it: rules of TCP by port alone (the target is *) are Landlock's, ABI 4, Linux 6.7. For everything else, names,
 /// addresses, UDP, ICMP and Unix sockets, the library carries out connect(2), sendto(2), sendmsg(2) and sendmmsg(2) for the
 /// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
-/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). Refused whatever rules say: MSG_FASTOPEN, by which sending
+/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). The exception are rules that allow Unix sockets by path, where none
+/// is about an abstract name and none denies any: from ABI 9 on, Linux 7.1, Landlock keeps these without the library. Then they are about
+/// the sockets and directories that are there when a program starts, by whatever name it reaches them. Landlock ABI 9 also keeps a
+/// program from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
 /// connects, MPTCP, SCTP, raw and packet sockets, other protocols in a TCP socket (TCP_ULP), and, where rules name addresses, options that
 /// lead elsewhere: IP options, routing headers, the choice of an interface or of the range of free ports.
 ///
@@ -1537,6 +1541,8 @@ void sandlock_text_free(sandlock_text *text);
 /// the kernel's place. It can narrow a policy and put something else behind its calls; it cannot widen it. A call that no
 /// handler is for costs nothing. One that goes through a handler takes about five microseconds more where the kernel is
 /// Linux 6.6 or later.
+///
+/// -------------------------------------------------------------------------------------------------------------------
 ///
 /// Sets `options` to SANDLOCK_SUPERVISOR_OPTIONS_INIT, for languages without macros. NULL does nothing. Any thread.
 void sandlock_supervisor_options_init(sandlock_supervisor_options *options);
@@ -1919,6 +1925,8 @@ const char *sandlock_event_text(const sandlock_event *event);
 /// To learn what a program needs, run it under a policy that is too strict, traced, and ask for suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
 /// what it wants next. What a hostile program wants is suggested like everything else: read before you allow.
 ///
+/// -------------------------------------------------------------------------------------------------------------------
+///
 /// Has sandboxes that are started with the supervisor from now on traced, as an observer of SANDLOCK_EVENT_MISSING does, for those who want
 /// nothing but suggestions.
 ///
@@ -1997,8 +2005,8 @@ sandlock_status sandlock_run(const sandlock_policy *policy,
 /// Confines the calling thread itself, for good: capabilities, no_new_privs, Landlock and the system call filter, and limits,
 /// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
 /// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
-/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. The path on ABI 8
-/// has not been tried on such a kernel yet. Features that need a new process (descriptors, session, parent death, kill-all) do not
+/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. Capabilities are
+/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES. Features that need a new process (descriptors, session, parent death, kill-all) do not
 /// apply.
 ///
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.

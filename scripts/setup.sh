@@ -25,6 +25,11 @@ need musl-gcc musl-tools
 need redis-benchmark redis-tools # the server too, as redis-check-rdb, and no service
 need /usr/lib/python3/dist-packages/requests python3-requests
 need mandoc mandoc
+need doxygen doxygen
+need /usr/share/build-essential/essential-packages-list build-essential
+need dh debhelper
+need lintian lintian
+need abidiff abigail-tools
 need /usr/include/stdio.h libc6-dev
 need /usr/include/linux/landlock.h linux-libc-dev
 need /usr/share/common-licenses/BSD base-files

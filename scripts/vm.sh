@@ -1,10 +1,10 @@
 #!/bin/bash
 # Runs C tests on another kernel, in a virtual machine. Called by `make vm-test`.
 #
-#   scripts/vm.sh [--kernel FILE] [--append TEXT] [--expect WORDS] [--plain] [TEST...]
+#   scripts/vm.sh [--kernel FILE | --suite SUITE] [--append TEXT] [--expect WORDS] [--plain] [TEST...]
 #
-# The kernel is Debian's (6.12, Landlock ABI 6, cgroup v2), fetched once into target/vm, or FILE, a vmlinuz for this machine's
-# architecture. TEXT is added to its command line (lsm=, say). WORDS is what it is declared to offer (SANDLOCK_TEST_EXPECT).
+# The kernel is Debian's (6.12, Landlock ABI 6, cgroup v2), fetched once into target/vm, or the newest for clouds of another SUITE of
+# Debian's (trixie-backports: 7.3, Landlock ABI 9), or FILE, a vmlinuz for this machine's architecture. TEXT is added to its command line (lsm=, say). WORDS is what it is declared to offer (SANDLOCK_TEST_EXPECT).
 # The tests run as user 65534 and again as root, each from a leaf of a control group of its own that has the controllers memory and
 # cpu; with --plain from a group that nobody was given. The machine is emulated, which takes neither privileges nor
 # virtualisation, but ten times as long: tests of figures do not belong there.
@@ -14,12 +14,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kernel=
+suite=
 append=
 expect="landlock-6 cgroup userns"
 group=delegated
 while [ $# -gt 0 ]; do
     case $1 in
     --kernel) kernel=$2 && shift 2 ;;
+    --suite) suite=$2 && shift 2 ;;
     --append) append=$2 && shift 2 ;;
     --expect) expect=$2 && shift 2 ;;
     --plain) group=plain && shift ;;
@@ -39,6 +41,28 @@ done
 # --- the kernel ---
 work=$PWD/target/vm
 mkdir -p "$work"
+if [ -n "$suite" ]; then
+    # With lists of packages of its own: the machine's stay as they are.
+    lists=$work/$suite
+    mkdir -p "$lists"/{lists/partial,archives/partial,tree}
+    key=/usr/share/keyrings/debian-archive-keyring.gpg
+    echo "deb [signed-by=$key] http://deb.debian.org/debian $suite main" >"$lists/sources"
+    options=(-qq -o "Dir::Etc::SourceList=$lists/sources" -o Dir::Etc::SourceParts=/dev/null -o APT::Sandbox::User=root
+        -o "Dir::State::Lists=$lists/lists" -o "Dir::Cache=$lists" -o Dir::State::status=/dev/null)
+    found() { find "$lists/tree" -name 'vmlinuz*' | head -n 1; }
+    if [ -z "$(found)" ]; then
+        apt-get "${options[@]}" update
+        # Older packages have the kernel itself in linux-image, newer ones in linux-binary.
+        for kind in binary image; do
+            package=$(apt-cache "${options[@]}" pkgnames "linux-$kind-" | grep -E -- '-[0-9][^-]*-cloud-amd64$' | grep -v unsigned | sort -V | tail -n 1 || true)
+            [ -z "$package" ] || break
+        done
+        echo "vm: fetching ${package:?the suite has no kernel for clouds}"
+        (cd "$lists" && apt-get "${options[@]}" download "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x -C tree &&
+            rm "$package"_*.deb)
+    fi
+    kernel=$(found)
+fi
 if [ -z "$kernel" ]; then
     kernel=$(ls "$work"/boot/vmlinuz-6.12* 2>/dev/null | head -n 1 || true)
     if [ -z "$kernel" ]; then
@@ -70,7 +94,7 @@ add_libraries() { # PROGRAM...
     done
 }
 programs=$(dpkg -L coreutils | grep -E '^(/usr)?/bin/')
-for name in bash dash setpriv setsid grep sed make hostname /usr/bin/python3; do
+for name in bash dash setpriv setsid grep sed find make hostname /usr/bin/python3; do
     programs+=" $(command -v "$name")"
 done
 # shellcheck disable=SC2086
@@ -88,12 +112,14 @@ for file in /etc/passwd /etc/group /etc/ld.so.cache /usr/share/common-licenses/B
     cp -L "$file" "$root$file"
 done
 echo sandlock-vm >"$root/etc/hostname"
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
+echo 'hosts: files' >"$root/etc/nsswitch.conf"
 
 home=/opt/sandlock
 make --no-print-directory --silent install DESTDIR="$root" PREFIX="$home" LIBDIR="$home/lib"
 flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror -Iinclude"
 libraries="-L$root$home/lib -lsandlock -Wl,-rpath,$home/lib -lpthread -lutil -lrt"
-for name in "$@" probe caller metadata_child; do
+for name in "$@" probe caller metadata_child net_child ports_child; do
     # shellcheck disable=SC2086
     gcc $flags -o "$root$home/bin/$name" "c-tests/$name.c" $libraries
 done
@@ -122,6 +148,7 @@ busybox mount -t cgroup2 cgroup /sys/fs/cgroup
 busybox ip link set lo up 2>/dev/null
 # Attacks must be able to succeed.
 echo 1 >/proc/sys/kernel/perf_event_paranoid
+echo 3 >/proc/sys/net/ipv4/tcp_fastopen
 cd /sys/fs/cgroup
 mkdir plain user root
 echo "+memory +cpu" >cgroup.subtree_control

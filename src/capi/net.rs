@@ -55,7 +55,10 @@ use super::process::{on, sandlock_process};
 /// What enforces it: rules of TCP by port alone (the target is *) are Landlock's, ABI 4, Linux 6.7. For everything else, names,
 /// addresses, UDP, ICMP and Unix sockets, the library carries out connect(2), sendto(2), sendmsg(2) and sendmmsg(2) for the
 /// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
-/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). Refused whatever rules say: MSG_FASTOPEN, by which sending
+/// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). The exception are rules that allow Unix sockets by path, where none
+/// is about an abstract name and none denies any: from ABI 9 on, Linux 7.1, Landlock keeps these without the library. Then they are about
+/// the sockets and directories that are there when a program starts, by whatever name it reaches them. Landlock ABI 9 also keeps a
+/// program from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
 /// connects, MPTCP, SCTP, raw and packet sockets, other protocols in a TCP socket (TCP_ULP), and, where rules name addresses, options that
 /// lead elsewhere: IP options, routing headers, the choice of an interface or of the range of free ports.
 ///

@@ -230,8 +230,8 @@ pub extern "C" fn sandlock_run(
 /// Confines the calling thread itself, for good: capabilities, no_new_privs, Landlock and the system call filter, and limits,
 /// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
 /// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
-/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. The path on ABI 8
-/// has not been tried on such a kernel yet. Features that need a new process (descriptors, session, parent death, kill-all) do not
+/// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. Capabilities are
+/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES. Features that need a new process (descriptors, session, parent death, kill-all) do not
 /// apply.
 ///
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.

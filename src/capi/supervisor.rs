@@ -223,6 +223,8 @@ pub(super) fn on(supervisor: *const sandlock_supervisor) -> Result<&'static Supe
 /// handler is for costs nothing. One that goes through a handler takes about five microseconds more where the kernel is
 /// Linux 6.6 or later.
 ///
+/// -------------------------------------------------------------------------------------------------------------------
+///
 /// Sets `options` to SANDLOCK_SUPERVISOR_OPTIONS_INIT, for languages without macros. NULL does nothing. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_supervisor_options_init(options: *mut sandlock_supervisor_options) {

@@ -104,6 +104,8 @@ fn c_escaped(bytes: &[u8]) -> String {
 /// To learn what a program needs, run it under a policy that is too strict, traced, and ask for suggestions; add what is right of them, and run it again, until it does its work: a program that is refused something may never come to
 /// what it wants next. What a hostile program wants is suggested like everything else: read before you allow.
 ///
+/// -------------------------------------------------------------------------------------------------------------------
+///
 /// Has sandboxes that are started with the supervisor from now on traced, as an observer of SANDLOCK_EVENT_MISSING does, for those who want
 /// nothing but suggestions.
 ///

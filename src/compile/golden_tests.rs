@@ -169,7 +169,7 @@ fn rulesets_are_as_recorded() {
     }
     policy.set_all_strictness(Strictness::BestEffort);
     let mut text = String::new();
-    for abi in 1..=7 {
+    for abi in 1..=9 {
         let kernel = kernel(abi);
         let compiled = super::compile(&policy, &Request::default(), &kernel).unwrap();
         let _ = writeln!(text, "ABI {abi}\n  program: {}", ruleset(compiled.ruleset.as_ref()));

@@ -26,6 +26,8 @@ pub struct Parts {
     pub signal_scope: bool,
     /// Abstract Unix sockets.
     pub abstract_unix_scope: bool,
+    /// Unix sockets by path: none but the sandbox's own, and what rules grant if it is Landlock that keeps those.
+    pub resolve_unix: bool,
     /// The kernel knows the right to move and link files between directories (ABI 2), used or not.
     pub knows_refer: bool,
 }
@@ -41,6 +43,8 @@ pub struct RulesetSpec {
     pub scopes: BitFlags<Scope>,
     /// What is granted.
     pub rules: Vec<PathGrant>,
+    /// Which Unix sockets.
+    pub sockets: Vec<PathGrant>,
     /// And on which TCP ports.
     pub ports: Vec<PortGrant>,
     /// Moving and linking between directories is granted everywhere. Every domain denies that, even one that does not
@@ -73,7 +77,11 @@ pub struct PortGrant {
 impl RulesetSpec {
     /// The ruleset for `policy`; None if no part is used.
     pub fn new(policy: &Policy, parts: Parts) -> Option<Self> {
-        let mut files = handled_files(parts);
+        let of_files = handled_files(parts);
+        let mut files = of_files;
+        if parts.resolve_unix {
+            files |= AccessFs::ResolveUnix;
+        }
         let network = parts.network.map_or(BitFlags::EMPTY, handled_network);
         let mut scopes = BitFlags::EMPTY;
         if parts.signal_scope {
@@ -92,18 +100,20 @@ impl RulesetSpec {
                 policy
                     .paths
                     .iter()
-                    .map(|rule| grant(rule.path.clone(), rule.access, files)),
+                    .map(|rule| grant(rule.path.clone(), rule.access, of_files)),
             );
         }
         let refer_everywhere = !parts.files && parts.knows_refer;
         if refer_everywhere {
-            files = AccessFs::Refer.into();
+            files |= AccessFs::Refer;
         }
+        let by_path = parts.network.is_some_and(|network| network.unix == Reach::Landlock);
         Some(Self {
             files,
             network,
             scopes,
             rules,
+            sockets: if by_path { sockets(policy) } else { Vec::new() },
             ports: parts.network.map_or_else(Vec::new, |network| ports(policy, network)),
             refer_everywhere,
         })
@@ -117,6 +127,7 @@ impl RulesetSpec {
             network: BitFlags::EMPTY,
             scopes: Scope::Signal.into(),
             rules: Vec::new(),
+            sockets: Vec::new(),
             ports: Vec::new(),
             refer_everywhere: true,
         }
@@ -185,6 +196,21 @@ fn ports(policy: &Policy, network: Network) -> Vec<PortGrant> {
         .collect()
 }
 
+/// The sockets that rules name, as far as they are there. Those beneath a directory need nothing more than it.
+fn sockets(policy: &Policy) -> Vec<PathGrant> {
+    let reach = BitFlags::from(AccessFs::ResolveUnix);
+    let paths = policy.network.unix_paths().unwrap_or_default();
+    paths
+        .into_iter()
+        .map(|(path, beneath)| PathGrant {
+            path: path.to_owned(),
+            directory: if beneath { reach } else { BitFlags::EMPTY },
+            file: if beneath { BitFlags::EMPTY } else { reach },
+            optional: true,
+        })
+        .collect()
+}
+
 fn grant(path: CString, access: Access, handled: BitFlags<AccessFs>) -> PathGrant {
     let mut directory = BitFlags::EMPTY;
     if access.reads() {
@@ -223,6 +249,7 @@ mod tests {
         network: Some(Network::CLOSED),
         signal_scope: true,
         abstract_unix_scope: true,
+        resolve_unix: false,
         knows_refer: true,
     };
 
@@ -242,6 +269,46 @@ mod tests {
         assert_eq!(spec.network, AccessNet::from_all(ABI::V7));
         assert_eq!(spec.scopes, Scope::from_all(ABI::V7));
         assert!(spec.rules.is_empty());
+    }
+
+    #[test]
+    fn abi_9_keeps_unix_sockets_to_the_sandbox_and_the_rules_that_it_is_to_keep() {
+        use landlock::{ABI, Access as _};
+        let unix = |reach| Parts {
+            resolve_unix: true,
+            network: Some(Network {
+                unix: reach,
+                ..Network::CLOSED
+            }),
+            ..ALL
+        };
+        let mut policy = policy(Access::READ | Access::WRITE);
+        policy.network = rules("unix:/run/* unix:/tmp/x tcp://*:80", "", "", "");
+        for reach in [Reach::Closed, Reach::Served, Reach::Landlock] {
+            let spec = RulesetSpec::new(&policy, unix(reach)).unwrap();
+            assert_eq!(spec.files, AccessFs::from_all(ABI::V9));
+            // Who may write to a directory may not for that reach what others serve there.
+            assert!(!spec.rules[0].directory.contains(AccessFs::ResolveUnix));
+            assert!(!spec.rules[0].file.contains(AccessFs::ResolveUnix));
+            let granted = spec.sockets.iter().map(|grant| {
+                assert!(grant.optional);
+                (grant.path.to_str().unwrap(), grant.directory, grant.file)
+            });
+            let (none, connect) = (BitFlags::EMPTY, BitFlags::from(AccessFs::ResolveUnix));
+            let expected = match reach {
+                Reach::Landlock => vec![("/run", connect, none), ("/tmp/x", none, connect)],
+                _ => vec![],
+            };
+            assert_eq!(granted.collect::<Vec<_>>(), expected, "{reach:?}");
+        }
+        // Without file rights it is the only one, besides what keeps moving files possible.
+        let alone = Parts {
+            files: false,
+            ..unix(Reach::Landlock)
+        };
+        let spec = RulesetSpec::new(&policy, alone).unwrap();
+        assert_eq!(spec.files, AccessFs::ResolveUnix | AccessFs::Refer);
+        assert!(spec.refer_everywhere && spec.rules.is_empty() && spec.sockets.len() == 2);
     }
 
     #[test]

@@ -369,10 +369,13 @@ fn detail(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabil
         }
         Feature::FilesMetadata => "refused altogether".to_owned(),
         Feature::Network if policy.strictness(Feature::Syscalls) == Strictness::Disable => {
-            format!(
-                "ABI {}; TCP connect and bind only, the feature syscalls is disabled",
-                kernel.landlock_abi
-            )
+            let abi = kernel.landlock_abi;
+            let kept = if abi >= network::UNIX_PATHS_ABI {
+                "TCP connect and bind, and Unix sockets by path,"
+            } else {
+                "TCP connect and bind"
+            };
+            format!("ABI {abi}; {kept} only, the feature syscalls is disabled")
         }
         Feature::Network => network::detail(policy, request, kernel),
         Feature::Syscalls => format!("{} mode", policy.syscalls.mode.name()),

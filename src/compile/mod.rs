@@ -136,6 +136,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
         // Below that, namespaces do it.
         signal_scope: uses(Feature::SignalScope) && kernel.landlock_abi >= 6,
         abstract_unix_scope: uses(Feature::AbstractUnixScope) && kernel.landlock_abi >= 6,
+        resolve_unix: network.is_some() && kernel.landlock_abi >= network::UNIX_PATHS_ABI,
         knows_refer: kernel.landlock_abi >= 2,
     };
     let ruleset = RulesetSpec::new(policy, parts);

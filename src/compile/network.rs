@@ -11,14 +11,31 @@ use super::mechanism::{Lack, needed_abi, serving_lack, unavailable};
 
 /// What becomes of the program's calls: what the rules ask for, without what would be the library's to do if that cannot be.
 pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
-    let network = policy.reach();
+    let network = Network {
+        keeps_unix: keeps_unix(policy, kernel),
+        ..policy.reach()
+    };
     match service_lack(policy, request, kernel) {
         None => Network {
             makes_sockets: kernel.pidfd_getfd_errno != 0 && (network.takes_sockets() || network.netlink),
             ..network
         },
-        Some(_) => network.without_service(),
+        Some(_) => network.without_service(keeps_unix_rules(policy, kernel)),
     }
+}
+
+/// The Landlock ABI that governs Unix sockets by path.
+pub(super) const UNIX_PATHS_ABI: u32 = 9;
+
+/// True if Landlock keeps the program from every Unix socket of others.
+fn keeps_unix(policy: &Policy, kernel: &Capabilities) -> bool {
+    kernel.landlock_abi >= UNIX_PATHS_ABI && policy.strictness(Feature::AbstractUnixScope) != Strictness::Disable
+}
+
+/// True if Landlock can keep the rules about Unix sockets, as the files that they name are when a program starts. The library, which looks
+/// at names whenever it is asked, is used where there is one.
+fn keeps_unix_rules(policy: &Policy, kernel: &Capabilities) -> bool {
+    keeps_unix(policy, kernel) && policy.network.unix_paths().is_some()
 }
 
 /// True if Landlock has to refuse anything. What the library serves it refuses to the program itself.
@@ -46,14 +63,18 @@ pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) ->
         return lack.map(|(why, errno)| unavailable(why.to_owned(), errno));
     }
     let (why, errno) = service_lack(policy, request, kernel)?;
-    let left = network.without_service();
+    let left = network.without_service(keeps_unix_rules(policy, kernel));
     let lost: Vec<_> = kinds(network)
         .into_iter()
         .zip(kinds(left))
-        .filter(|((_, wanted), (_, left))| wanted != left)
+        // What is left to Landlock is kept whole.
+        .filter(|((_, wanted), (_, left))| wanted != left && *left != Reach::Landlock)
         .map(|((name, _), _)| name)
         .chain(network.names.then_some("host names"))
         .collect();
+    if lost.is_empty() {
+        return None;
+    }
     Some(Lack {
         why: format!("the library has to serve {}: {why}", lost.join(", ")),
         errno,
@@ -123,8 +144,10 @@ pub(super) fn mechanism(policy: &Policy, request: &Request, kernel: &Capabilitie
     }
     let network = decided(policy, request, kernel);
     let mut parts = Vec::new();
-    if [network.tcp, network.bind_tcp].contains(&Reach::Ports) {
+    if [network.tcp, network.bind_tcp].contains(&Reach::Landlock) {
         parts.push("landlock by port");
+    } else if network.unix == Reach::Landlock {
+        parts.push("landlock by path");
     } else if needs_landlock(policy) {
         parts.push("landlock");
     }
@@ -145,7 +168,8 @@ pub(super) fn detail(policy: &Policy, request: &Request, kernel: &Capabilities) 
     let network = decided(policy, request, kernel);
     let reached = kinds(network).into_iter().filter_map(|(name, reach)| match reach {
         Reach::Closed => None,
-        Reach::Ports => Some(format!("{name} by port")),
+        Reach::Landlock if name == "unix" => Some("unix by path".to_owned()),
+        Reach::Landlock => Some(format!("{name} by port")),
         Reach::Served => Some(format!("{name} served")),
         Reach::Open => Some(format!("{name} open")),
     });

@@ -212,6 +212,62 @@ fn rules_that_the_library_keeps_are_refused_where_it_cannot_and_closed_where_les
 }
 
 #[test]
+fn landlock_keeps_rules_about_unix_sockets_by_path_where_the_library_cannot() {
+    let newer = |kernel: Capabilities| Capabilities {
+        landlock_abi: 9,
+        ..kernel
+    };
+    let lacks = lacks()
+        .into_iter()
+        .filter(|(policy, ..)| !policy.process.has(Flag::PortRemap));
+    for (like, request, kernel, why, _) in lacks {
+        let kernel = newer(kernel);
+        let with = |allow, deny| {
+            let mut policy = like.clone();
+            policy.network = rules(allow, deny, "", "");
+            policy
+        };
+        let decided_of = |policy: &Policy| {
+            let (row, problems) = decide(policy, &request, &kernel);
+            (row, problems, decided(policy, &request, &kernel).unix)
+        };
+        let (row, problems, unix) = decided_of(&with("unix:/run/* unix:/tmp/x", ""));
+        assert_eq!(
+            (row.state, problems, unix),
+            (State::Enforced, vec![], Reach::Landlock),
+            "{why}"
+        );
+        assert!(row.mechanism.contains("landlock by path"), "{}", row.mechanism);
+        assert!(row.detail.contains("by path"), "{}", row.detail);
+        // Names, and what is taken from a directory again, Landlock cannot say.
+        for (allow, deny) in [("unix:/run/* unix:@x", ""), ("unix:/run/*", "unix:/run/x")] {
+            let (row, problems, unix) = decided_of(&with(allow, deny));
+            assert_eq!(
+                (row.state, unix),
+                (State::Degraded, Reach::Closed),
+                "{allow} {deny}: {why}"
+            );
+            assert!(problems[0].message().contains("the library has to serve unix"), "{why}");
+        }
+        // Abstract names are left alone then: a socket could be connected to any.
+        let mut open = with("unix:/run/*", "");
+        open.set_strictness(Feature::AbstractUnixScope, Strictness::Disable);
+        assert_eq!(decided_of(&open).2, Reach::Closed, "{why}");
+        // What else there is to be served is missed as ever.
+        let (_, problems, _) = decided_of(&with("unix:/run/* udp://10.0.0.1", ""));
+        assert!(
+            problems[0].message().contains("the library has to serve udp: "),
+            "{why}"
+        );
+    }
+    // Where it can, it does, and sees names as they are when it is asked.
+    let served_rules = policy("unix:/run/*", "", "");
+    let network = decided(&served_rules, &served(), &newer(kernel()));
+    assert_eq!((network.unix, network.keeps_unix), (Reach::Served, true));
+    assert!(!decided(&served_rules, &served(), &kernel()).keeps_unix);
+}
+
+#[test]
 fn rules_that_the_kernel_keeps_do_without_the_library() {
     // What only ports of a sandbox's own lack, nobody else does.
     let lacks = lacks()

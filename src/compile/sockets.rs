@@ -120,10 +120,11 @@ fn long(index: u8, compare: Compare, value: u64) -> ArgumentTest {
 const SOCKET_TYPE_MASK: u32 = 0xf;
 
 /// TCP over IPv4 and IPv6, which Landlock governs. Not MPTCP or SCTP (protocols), not raw sockets (types), and no other family without
-/// rules: not even AF_UNIX, whose path names Landlock does not govern before ABI 9. With rules, what they allow something of.
+/// rules: not even AF_UNIX, whose path names Landlock does not govern before ABI 9, and whose code programs rarely need. With rules, what
+/// they allow something of.
 fn socket(network: Network) -> Rule {
     let mut clauses = Vec::new();
-    if network.unix == Reach::Served {
+    if network.unix != Reach::Closed {
         // SOCK_RAW is another name for SOCK_DGRAM there; nobody needs it.
         let kinds = none_of(
             1,
@@ -173,11 +174,11 @@ fn socket(network: Network) -> Rule {
     }
 }
 
-/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the host, unless the
-/// library looks where, which takes duplicates of it; SOCK_RAW is another name for it.
+/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the host, unless Landlock
+/// keeps it in the sandbox, or the library looks where, which takes duplicates of it; SOCK_RAW is another name for it.
 fn socketpair(network: Network) -> Rule {
     let mut kinds = vec![libc::SOCK_STREAM, libc::SOCK_SEQPACKET];
-    if network.unix == Reach::Served && !network.makes_sockets {
+    if network.keeps_unix || (network.unix == Reach::Served && !network.makes_sockets) {
         kinds.push(libc::SOCK_DGRAM);
     }
     refused_if(vec![

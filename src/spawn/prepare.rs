@@ -83,6 +83,14 @@ impl Prepared {
             grants.extend(opened.as_ref().map(|opened| (opened.id, rule.access)));
             paths.push(opened);
         }
+        let ruleset = compiled.as_ref().and_then(|compiled| compiled.ruleset.as_ref());
+        let mut sockets = Vec::new();
+        for grant in ruleset.filter(|_| !makes_rules).map_or(&[][..], |spec| &spec.sockets) {
+            // What is not there, or hidden from the host, the host's program is not given either.
+            let opened = open(&grant.path, libc::O_PATH).ok();
+            stamps.push((grant.path.clone(), opened.as_ref().map(|opened| opened.id)));
+            sockets.push(opened);
+        }
         let cwd = policy
             .process
             .cwd
@@ -110,7 +118,7 @@ impl Prepared {
         })?;
         let build = |spec: &Option<_>| {
             spec.as_ref()
-                .map(|spec| ruleset::build(spec, &paths, &root))
+                .map(|spec| ruleset::build(spec, &paths, &sockets, &root))
                 .transpose()
                 .map_err(|error| vec![error])
         };

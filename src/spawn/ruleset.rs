@@ -13,16 +13,22 @@ use crate::sys;
 
 use super::prepare::OpenPath;
 
-/// Builds `spec`, whose rules are for `paths`, one by one; None stands for an optional path that is missing. `root` is the
-/// root directory.
-pub(super) fn build(spec: &RulesetSpec, paths: &[Option<OpenPath>], root: &OpenPath) -> Result<OwnedFd> {
+/// Builds `spec`, whose rules are for `paths`, one by one, and whose sockets for `sockets`; None stands for an optional path that is
+/// missing. `root` is the root directory.
+pub(super) fn build(
+    spec: &RulesetSpec,
+    paths: &[Option<OpenPath>],
+    sockets: &[Option<OpenPath>],
+    root: &OpenPath,
+) -> Result<OwnedFd> {
     let mut ruleset = create(spec).map_err(|error| failed("cannot create a ruleset", &error))?;
     if spec.refer_everywhere {
         ruleset = ruleset
             .add_rule(PathBeneath::new(&root.fd, AccessFs::Refer))
             .map_err(|error| failed("cannot add a rule for \"/\"", &error))?;
     }
-    for (grant, path) in spec.rules.iter().zip(paths) {
+    let of_rules = spec.rules.iter().zip(paths);
+    for (grant, path) in of_rules.chain(spec.sockets.iter().zip(sockets)) {
         let Some(path) = path else { continue };
         let rights = if path.id.directory { grant.directory } else { grant.file };
         if rights.is_empty() {

@@ -230,8 +230,18 @@ impl View {
     pub(super) fn name_of_rule(&self, part: usize) -> Option<String> {
         let before = usize::from(self.ruleset.as_ref().is_some_and(|spec| spec.refer_everywhere));
         let index = part.checked_sub(1)?.checked_sub(before)?;
-        let (path, _) = self.paths.get(index)?;
-        Some(format!("\"{}\" of a path rule", path.as_bytes().escape_ascii()))
+        if let Some((path, _)) = self.paths.get(index) {
+            return Some(format!("\"{}\" of a path rule", path.as_bytes().escape_ascii()));
+        }
+        let grant = self
+            .ruleset
+            .as_ref()?
+            .sockets
+            .get(index.checked_sub(self.paths.len())?)?;
+        Some(format!(
+            "\"{}\" of a network rule",
+            grant.path.as_bytes().escape_ascii()
+        ))
     }
 }
 
@@ -330,7 +340,14 @@ impl<'a> RunView<'a> {
             }
         };
         let of_paths = view.paths.iter().enumerate().map(rule);
-        everywhere.into_iter().chain(of_paths).collect()
+        let of_sockets = spec.sockets.iter().map(|grant| PlannedRule {
+            path: &grant.path,
+            directory: grant.directory.bits(),
+            file: grant.file.bits(),
+            optional: grant.optional,
+            found: None,
+        });
+        everywhere.into_iter().chain(of_paths).chain(of_sockets).collect()
     }
 
     /// The ruleset with these rules, if there is one.

@@ -58,7 +58,7 @@ pub mod reach;
 mod table;
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -436,6 +436,24 @@ impl NetRules {
     /// True if a rule allows Unix sockets.
     pub fn has_unix(&self) -> bool {
         self.allow.iter().any(|rule| matches!(rule.peer, Peer::Unix(_)))
+    }
+
+    /// The paths in which Unix sockets may be reached, or which are sockets themselves if not `beneath`. None: paths alone do not say it.
+    pub fn unix_paths(&self) -> Option<Vec<(&CStr, bool)>> {
+        let unix = |rule: &NetRule| matches!(rule.peer, Peer::Unix(_));
+        if self.deny.iter().any(unix) {
+            return None;
+        }
+        let allowed = self.allow.iter().filter_map(|rule| match &rule.peer {
+            Peer::Internet(_) => None,
+            Peer::Unix(target) => Some(target),
+        });
+        allowed
+            .map(|target| match target {
+                UnixTarget::Path { path, beneath } => Some((path.as_c_str(), *beneath)),
+                UnixTarget::Abstract { .. } => None,
+            })
+            .collect()
     }
 }
 

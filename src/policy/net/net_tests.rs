@@ -598,3 +598,24 @@ fn rules_are_summed_up() {
     };
     assert_eq!(denied.bound_ports(Protocol::Tcp), None);
 }
+
+#[test]
+fn paths_say_it_where_no_rule_is_about_a_name_and_none_denies() {
+    let paths = |allow: &[&str], deny: &[&str]| {
+        let rules = NetRules {
+            allow: allow.iter().map(|rule| NetRule::allow(rule).unwrap()).collect(),
+            deny: deny.iter().map(|rule| NetRule::deny(rule).unwrap()).collect(),
+            ..NetRules::default()
+        };
+        let paths = rules.unix_paths()?;
+        let owned = paths.into_iter().map(|(path, beneath)| (path.to_owned(), beneath));
+        Some(owned.collect::<Vec<_>>())
+    };
+    assert_eq!(
+        paths(&["unix:/run/*", "tcp://*:80", "unix:/tmp/x"], &["10.0.0.1"]),
+        Some(vec![(c"/run".to_owned(), true), (c"/tmp/x".to_owned(), false)])
+    );
+    assert_eq!(paths(&["tcp://*"], &[]), Some(vec![]));
+    assert_eq!(paths(&["unix:/run/*", "unix:@x"], &[]), None);
+    assert_eq!(paths(&["unix:/run/*"], &["unix:/run/x"]), None);
+}

@@ -7,8 +7,8 @@ use super::{Destination, NetRule, NetRules, Ports, Protocol, Target};
 pub enum Reach {
     /// Nobody has to: they reach nothing.
     Closed,
-    /// Landlock alone, by port.
-    Ports,
+    /// Landlock alone: by port, or by path where they go to Unix sockets.
+    Landlock,
     /// The library, which carries the calls out.
     Served,
     /// Everything is allowed, nobody looks.
@@ -38,6 +38,8 @@ pub struct Network {
     pub remaps: bool,
     /// Nobody can take duplicates of its sockets: the library makes those that it works with.
     pub makes_sockets: bool,
+    /// Landlock keeps Unix sockets to those that the sandbox itself made, and what its rules grant: by path (ABI 9), and by abstract name.
+    pub keeps_unix: bool,
 }
 
 /// Most ports that are left to Landlock, whose ruleset has a rule for each.
@@ -56,6 +58,7 @@ impl Network {
         netlink: false,
         remaps: false,
         makes_sockets: false,
+        keeps_unix: false,
     };
 
     /// What `rules` ask for, where everything can be had.
@@ -89,6 +92,7 @@ impl Network {
             netlink: false,
             remaps: false,
             makes_sockets: false,
+            keeps_unix: false,
         };
         if network.udp == Reach::Closed && network.bind_udp != Reach::Closed {
             // What can be bound can send, and somebody must say no to that.
@@ -171,7 +175,7 @@ impl Network {
 
     /// True if it looks at which sockets listen: to listen on a socket that is not bound is to bind it, unseen by Landlock.
     pub fn serves_listening(self) -> bool {
-        matches!(self.bind_tcp, Reach::Ports | Reach::Served) || self.unix == Reach::Served
+        matches!(self.bind_tcp, Reach::Landlock | Reach::Served) || self.unix == Reach::Served
     }
 
     /// True if the library works with duplicates of the program's sockets.
@@ -189,26 +193,30 @@ impl Network {
         self.names || self.takes_sockets()
     }
 
-    /// What remains where the library serves nothing: less, and never more.
+    /// What remains where the library serves nothing: less, and never more. `unix_by_path`: Landlock can keep the rules about Unix sockets.
     #[must_use]
-    pub fn without_service(self) -> Self {
+    pub fn without_service(self, unix_by_path: bool) -> Self {
         let closed = |reach| if reach == Reach::Served { Reach::Closed } else { reach };
         let bind_tcp = match self.bind_tcp {
             // Such a socket could not be listened at.
-            Reach::Ports | Reach::Served => Reach::Closed,
+            Reach::Landlock | Reach::Served => Reach::Closed,
             reach => reach,
         };
         let mut left = Self {
             tcp: closed(self.tcp),
             udp: closed(self.udp),
             icmp: closed(self.icmp),
-            unix: closed(self.unix),
+            unix: match self.unix {
+                Reach::Served if unix_by_path => Reach::Landlock,
+                reach => closed(reach),
+            },
             bind_tcp,
             bind_udp: closed(self.bind_udp),
             names: false,
             netlink: false,
             remaps: false,
             makes_sockets: false,
+            keeps_unix: self.keeps_unix,
         };
         // UDP sockets that may send anywhere and be bound to anything are nobody's business; all others are somebody's.
         if left.udp != left.bind_udp {
@@ -223,7 +231,7 @@ impl Network {
     /// The TCP ports that may be connected to, whatever the address, if Landlock decides by them.
     pub fn connected_ports(self, rules: &NetRules) -> Option<Ports> {
         match Anywhere::of(rules, Protocol::Tcp) {
-            Anywhere::Ports(ports) if self.tcp == Reach::Ports => Some(ports),
+            Anywhere::Ports(ports) if self.tcp == Reach::Landlock => Some(ports),
             _ => None,
         }
     }
@@ -232,7 +240,7 @@ impl Network {
     pub fn bound_ports(self, rules: &NetRules) -> Option<Ports> {
         rules
             .bound_ports(Protocol::Tcp)
-            .filter(|_| self.bind_tcp == Reach::Ports)
+            .filter(|_| self.bind_tcp == Reach::Landlock)
     }
 }
 
@@ -276,7 +284,7 @@ fn by_port(ports: &Ports) -> Reach {
     if ports.is_all() {
         Reach::Open
     } else if ports.len() <= MOST_PORTS {
-        Reach::Ports
+        Reach::Landlock
     } else {
         Reach::Served
     }

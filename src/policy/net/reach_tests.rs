@@ -23,11 +23,11 @@ pub(crate) fn rules(allow: &str, deny: &str, bind: &str, deny_bind: &str) -> Net
     }
 }
 
-/// tcp, udp, icmp, unix, bind_tcp and bind_udp, each by a letter: c(losed), p(orts), s(erved), o(pen); then n(ames), l(inks) and r(emapped).
+/// tcp, udp, icmp, unix, bind_tcp and bind_udp, each by a letter: c(losed), p(orts or paths: Landlock), s(erved), o(pen); then n(ames), l(inks) and r(emapped).
 fn letters(network: Network) -> String {
     let letter = |reach| match reach {
         Reach::Closed => 'c',
-        Reach::Ports => 'p',
+        Reach::Landlock => 'p',
         Reach::Served => 's',
         Reach::Open => 'o',
     };
@@ -42,8 +42,9 @@ fn letters(network: Network) -> String {
         netlink,
         remaps,
         makes_sockets,
+        keeps_unix,
     } = network;
-    assert!(!makes_sockets);
+    assert!(!makes_sockets && !keeps_unix);
     let reaches = [tcp, udp, icmp, unix, bind_tcp, bind_udp].map(letter);
     let told = [(names, 'n'), (netlink, 'l'), (remaps, 'r')]
         .into_iter()
@@ -133,7 +134,7 @@ fn rules_come_to_what_they_ask_for_and_to_less_without_the_library() {
         let network = Network::new(&rules);
         let context = format!("allow {allow:?}, deny {deny:?}, bind {bind:?}, not {deny_bind:?}");
         assert_eq!(letters(network), served, "{context}");
-        assert_eq!(letters(network.without_service()), unserved, "{context}");
+        assert_eq!(letters(network.without_service(false)), unserved, "{context}");
         assert_eq!(network == Network::CLOSED, served == "cccccc", "{context}");
     }
 }
@@ -151,7 +152,7 @@ fn own_numbers_of_ports_have_the_library_look_at_both_sides() {
     ] {
         let network = Network::new(&rules(allow, "", bind, "")).remapped();
         assert_eq!(letters(network), remapped, "{allow:?} {bind:?}");
-        assert_eq!(letters(network.without_service()), unserved, "{allow:?} {bind:?}");
+        assert_eq!(letters(network.without_service(false)), unserved, "{allow:?} {bind:?}");
         assert_eq!(
             letters(network.watched()),
             letters(network.watched().remapped()),
@@ -162,7 +163,7 @@ fn own_numbers_of_ports_have_the_library_look_at_both_sides() {
 
 #[test]
 fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
-    let all = [Reach::Closed, Reach::Ports, Reach::Served, Reach::Open];
+    let all = [Reach::Closed, Reach::Landlock, Reach::Served, Reach::Open];
     let without_ports = [Reach::Closed, Reach::Served, Reach::Open];
     let mut seen = 0;
     for tcp in all {
@@ -187,8 +188,15 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                         netlink: true,
                         remaps: false,
                         makes_sockets: unix == Reach::Served,
+                        keeps_unix: false,
                     };
-                    let left = network.without_service();
+                    let by_path = Network {
+                        unix: if unix == Reach::Served { Reach::Landlock } else { unix },
+                        ..network.without_service(false)
+                    };
+                    assert_eq!(network.without_service(true), by_path);
+                    assert!(!by_path.needs_service());
+                    let left = network.without_service(false);
                     assert!(!left.needs_service() && !left.netlink, "{network:?}");
                     for (before, after) in [
                         (tcp, left.tcp),
@@ -260,7 +268,7 @@ fn whatever_is_not_served_is_what_the_table_says() {
                 let expected = match reach {
                     Reach::Closed => false,
                     Reach::Open => true,
-                    Reach::Ports => network.connected_ports(&rules).unwrap().contains(port),
+                    Reach::Landlock => network.connected_ports(&rules).unwrap().contains(port),
                     Reach::Served => continue,
                 };
                 assert_eq!(allowed, expected, "{protocol:?} {host} {port}: {allow:?} but {deny:?}");
@@ -271,7 +279,7 @@ fn whatever_is_not_served_is_what_the_table_says() {
                 let expected = match reach {
                     Reach::Closed => false,
                     Reach::Open => true,
-                    Reach::Ports => network.bound_ports(&rules).unwrap().contains(port),
+                    Reach::Landlock => network.bound_ports(&rules).unwrap().contains(port),
                     Reach::Served => continue,
                 };
                 assert_eq!(
