@@ -15,9 +15,9 @@ INSTALL := install
 CFLAGS ?= -O2
 
 # What the test machine is declared to offer. A test that needs one of these and does not find it fails; a test that needs
-# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, landlock-9, and programs that
-# scripts/setup.sh does not install: node, go, java.
-SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl overlay
+# something else is listed as absent. The rest: x32, sys-resource (a root with CAP_SYS_RESOURCE), landlock-8, landlock-9, and java, which
+# scripts/setup.sh does not install.
+SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl overlay go node
 export SANDLOCK_TEST_EXPECT
 
 .PHONY: help all setup demo test vm-test bench header docs lint install deb abi-dump fuzz clean

@@ -30,6 +30,8 @@ need /usr/share/build-essential/essential-packages-list build-essential
 need dh debhelper
 need lintian lintian
 need abidiff abigail-tools
+[ -x /usr/local/go/bin/go ] || need go golang-go
+need node "nodejs libnode-dev"
 need /usr/include/stdio.h libc6-dev
 need /usr/include/linux/landlock.h linux-libc-dev
 need /usr/share/common-licenses/BSD base-files

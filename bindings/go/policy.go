@@ -4,7 +4,6 @@ package sandlock
 import "C"
 
 import (
-	"errors"
 	"runtime"
 	"sync"
 	"syscall"
@@ -89,7 +88,7 @@ func (p *Policy) Close() error {
 func (p *Policy) Err() error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return errors.Join(p.errs...)
+	return join(p.errs)
 }
 
 // Check says whether a program could be started under the policy on this kernel. The message names every problem.
@@ -108,7 +107,7 @@ func (p *Policy) read(use func(*C.sandlock_policy) error) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if len(p.errs) > 0 {
-		return errors.Join(p.errs...)
+		return join(p.errs)
 	}
 	if p.c == nil {
 		return closed("policy")

@@ -60,9 +60,9 @@ func contains(t *testing.T, text, part string) {
 	}
 }
 
-func equal[T comparable](t *testing.T, found, expected T) {
+func equal[T any](t *testing.T, found, expected T) {
 	t.Helper()
-	if found != expected {
+	if any(found) != any(expected) {
 		t.Errorf("found %v, not %v", found, expected)
 	}
 }

@@ -17,8 +17,10 @@ function headers() {
         '/usr/include/node',
         '/usr/include/nodejs/src',
       ];
+  const has = (place, name) => fs.existsSync(path.join(place, name));
   for (const place of places) {
-    if (['node_api.h', 'uv.h'].every((name) => fs.existsSync(path.join(place, name)))) return place;
+    // Distributions whose node uses the system's libuv have its header where the compiler looks anyway.
+    if (has(place, 'node_api.h') && (has(place, 'uv.h') || has('/usr/include', 'uv.h'))) return place;
   }
   throw new Error(`node_api.h and uv.h are not in ${places.join(', ')}: install the headers of node, or set NODE_INCLUDE_DIR`);
 }
