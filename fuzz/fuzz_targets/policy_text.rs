@@ -81,7 +81,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
         }
     }
     if !for_kernel {
-        check_filter(&policy, arch, unknown_names, kernel.seccomp_notify);
+        check_filter(&policy, arch, unknown_names, &kernel);
     } else if let Err(problems) = compile(
         &policy,
         &Request {
@@ -119,7 +119,7 @@ fn check_problems(problems: Vec<Error>) {
 }
 
 /// Builds and compiles the filter of `policy`, and asks it about the calls that the policy names.
-fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) {
+fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, kernel: &Capabilities) {
     let gaps = Gaps {
         metadata: if policy.strictness(Feature::FilesMetadata) == Strictness::Require {
             Metadata::Refused(1)
@@ -128,7 +128,13 @@ fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) 
         },
         network: (policy.strictness(Feature::Network) == Strictness::Require)
             .then(|| Network::new(&policy.network))
-            .map(|network| if served { network } else { network.without_service() }),
+            .map(|network| {
+                if kernel.seccomp_notify {
+                    network
+                } else {
+                    network.without_service(kernel.landlock_abi >= 9)
+                }
+            }),
         network_rules: !policy.network.is_empty(),
         reservations: policy.limit(Limit::Disk).is_some(),
     };
