@@ -435,16 +435,20 @@ fn handler_that_waits_for_its_own_program_is_told_that_it_would_wait_forever() {
 }
 
 #[test]
-fn log_is_told_of_a_handler_that_fails() {
+fn log_is_told_of_handlers_that_fail_and_may_panic() {
     let (sender, receiver) = channel();
     let supervisor = supervisor();
     supervisor.set_log(Some(Arc::new(move |_, message: &str| {
-        sender.send(message.to_owned()).unwrap()
+        sender.send(message.to_owned()).unwrap();
+        std::panic::resume_unwind(Box::new("a log's mistake"));
     })));
     supervisor.add_handler("uname", |_: &mut Notification| Verdict::Failed);
-    let outcome = sandbox().run(Some(&supervisor), ["uname"], None).unwrap();
-    assert!(says(&outcome, "Operation not permitted"), "{outcome:?}");
-    assert!(receiver.recv().unwrap().contains("failed"));
+    let sandbox = sandbox();
+    for _ in 0..2 {
+        let outcome = sandbox.run(Some(&supervisor), ["uname"], None).unwrap();
+        assert!(says(&outcome, "Operation not permitted"), "{outcome:?}");
+        assert!(receiver.recv().unwrap().contains("failed"));
+    }
     supervisor.set_log(None);
     assert!(receiver.recv().is_err(), "the log is gone");
 }

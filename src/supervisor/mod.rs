@@ -100,6 +100,7 @@ mod watch;
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -218,7 +219,7 @@ pub enum Level {
 /// Who is told what the library would otherwise keep to itself: handlers that fail, threads that cannot be started. Closures that take a
 /// [`Level`] and a `&str` are logs.
 pub trait Log: Send + Sync {
-    /// Takes a message of one line. Called from any thread, several at a time.
+    /// Takes a message of one line. Called from any thread, several at a time. A panic costs this message.
     fn log(&self, level: Level, message: &str);
 }
 
@@ -622,7 +623,8 @@ impl Core {
         // Called without the lock: it may take its time, or set another log.
         let log = self.log.lock().clone();
         if let Some(log) = log {
-            log.log(level, message);
+            // Whoever has something to say has work to do besides.
+            let _ = catch_unwind(AssertUnwindSafe(|| log.log(level, message)));
         }
     }
 
