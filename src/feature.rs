@@ -1,5 +1,24 @@
-//! The vocabulary that policy, plan and report share: the protections, how strictly each is asked for, what became
-//! of it.
+//! The vocabulary that policy and report share: the protections, how strictly each is asked for, what became of it.
+//!
+//! A [`Feature`] that the policy requires and this kernel lacks fails the spawn with a reason. One that is asked for as best effort is
+//! left out then, and the report says so:
+//!
+//! ```
+//! use sandlock::feature::{Feature, State, Strictness};
+//! use sandlock::{Access, Policy, Sandbox, SpawnOptions};
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! policy.set_all_strictness(Strictness::BestEffort).set_strictness(Feature::Files, Strictness::Require);
+//! policy.set_strictness(Feature::ParentDeath, Strictness::Disable);
+//!
+//! let process = Sandbox::new(policy).spawn(None, ["true"], SpawnOptions::default())?;
+//! let state = |feature| process.report().row(feature).map(|row| row.state);
+//! assert_eq!(state(Feature::Files), Some(State::Enforced));
+//! assert_eq!(state(Feature::ParentDeath), Some(State::Waived));
+//! assert_eq!(state(Feature::NoAslr), Some(State::NotRequested));
+//! # Ok::<(), sandlock::Error>(())
+//! ```
 
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $number:literal, $text:literal;)* }) => {
@@ -30,44 +49,54 @@ macro_rules! numbered {
                 match self { $(Self::$item => $text,)* }
             }
         }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                formatter.pad(self.name())
+            }
+        }
     };
 }
 pub(crate) use numbered;
 
 numbered! {
-    /// A protection that can be asked for, and that has a row in the report.
+    /// A protection that can be asked for, and that has a row in the report. Each says what enforces it, and from which kernel on.
+    #[non_exhaustive]
     Feature {
-        /// File access by path rules (Landlock ABI 1, Linux 5.13).
+        /// File access by path rules (Landlock ABI 1, Linux 5.13). Disabling it disables the three that follow.
         Files = 1, "files";
-        /// Moving and linking files between directories is governed by the rules (ABI 2, 5.19).
+        /// Moving and linking files between directories is governed by the rules (ABI 2, 5.19); without it the kernel refuses all of it.
         FilesRefer = 2, "files-refer";
         /// truncate(2) is governed by the rules (ABI 3, 6.2).
         FilesTruncate = 3, "files-truncate";
         /// ioctl(2) on device files is governed by the rules (ABI 5, 6.10).
         FilesIoctlDev = 4, "files-ioctl-dev";
-        /// No change of modes, owners, times, extended attributes and flags of files, which Landlock does not govern.
+        /// Modes, owners, times and extended attributes of files are changed only beneath path rules that grant WRITE, flags of files not
+        /// at all: Landlock does not govern them, so the library carries such calls out itself (seccomp, 5.5). Where it cannot, they are
+        /// refused altogether. Disabling [`Feature::Syscalls`] disables it.
         FilesMetadata = 5, "files-metadata";
-        /// No network but what the policy's rules allow: TCP by port (ABI 4, 6.7), all else by the library.
+        /// No network but what the policy's rules allow: TCP by port (ABI 4, 6.7), all else by the library (5.6).
         Network = 6, "network";
         /// No signals to processes outside (ABI 6, 6.12).
         SignalScope = 7, "signal-scope";
         /// No connection to abstract Unix sockets made outside (ABI 6, 6.12).
         AbstractUnixScope = 8, "abstract-unix-scope";
-        /// The system call filter (seccomp-bpf).
+        /// The system call filter (seccomp-bpf, 4.14).
         Syscalls = 9, "syscalls";
-        /// no_new_privs: set-user-ID programs and file capabilities grant nothing.
+        /// no_new_privs (prctl(2)): set-user-ID programs and file capabilities grant nothing. A host without CAP_SYS_ADMIN cannot do without
+        /// it: the kernel lets it confine nothing else then.
         NoNewPrivs = 10, "no-new-privs";
         /// All capabilities are given up; changes nothing for a host that has none.
         Capabilities = 11, "capabilities";
-        /// Descriptors that were not named are closed.
+        /// Descriptors that were not named are closed (close_range(2), 5.11).
         Descriptors = 12, "descriptors";
-        /// A session or process group of its own.
+        /// A session of its own; a process group of its own if the program has the host's controlling terminal.
         Session = 13, "session";
-        /// The program dies with the host.
+        /// The program is killed when the host dies. A hostile program can switch it off for itself.
         ParentDeath = 14, "parent-death";
-        /// Ending the sandbox reaches every process in it (ABI 6, 6.12).
+        /// Ending the sandbox reaches every process in it, daemons too (ABI 6, 6.12, or a PID namespace); below, its process group.
         KillAll = 15, "kill-all";
-        /// Resource limits.
+        /// The limits of the policy that have no feature of their own.
         Limits = 16, "limits";
         /// No core dumps.
         NoCoredump = 17, "no-coredump";
@@ -75,11 +104,12 @@ numbered! {
         NoAslr = 18, "no-aslr";
         /// No transparent huge pages.
         NoHugePages = 19, "no-huge-pages";
-        /// Handlers look at system calls (Linux 5.5 at least).
+        /// Handlers look at system calls (seccomp_unotify(2), 5.5). Not asked for without a supervisor.
         Supervisor = 20, "supervisor";
         /// No more processes and threads in the sandbox than the policy says (seccomp notification and ABI 6, 6.12).
         Processes = 21, "processes";
-        /// A user namespace: the program goes by another user and group id, and other namespaces can be had.
+        /// A user namespace: the program goes by another user and group id, and other namespaces can be had. Not to be had in most
+        /// containers, nor where AppArmor or a sysctl forbids it. Disabling it disables all other namespaces.
         NsUser = 22, "ns-user";
         /// A namespace of its own for System V IPC and POSIX message queues.
         NsIpc = 23, "ns-ipc";
@@ -103,7 +133,7 @@ numbered! {
 numbered! {
     /// What happens where a feature cannot be enforced.
     Strictness {
-        /// Spawning fails.
+        /// Spawning fails. The default.
         Require = 1, "require";
         /// The program runs, and the report says so.
         BestEffort = 2, "best-effort";
@@ -114,14 +144,15 @@ numbered! {
 
 numbered! {
     /// What became of a feature.
+    #[non_exhaustive]
     State {
         /// The kernel enforces it.
         Enforced = 1, "enforced";
-        /// The kernel enforces part of it.
+        /// The kernel enforces part of it, or does so by a lesser mechanism.
         Degraded = 2, "degraded";
-        /// The caller switched it off.
+        /// The policy disables it.
         Waived = 3, "waived";
-        /// It was asked for and cannot be had here.
+        /// It was asked for as best effort, and cannot be had here.
         Unavailable = 4, "unavailable";
         /// Nothing in the policy asks for it.
         NotRequested = 5, "not-requested";

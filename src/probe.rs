@@ -1,6 +1,20 @@
 //! What this kernel offers. Each item is asked of the kernel, never read off its version.
+//!
+//! ```
+//! use sandlock::probe::{Capabilities, Refusals};
+//!
+//! let kernel = Capabilities::probe();
+//! assert_eq!(kernel.landlock_abi == 0, kernel.landlock_errno != 0);
+//! assert!(kernel.seccomp_filter);
+//!
+//! // Namespaces are tried out, by processes that end at once.
+//! match Refusals::probe(libc::CLONE_NEWUSER).user {
+//!     None => println!("user namespaces can be had"),
+//!     Some(refusal) => assert_ne!(refusal.errno(), 0),
+//! }
+//! ```
 
-pub mod groups;
+pub(crate) mod groups;
 
 use std::sync::OnceLock;
 
@@ -10,10 +24,12 @@ use crate::sys::namespace::{IdentityMap, try_out};
 
 pub use crate::sys::namespace::Refusal;
 use crate::sys::notify::ListenerFeatures;
-pub use groups::{Groups, Place};
+pub use groups::Groups;
+pub(crate) use groups::Place;
 
-/// What the calling thread can use. A thread that is confined itself may see less than another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the calling thread can use. A thread that is confined itself may see less than another. The default is: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// Landlock ABI, 0 if Landlock is not to be had.
     pub landlock_abi: u32,
@@ -49,6 +65,7 @@ pub struct Capabilities {
 
 /// Why the calling thread cannot start processes in namespaces of their own; None: it can, or it was not asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusals {
     /// User namespaces, which the others take.
     pub user: Option<Refusal>,
@@ -66,7 +83,7 @@ pub struct Refusals {
 
 impl Refusals {
     /// True if a refusal may be gone the next time: for want of memory, processes or namespaces.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         let passing = |refusal: &Refusal| {
             matches!(
                 refusal.errno(),
@@ -77,7 +94,8 @@ impl Refusals {
         all.iter().flatten().any(passing)
     }
 
-    /// Asks about the namespaces that these CLONE_NEW* `flags` name, by starting processes that end at once.
+    /// Asks about the namespaces that these CLONE_NEW* `flags` name (clone(2)), by starting processes that end at once and that the host
+    /// does not notice. [`Capabilities::probe`] does not.
     pub fn probe(flags: i32) -> Self {
         // A tool like valgrind ends when it meets flags that it does not know.
         if std::env::var_os("SANDLOCK_SPAWN").is_some_and(|mode| mode == "fork") {
@@ -131,7 +149,7 @@ fn refused_init(flags: i32) -> Option<Refusal> {
 }
 
 /// What most likely stands behind a refusal, in parentheses; nothing for an errno that says it all.
-pub fn namespace_hint(refusal: Refusal) -> &'static str {
+pub(crate) fn namespace_hint(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Clone(libc::EPERM) => {
             " (a container's filter, a chroot, or kernel.unprivileged_userns_clone forbids user namespaces)"
@@ -157,7 +175,7 @@ pub fn namespace_hint(refusal: Refusal) -> &'static str {
 
 /// User and group ids inside and outside a user namespace that maps one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owners {
+pub(crate) struct Owners {
     /// The ids that the program goes by.
     pub inside: [u32; 2],
     /// The host's, which it has.
@@ -190,7 +208,7 @@ impl Owners {
 
 /// Who is asking. What is compiled for one is not right for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Privileges {
+pub(crate) struct Privileges {
     user: u32,
     capabilities: bool,
 }
@@ -206,7 +224,7 @@ impl Privileges {
 }
 
 impl Capabilities {
-    /// Asks the kernel, about namespaces and control groups not.
+    /// Asks the kernel, about namespaces and control groups not. Changes nothing; any thread.
     pub fn probe() -> Self {
         let landlock = sys::landlock::abi();
         let notify = listener_features();

@@ -1,13 +1,50 @@
 //! A running sandbox and what became of it, as its owner sees them.
 //!
-//! The warden (`spawn/warden.rs`) does the work: it waits for the program, reads its output, enforces the deadline,
-//! ends the sandbox. This file holds what the two share and how the owner asks.
+//! A [`Process`] comes from [`Sandbox::spawn`](crate::sandbox::Sandbox::spawn). A thread of the library, the warden, is the parent of the
+//! program, reads its output, enforces the deadline and ends the sandbox; the owner asks, from any thread. When the program ends,
+//! everything else in the sandbox is killed.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use sandlock::{Access, Policy, Reason, Sandbox, SpawnOptions, Stdio};
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! let sandbox = Sandbox::new(policy);
+//!
+//! // Talking with a program: input, output and the wait in one call.
+//! let options = SpawnOptions::new().stdin(Stdio::Pipe).stdout(Stdio::Pipe);
+//! let sort = sandbox.spawn(None, ["sort"], options)?;
+//! let outcome = sort.communicate(b"b\na\n", None)?.expect("waited without limit");
+//! assert!(outcome.success());
+//! assert_eq!(outcome.stdout.bytes, b"a\nb\n");
+//!
+//! // Waiting for so long, and ending it all.
+//! let sleep = sandbox.spawn(None, ["sleep", "1000"], SpawnOptions::new())?;
+//! assert_eq!(sleep.wait(Some(Duration::from_millis(10)))?, None);
+//! assert_eq!(sleep.members()?.len(), 1);
+//! sleep.kill()?;
+//! let outcome = sleep.wait(None)?.expect("waited without limit");
+//! assert_eq!((outcome.reason, outcome.signal), (Reason::Killed, Some(libc::SIGKILL)));
+//! assert!(!outcome.success());
+//! # Ok::<(), sandlock::Error>(())
+//! ```
+//!
+//! # Threads and forks
+//!
+//! Everything but dropping may be done from any thread, at the same time. Dropping a process kills what still runs and waits for that.
+//! In a process that was forked off later the handle is of no use: what can fail gives
+//! [`ErrorKind::State`], and dropping it leaves the sandbox alone.
+
+// The warden (`spawn/warden.rs`) does the work. This file holds what the two share and how the owner asks.
 #![allow(unsafe_code)] // two blocks: taking over a descriptor that sys just made, and joining a thread
 
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -35,24 +72,28 @@ pub(crate) use traffic::{Traffic, Wishes};
 
 numbered! {
     /// Why a sandbox ended.
+    #[non_exhaustive]
     Reason {
         /// The program exited.
         Exited = 1, "exited";
         /// A signal that the library did not send ended the program.
         Signaled = 2, "signaled";
-        /// The deadline of the run passed.
+        /// The deadline of the run passed, and the sandbox was killed.
         Timeout = 3, "timeout";
-        /// A limit that the library watches was exceeded.
+        /// A limit that the library watches was exceeded: that of [`Outcome::limit`], or if that is None, the cap of captured output. The
+        /// program may have exited by itself.
         Limit = 4, "limit";
-        /// The owner killed it.
+        /// The owner killed it, or a handler did.
         Killed = 5, "killed";
-        /// Somebody else in the host took the exit status, and the kernel no longer knows it.
+        /// It ended, but somebody else in the host took the exit status (waitpid(-1), ignored SIGCHLD), and the kernel no longer knows it.
+        /// From Linux 6.15 on it does.
         Lost = 6, "lost";
     }
 }
 
-/// What a run used.
+/// What a run used. Processor times and memory are 0 if somebody else in the host reaped the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// From the start of the program to its end, microseconds.
     pub wall_us: u64,
@@ -68,6 +109,7 @@ pub struct Usage {
 
 /// What a captured stream gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Captured {
     /// The bytes, up to the cap.
     pub bytes: Vec<u8>,
@@ -77,8 +119,9 @@ pub struct Captured {
 
 /// A limit of the sandbox as a whole that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LimitHit {
-    /// Its number, that of a `policy::Limit`.
+    /// Its number, that of a `Limit`: `Limit::from_number(hit.limit)`.
     pub limit: u32,
     /// What the policy says.
     pub value: u64,
@@ -86,16 +129,18 @@ pub struct LimitHit {
     pub reading: u64,
 }
 
-/// What became of a run.
+/// What became of a run. Never changes; any thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Why it ended.
     pub reason: Reason,
     /// The limit that was exceeded last, if one was: it may have cost a process of the sandbox only.
     pub limit: Option<LimitHit>,
-    /// The exit code, if the program exited by itself.
+    /// The exit code, 0 to 255, if the program exited by itself; also if the reason is [`Reason::Limit`] or [`Reason::Timeout`] and it did so
+    /// after a warning, or with too much output.
     pub exit_code: Option<i32>,
-    /// The signal that ended it, if one did.
+    /// The signal that ended it, if one did, the library's own SIGKILL included.
     pub signal: Option<i32>,
     /// Captured standard output.
     pub stdout: Captured,
@@ -106,6 +151,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// True if the program exited by itself, with 0, and that is why the sandbox ended.
+    pub fn success(&self) -> bool {
+        self.reason == Reason::Exited && self.exit_code == Some(0)
+    }
+
     /// Nothing is known.
     fn lost() -> Self {
         Self {
@@ -122,19 +172,21 @@ impl Outcome {
 
 /// A process of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Member {
     /// Its process id, as the host sees it.
     pub pid: i32,
-    /// Its name, as it or its exec has set it.
+    /// Its name, 15 bytes at most, as it or its exec has set it.
     pub name: String,
     /// Its resident set, bytes.
     pub resident: u64,
-    /// Processor time that it has used, microseconds.
+    /// Processor time that it has used, in user mode and in the kernel, microseconds; as finely as proc(5) counts.
     pub cpu_us: u64,
 }
 
-/// What a supervisor, or the supervision of one sandbox, has done.
+/// What a supervisor, or the supervision of one sandbox, has done. The numbers are read one by one while others count on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Calls received, those of a starting program included.
     pub received: u64,
@@ -154,7 +206,7 @@ pub struct Stats {
     pub dropped: u64,
     /// Calls that were put off, to be answered later.
     pub deferred: u64,
-    /// Calls that wait in the queue of `Supervisor::next` now.
+    /// Calls that wait in the queue of a supervisor now; told for supervisors only.
     pub queued: u64,
     /// Longest time from receiving a call to its answer, microseconds.
     pub worst_latency_us: u64,
@@ -346,9 +398,10 @@ pub(crate) fn timeout_until(deadline: Option<Instant>) -> i32 {
     i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
-/// A sandbox whose program was started. Dropping it kills what still runs.
+/// A sandbox whose program was started. Dropping it kills what still runs: see the [module](self).
 ///
 /// Everything but dropping may be called from any thread, at the same time.
+#[must_use = "dropping it kills the program"]
 pub struct Process {
     shared: Arc<Shared>,
     pid: i32,
@@ -401,22 +454,30 @@ impl Process {
         Ok(self.network.clone())
     }
 
-    /// Process id of the program. Stays reserved until the program has ended.
+    /// Process id of the program, as the host sees it. The library reaps the program when it ends, after which the number may come to mean
+    /// another process: to signal it, use [`Process::signal`].
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Descriptor of the process: readable when the program has ended. Belongs to this object.
+    /// Descriptor of the program (pidfd_open(2)): readable when it has ended, for poll(2) and what is built on it. Borrowed: it belongs to
+    /// this object.
     pub fn pidfd(&self) -> RawFd {
         self.pidfd.as_raw_fd()
     }
 
-    /// What was enforced.
+    /// What the kernel was found to enforce.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Waits for the sandbox to end; None if `timeout` passes first, and the program runs on.
+    /// Waits for the sandbox to end; None if `timeout` passes first, and the program runs on. Without one it waits without limit. Waiting
+    /// again gives the same.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldDeadlock`](ErrorKind::WouldDeadlock): called from a handler or listener that the sandbox waits for. [`State`](ErrorKind::State):
+    /// the handle is from before a fork.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
         self.check_may_wait()?;
         self.wait_for_end(timeout)
@@ -484,7 +545,12 @@ impl Process {
         }
     }
 
-    /// Kills every process of the sandbox and waits until the program is reaped. No error if it has ended.
+    /// Kills every process of the sandbox, daemons too, and waits until the program is reaped: nothing in the sandbox runs any code of its
+    /// own after that. No error if it has ended already.
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): the handle is from before a fork.
     pub fn kill(&self) -> Result<()> {
         self.check_owner()?;
         self.shared.request_end(Reason::Killed);
@@ -497,25 +563,44 @@ impl Process {
         self.shared.stats.get().map_or_else(Stats::default, |stats| stats())
     }
 
-    /// Stops every process of the sandbox, daemons too. What it was told holds until [`Process::resume`].
+    /// Stops every process of the sandbox, daemons too (SIGSTOP), until [`Process::resume`]. Each runs on until it next enters or leaves the
+    /// kernel, which is a moment. Deadlines and limits of time run on. A stopped sandbox can be killed.
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): the program has ended; the handle is from before a fork.
     pub fn pause(&self) -> Result<()> {
         self.check_owner()?;
         self.shared.order(Command::Pause).map(drop)
     }
 
-    /// Lets every process of the sandbox go on.
+    /// Lets every process of the sandbox go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Process::pause`].
     pub fn resume(&self) -> Result<()> {
         self.check_owner()?;
         self.shared.order(Command::Resume).map(drop)
     }
 
-    /// The processes of the sandbox, but for those that have ended.
+    /// The processes of the sandbox at this moment, daemons too, but for those that have ended. Reads /proc in the host.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Process::pause`].
     pub fn members(&self) -> Result<Vec<Member>> {
         self.check_owner()?;
         self.shared.order(Command::List)
     }
 
-    /// Sends `signal` to the program, not to its descendants.
+    /// Sends `signal` to the program, not to its descendants (pidfd_send_signal(2)): it cannot reach another process, even if the program has
+    /// ended. 0 only asks whether it could be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): the program has ended; the handle is from before a fork. [`InvalidArgument`](ErrorKind::InvalidArgument):
+    /// no such signal.
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.check_owner()?;
         sys::signal::send_to(
@@ -546,6 +631,22 @@ impl Process {
             Stage::Arguments,
             "the process handle was made before this process was forked",
         ))
+    }
+}
+
+impl AsFd for Process {
+    /// That of [`Process::pidfd`].
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Process")
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,19 @@
-//! What was enforced: one row per feature, as data and as JSON.
+//! What was enforced on a program: one row per feature, as data and as JSON.
+//!
+//! ```
+//! use sandlock::report::Level;
+//! use sandlock::{Access, Feature, Policy, Sandbox, SpawnOptions};
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! let process = Sandbox::new(policy).spawn(None, ["true"], SpawnOptions::default())?;
+//!
+//! // Everything is required, so whatever this kernel lacked would have failed the spawn.
+//! assert_eq!(process.report().level(), Level::Full);
+//! assert_eq!(process.report().row(Feature::Files).unwrap().mechanism, "landlock");
+//! assert!(process.report().to_json().starts_with("{\"level\":\"full\","));
+//! # Ok::<(), sandlock::Error>(())
+//! ```
 
 use std::fmt::Write;
 
@@ -16,8 +31,9 @@ numbered! {
     }
 }
 
-/// What became of one feature.
+/// What became of one feature. Texts may change between releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// The feature.
     pub feature: Feature,
@@ -33,7 +49,7 @@ pub struct Row {
     pub errno: i32,
 }
 
-/// All rows, in the order of [`Feature::ALL`].
+/// All rows, in the order of [`Feature::ALL`]. Never changes; any thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     rows: Vec<Row>,
@@ -41,7 +57,7 @@ pub struct Report {
 
 impl Report {
     /// A report of these rows.
-    pub fn new(mut rows: Vec<Row>) -> Self {
+    pub(crate) fn new(mut rows: Vec<Row>) -> Self {
         rows.sort_by_key(|row| row.feature);
         Self { rows }
     }
@@ -78,7 +94,7 @@ impl Report {
         }
     }
 
-    /// The report as one line of JSON.
+    /// The report as one line of JSON: `{"level": "full", "features": [{"feature", "requested", "state", "mechanism", "detail", "errno"}, …]}`.
     pub fn to_json(&self) -> String {
         let mut json = format!("{{\"level\":\"{}\",\"features\":[", self.level().name());
         for (index, row) in self.rows.iter().enumerate() {

@@ -4,12 +4,12 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use sandlock::feature::{Feature, Strictness};
 use sandlock::policy::{Access, Flag, Limit, Namespace, PathRule, Policy, Verdict};
-use sandlock::sandbox::{Passed, Sandbox, SpawnOptions, Stdio};
+use sandlock::sandbox::{Sandbox, SpawnOptions, Stdio};
 
 struct Tripwire;
 
@@ -110,12 +110,11 @@ fn child_never_allocates() {
 
     let mut sandbox = Sandbox::new(everything());
     sandbox.add_syscall_rule("ptrace", Verdict::Deny(38)).unwrap();
-    let options = || SpawnOptions {
-        stdio: [Stdio::Null, Stdio::Capture, Stdio::Pipe],
-        passed: vec![Passed { source: 1, target: 7 }],
-        ..SpawnOptions::default()
+    let options = || {
+        let options = SpawnOptions::new().stdin(Stdio::Null).stdout(Stdio::Capture);
+        options.stderr(Stdio::Pipe).pass(1, 7)
     };
-    let argv = |program: &str| vec![CString::new(program).unwrap(), c"argument".into()];
+    let argv = |program| [program, "argument"];
     // Found at once, found after a search, not found, not executable, and a step that fails.
     for (program, starts) in [
         ("/bin/echo", true),
@@ -129,9 +128,9 @@ fn child_never_allocates() {
             "{program}"
         );
     }
-    let on_terminal = || SpawnOptions {
-        stdio: [Stdio::Pty; 3],
-        ..SpawnOptions::default()
+    let on_terminal = || {
+        let options = SpawnOptions::new().stdin(Stdio::Pty);
+        options.stdout(Stdio::Pty).stderr(Stdio::Pty)
     };
     assert!(sandbox.spawn(None, argv("/bin/echo"), on_terminal()).is_ok());
     sandbox.policy_mut().process.set_cpus(&[1000]).unwrap();

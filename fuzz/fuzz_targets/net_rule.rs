@@ -125,19 +125,17 @@ fn exercise(text: &str, bytes: &mut Unstructured) -> Result<()> {
                     assert!(!both, "{text:?} is about two kinds of sockets");
                 }
             }
+            peer => panic!("{peer:?} is not known here"),
         }
     }
     if let Some(rule) = &bind {
         assert_eq!(rule.text(), text);
         assert!(rule.protocol != Protocol::Icmp && !rule.ports.contains(0), "{text:?}");
     }
-    let rules = NetRules {
-        allow: allow.into_iter().collect(),
-        deny: deny.into_iter().collect(),
-        allow_bind: bind.into_iter().collect(),
-        deny_bind: Vec::new(),
-        refresh: None,
-    };
+    let mut rules = NetRules::default();
+    rules.allow.extend(allow);
+    rules.deny.extend(deny);
+    rules.allow_bind.extend(bind);
     decide(&rules, bytes)
 }
 
@@ -196,6 +194,7 @@ fn check_destination(destination: &Destination, text: &str) {
                 });
             assert!(!number, "{text:?} has a name that resolvers take for an address");
         }
+        target => panic!("{target:?} is not known here"),
     }
 }
 
@@ -272,6 +271,7 @@ fn is_about(
             let mut known = names.get(name).into_iter().flatten().map(|known| known.to_canonical());
             known.any(|known| known == address && !known.is_unspecified())
         }
+        target => panic!("{target:?} is not known here"),
     };
     let port = protocol == Protocol::Icmp || destination.ports.contains(port);
     there && port && destination.protocols.has(protocol)

@@ -25,7 +25,7 @@ use sandlock::policy::check::denial_errno;
 use sandlock::policy::net::reach::Network;
 use sandlock::policy::syscalls::SyscallRule;
 use sandlock::policy::{Access, BindRule, Flag, Limit, Namespace, NetRule, PathRule, Policy, SyscallMode, Verdict};
-use sandlock::probe::{Capabilities, Groups, Refusal, Refusals};
+use sandlock::probe::{Capabilities, Refusal};
 use sandlock::sandbox::Sandbox;
 
 /// Every call of every architecture, and every group.
@@ -67,7 +67,9 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
                 policy.limits.insert(limit, bytes.arbitrary()?);
             }
             5 => policy.process.set_flag(*bytes.choose(Flag::ALL)?, bytes.arbitrary()?),
-            6 => policy.set_strictness(*bytes.choose(Feature::ALL)?, *bytes.choose(Strictness::ALL)?),
+            6 => {
+                policy.set_strictness(*bytes.choose(Feature::ALL)?, *bytes.choose(Strictness::ALL)?);
+            }
             7 => drop(policy.namespaces.insert(*bytes.choose(Namespace::ALL)?)),
             8 => {
                 let (user, group) = (bytes.arbitrary()?, bytes.arbitrary()?);
@@ -79,7 +81,7 @@ fn exercise(bytes: &mut Unstructured) -> Result<()> {
         }
     }
     if !for_kernel {
-        check_filter(&policy, arch, unknown_names, kernel.seccomp_notify);
+        check_filter(&policy, arch, unknown_names, &kernel);
     } else if let Err(problems) = compile(
         &policy,
         &Request {
@@ -117,7 +119,7 @@ fn check_problems(problems: Vec<Error>) {
 }
 
 /// Builds and compiles the filter of `policy`, and asks it about the calls that the policy names.
-fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) {
+fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, kernel: &Capabilities) {
     let gaps = Gaps {
         metadata: if policy.strictness(Feature::FilesMetadata) == Strictness::Require {
             Metadata::Refused(1)
@@ -126,7 +128,13 @@ fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) 
         },
         network: (policy.strictness(Feature::Network) == Strictness::Require)
             .then(|| Network::new(&policy.network))
-            .map(|network| if served { network } else { network.without_service() }),
+            .map(|network| {
+                if kernel.seccomp_notify {
+                    network
+                } else {
+                    network.without_service(kernel.landlock_abi >= 9)
+                }
+            }),
         network_rules: !policy.network.is_empty(),
         reservations: policy.limit(Limit::Disk).is_some(),
     };
@@ -179,44 +187,37 @@ fn check_filter(policy: &Policy, arch: Arch, unknown_names: bool, served: bool) 
 
 /// A kernel that offers this or that.
 fn kernel(bytes: &mut Unstructured) -> Result<Capabilities> {
-    let landlock_abi = bytes.int_in_range(0..=9)?;
-    Ok(Capabilities {
-        landlock_abi,
-        landlock_errno: if landlock_abi == 0 {
-            bytes.int_in_range(1..=133)?
-        } else {
-            0
-        },
-        seccomp_filter: bytes.ratio(7, 8)?,
-        seccomp_notify: bytes.arbitrary()?,
-        notify_wait_killable: bytes.arbitrary()?,
-        notify_sync_wake_up: bytes.arbitrary()?,
-        notify_add_fd: bytes.arbitrary()?,
-        notify_add_fd_send: bytes.arbitrary()?,
-        pidfd_getfd_errno: if bytes.ratio(1, 8)? {
-            bytes.int_in_range(1..=133)?
-        } else {
-            0
-        },
-        proc_blindness: bytes.ratio(1, 8)?.then_some("blind"),
-        close_range: bytes.ratio(7, 8)?,
-        unlimited_processes: bytes.ratio(1, 8)?,
-        privileged: bytes.arbitrary()?,
-        refused_namespaces: Refusals {
-            user: refusal(bytes)?,
-            ipc: refusal(bytes)?,
-            uts: refusal(bytes)?,
-            net: refusal(bytes)?,
-            pid: refusal(bytes)?,
-            mount: refusal(bytes)?,
-        },
-        groups: Groups {
-            named: bytes.ratio(1, 8)?,
-            memory: bytes.arbitrary()?,
-            cpu: bytes.arbitrary()?,
-            lack: bytes.ratio(1, 8)?.then_some(("none", 2)),
-        },
-    })
+    let mut kernel = Capabilities::default();
+    kernel.landlock_abi = bytes.int_in_range(0..=9)?;
+    if kernel.landlock_abi == 0 {
+        kernel.landlock_errno = bytes.int_in_range(1..=133)?;
+    }
+    kernel.seccomp_filter = bytes.ratio(7, 8)?;
+    kernel.seccomp_notify = bytes.arbitrary()?;
+    kernel.notify_wait_killable = bytes.arbitrary()?;
+    kernel.notify_sync_wake_up = bytes.arbitrary()?;
+    kernel.notify_add_fd = bytes.arbitrary()?;
+    kernel.notify_add_fd_send = bytes.arbitrary()?;
+    if bytes.ratio(1, 8)? {
+        kernel.pidfd_getfd_errno = bytes.int_in_range(1..=133)?;
+    }
+    kernel.proc_blindness = bytes.ratio(1, 8)?.then_some("blind");
+    kernel.close_range = bytes.ratio(7, 8)?;
+    kernel.unlimited_processes = bytes.ratio(1, 8)?;
+    kernel.privileged = bytes.arbitrary()?;
+    let namespaces = &mut kernel.refused_namespaces;
+    namespaces.user = refusal(bytes)?;
+    namespaces.ipc = refusal(bytes)?;
+    namespaces.uts = refusal(bytes)?;
+    namespaces.net = refusal(bytes)?;
+    namespaces.pid = refusal(bytes)?;
+    namespaces.mount = refusal(bytes)?;
+    let groups = &mut kernel.groups;
+    groups.named = bytes.ratio(1, 8)?;
+    groups.memory = bytes.arbitrary()?;
+    groups.cpu = bytes.arbitrary()?;
+    groups.lack = bytes.ratio(1, 8)?.then_some(("none", 2));
+    Ok(kernel)
 }
 
 /// Why a namespace is refused, if it is.

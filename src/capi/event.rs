@@ -1,14 +1,12 @@
 //! Events: what happens in sandboxes, told to a callback of the host.
 
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use crate::error::Error;
 use crate::supervisor::{Event, Observer};
 
 use super::boundary::{c_string, status, syscall_name, value};
-use super::constants::{SANDLOCK_EVENT_ALL, sandlock_status};
+use super::constants::sandlock_status;
 use super::error::sandlock_error;
 use super::supervisor::{UserData, on, sandlock_destroy_fn, sandlock_supervisor};
 
@@ -73,15 +71,10 @@ pub extern "C" fn sandlock_supervisor_observe(
     let data = UserData::new(user_data, destroy);
     status(error, || {
         let supervisor = on(supervisor)?;
-        if mask == 0 || mask & !SANDLOCK_EVENT_ALL != 0 {
-            return Err(Error::argument(format_args!(
-                "event mask {mask:#x} is empty or has unknown kinds"
-            )));
-        }
         let Some(function) = observer else {
             return Err(super::boundary::null("observer"));
         };
-        supervisor.observe(mask, Arc::new(HostObserver { function, data }))
+        supervisor.observe(mask, HostObserver { function, data })
     })
 }
 

@@ -4,7 +4,6 @@ use std::ffi::c_char;
 
 use crate::error::{Error, Result};
 use crate::policy::{BindRule, NetRule};
-use crate::sandbox::update_network;
 
 use super::boundary::{status, string, string_array};
 use super::constants::sandlock_status;
@@ -208,7 +207,7 @@ pub extern "C" fn sandlock_process_update_net(
         };
         let allow: Option<Vec<NetRule>> = rules(allow, "allow", NetRule::allow)?;
         let deny: Option<Vec<NetRule>> = rules(deny, "deny", NetRule::deny)?;
-        update_network(process, allow, deny.unwrap_or_default())
+        process.update_network(allow, deny.unwrap_or_default())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Stage};
 use crate::policy::net::Protocol;
-use crate::sandbox::{Port, ports_of};
+use crate::sandbox::Port;
 
 use super::boundary::{free, into_handle, null, required, status, value};
 use super::constants::{SANDLOCK_PROTOCOL_TCP, SANDLOCK_PROTOCOL_UDP, sandlock_status};
@@ -67,7 +67,7 @@ pub extern "C" fn sandlock_process_ports(
             return Err(null("out"));
         }
         let ports = sandlock_ports {
-            ports: ports_of(process)?,
+            ports: process.ports()?,
         };
         // SAFETY: not NULL, and writable as the header asks.
         unsafe { out.write(into_handle(ports)) };

@@ -194,7 +194,7 @@ pub extern "C" fn sandlock_spawn(
         if out.is_null() {
             return Err(null("out"));
         }
-        let process = policy.sandbox()?.spawn(supervisor, argv, options)?;
+        let process = policy.sandbox()?.start(supervisor, argv, options, None)?;
         // SAFETY: not NULL, and writable as the header asks.
         unsafe { out.write(into_handle(sandlock_process::new(process))) };
         Ok(())
@@ -220,7 +220,7 @@ pub extern "C" fn sandlock_run(
         if out.is_null() {
             return Err(null("out"));
         }
-        let outcome = policy.sandbox()?.run(supervisor, argv, timeout(timeout_ms))?;
+        let outcome = policy.sandbox()?.run_to_end(supervisor, argv, timeout(timeout_ms))?;
         // SAFETY: not NULL, and writable as the header asks.
         unsafe { out.write(into_handle(sandlock_result::new(outcome))) };
         Ok(())

@@ -303,7 +303,7 @@ pub extern "C" fn sandlock_supervisor_add_handler(
         }
         check_selector(name)?;
         match handler {
-            Some(function) => supervisor.add_handler(name, Arc::new(HostHandler { function, data })),
+            Some(function) => supervisor.add_handler(name, HostHandler { function, data }),
             None => {
                 supervisor.add_queue(name);
                 drop(data);

@@ -385,10 +385,18 @@ fn group_holds_the_share_of_processor_time_and_leaves_the_rest_to_the_clock() {
 fn group_that_the_program_could_change_holds_nothing() {
     type Change = fn(&mut Policy);
     let changes: [Change; 5] = [
-        |policy| policy.set_strictness(Feature::Files, Strictness::Disable),
-        |policy| policy.set_strictness(Feature::Files, Strictness::BestEffort),
-        |policy| policy.set_strictness(Feature::Syscalls, Strictness::Disable),
-        |policy| policy.set_strictness(Feature::Syscalls, Strictness::BestEffort),
+        |policy| {
+            policy.set_strictness(Feature::Files, Strictness::Disable);
+        },
+        |policy| {
+            policy.set_strictness(Feature::Files, Strictness::BestEffort);
+        },
+        |policy| {
+            policy.set_strictness(Feature::Syscalls, Strictness::Disable);
+        },
+        |policy| {
+            policy.set_strictness(Feature::Syscalls, Strictness::BestEffort);
+        },
         |policy| {
             policy.syscalls.rules.push(crate::policy::syscalls::SyscallRule {
                 name: "clone3".to_owned(),

@@ -1,6 +1,7 @@
 //! Validation of single values.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{Error, Result};
 
@@ -25,6 +26,11 @@ pub fn not_empty(text: &CStr, what: &str) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// What the kernel takes as a string has no NUL in it.
+pub fn without_nul(text: &OsStr, what: &str) -> Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| Error::argument(format_args!("{what} {text:?} has a NUL in it")))
 }
 
 /// A umask has permission bits only.

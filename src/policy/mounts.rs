@@ -1,4 +1,28 @@
 //! The files that a program sees: its root and what is mounted there.
+//!
+//! Each asks for a mount namespace, which takes a PID and a user namespace (Linux 5.12, and a host that is permitted them). There, paths
+//! of rules, the working directory and the program are the program's own. Mounts show files; path rules grant access to them, as ever.
+//!
+//! Making such a policy takes no privileges and nothing of the kernel, which is asked when the policy is checked or used:
+//!
+//! ```
+//! use sandlock::policy::Root;
+//! use sandlock::{Access, Policy};
+//!
+//! let mut policy = Policy::new();
+//! policy.root = Root::Memory;
+//! policy
+//!     .mount("/usr", "/usr", false)?
+//!     .mount_memory("/tmp", 64 << 20)?
+//!     .allow_path("/usr", Access::READ_EXECUTE)?
+//!     .allow_path("/tmp", Access::ALL)?;
+//! assert_eq!(policy.mounts.len(), 2);
+//!
+//! // The host's /proc would show the host; and nothing may be hidden by a later mount.
+//! assert!(policy.mount("/proc", "/host", false).is_err());
+//! assert!(policy.mount("/usr/lib", "/tmp", false).is_err());
+//! # Ok::<(), sandlock::Error>(())
+//! ```
 
 use std::ffi::{CStr, CString};
 
@@ -18,6 +42,7 @@ const PROC: &[u8] = b"/proc";
 
 /// What the program has for "/".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Root {
     /// The host's.
     #[default]
@@ -30,6 +55,10 @@ pub enum Root {
 
 impl Root {
     /// The directory `path` of the host's, which is absolute.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a path that is relative, has "." or ".." in it, or lies in /proc.
     pub fn directory(path: &CStr) -> Result<Self> {
         let path = normal(path, "root")?;
         refuse_proc(&path, "root")?;
@@ -39,6 +68,7 @@ impl Root {
 
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// A directory or file of the host's, by its absolute path, with what is mounted beneath it.
     Path(CString),
@@ -50,6 +80,7 @@ pub enum Source {
 }
 
 /// Something that is mounted for the program.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// What.
@@ -61,7 +92,13 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// `source` of the host's at `target`.
+    /// `source` of the host's, a directory or file with everything that is mounted beneath it, at `target`. Set-user-ID bits never take
+    /// effect there.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a path that is relative or has "." or ".." in it; a source that is "/"
+    /// or lies in /proc; a target that is "/" or lies in /proc.
     pub fn bind(source: &CStr, target: &CStr, write: bool) -> Result<Self> {
         let source = normal(source, "source")?;
         refuse_proc(&source, "source")?;
@@ -77,7 +114,11 @@ impl Mount {
         })
     }
 
-    /// A writable file system in memory of at most `size` bytes at `target`.
+    /// An empty, writable file system in memory (tmpfs(5)) of at most `size` bytes, rounded up to pages, at `target`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a size of 0 or above [`MAX_MEMORY`], a target as of [`Mount::bind`].
     pub fn memory(target: &CStr, size: u64) -> Result<Self> {
         if !(1..=MAX_MEMORY).contains(&size) {
             return Err(Error::argument(format_args!(
@@ -94,6 +135,11 @@ impl Mount {
 
 impl Policy {
     /// Adds a mount. It is made after those that are there, and must not hide one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): its target is one already, or would hide one, or there are
+    /// [`MAX_MOUNTS`].
     pub fn add_mount(&mut self, mount: Mount) -> Result<()> {
         if self.mounts.len() == MAX_MOUNTS {
             return Err(Error::argument(format_args!("there are {MAX_MOUNTS} mounts already")));

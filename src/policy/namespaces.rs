@@ -1,4 +1,24 @@
-//! Namespaces that a program has for itself.
+//! Namespaces that a program has for itself (namespaces(7)).
+//!
+//! Each takes a user namespace besides, which many containers and some distributions refuse: the spawn fails then with
+//! [`Unsupported`](crate::error::ErrorKind::Unsupported) and the reason, unless the policy asks for less. This runs on either:
+//!
+//! ```
+//! use sandlock::feature::{Feature, State, Strictness};
+//! use sandlock::policy::Namespace;
+//! use sandlock::{Access, Policy, Sandbox, SpawnOptions, Stdio};
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?.set_namespace(Namespace::Uts, true);
+//! policy.set_strictness(Feature::NsUser, Strictness::BestEffort).set_strictness(Feature::NsUts, Strictness::BestEffort);
+//!
+//! let options = SpawnOptions::new().stdout(Stdio::Capture);
+//! let process = Sandbox::new(policy).spawn(None, ["uname", "-n"], options)?;
+//! let own = process.report().row(Feature::NsUts).unwrap().state == State::Enforced;
+//! let outcome = process.wait(None)?.unwrap();
+//! assert!(!own || outcome.stdout.bytes == b"sandbox\n", "{outcome:?}");
+//! # Ok::<(), sandlock::Error>(())
+//! ```
 
 use crate::feature::{Feature, Strictness, numbered};
 
@@ -6,16 +26,19 @@ use super::Policy;
 
 numbered! {
     /// What a program can have apart from the host, besides its user ids.
+    #[non_exhaustive]
     Namespace {
-        /// System V IPC and POSIX message queues.
+        /// System V IPC and POSIX message queues: none but its own. The default denylist refuses them anyway.
         Ipc = 1, "ipc";
-        /// The host name.
+        /// The host name, which is "sandbox" there.
         Uts = 2, "uts";
-        /// Network interfaces, addresses, ports, abstract Unix sockets.
+        /// Network interfaces, addresses, ports, abstract Unix sockets: nothing but a loopback interface of its own.
+        /// [`Feature::Network`] still governs what it may do with that.
         Net = 3, "net";
-        /// Process ids.
+        /// Process ids: no process outside has one there. Their first process is a small init of the library's; when it ends, all do.
+        /// The host knows them by other ids, which are those that the library tells.
         Pid = 4, "pid";
-        /// The tree of files, and a /proc in it.
+        /// The tree of files, and a /proc in it that shows the sandbox's processes only. Takes a PID namespace. Linux 5.12.
         Mount = 5, "mount";
     }
 }
@@ -32,7 +55,7 @@ impl Namespace {
         }
     }
 
-    /// CLONE_NEW*.
+    /// CLONE_NEW*, as clone(2) has it.
     pub const fn clone_flag(self) -> i32 {
         match self {
             Self::Ipc => libc::CLONE_NEWIPC,
@@ -46,7 +69,7 @@ impl Namespace {
 
 impl Policy {
     /// CLONE_NEW* of the namespaces that it asks for.
-    pub fn namespace_flags(&self) -> i32 {
+    pub(crate) fn namespace_flags(&self) -> i32 {
         let wanted = |feature| self.asks_for(feature) && self.strictness(feature) != Strictness::Disable;
         if !wanted(Feature::NsUser) {
             return 0;

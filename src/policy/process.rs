@@ -1,4 +1,19 @@
-//! The process that a program starts in.
+//! The process that a program starts in: environment, directory, umask, priority, processors, user, and the flags.
+//!
+//! ```
+//! use sandlock::{Access, Policy, Sandbox};
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! policy.clear_env().set_env("GREETING", "hello")?.set_cwd("/usr")?;
+//! policy.process.set_umask(0o077)?;
+//! let sandbox = Sandbox::new(policy);
+//!
+//! let outcome = sandbox.run(None, ["env"], None)?;
+//! assert_eq!(outcome.stdout.bytes, b"PATH=/usr/local/bin:/usr/bin:/bin\nHOME=/\nLANG=C.UTF-8\nGREETING=hello\n");
+//! assert_eq!(sandbox.run(None, ["pwd"], None)?.stdout.bytes, b"/usr\n");
+//! # Ok::<(), sandlock::Error>(())
+//! ```
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -10,32 +25,40 @@ use super::check;
 
 numbered! {
     /// A setting that is on or off; all are off in a new policy.
+    #[non_exhaustive]
     Flag {
-        /// A fixed address space layout.
+        /// A fixed address space layout, for runs that must repeat exactly. Weakens the program against its own bugs.
         NoAslr = 1, "NO_ASLR";
         /// No core dumps, to files or to a host's core handler.
         NoCoredump = 2, "NO_COREDUMP";
-        /// No transparent huge pages.
+        /// No transparent huge pages. Starting then copies the host's page tables. Not to be had together with PID and mount namespaces,
+        /// nor for calls of the start that handlers look at.
         NoHugePages = 3, "NO_HUGE_PAGES";
-        /// Confining oneself reaches every thread of the process, or fails.
+        /// For [`Sandbox::confine_self`](crate::sandbox::Sandbox::confine_self) alone: it reaches every thread of the process, or fails.
+        /// Takes Landlock ABI 8 (Linux 7.0), or a policy that disables every feature of Landlock.
         AllThreads = 4, "ALL_THREADS";
-        /// Nothing but what the kernel enforces by itself: no call is put before the library.
+        /// Nothing but what the kernel enforces by itself: no call is put before the library. Then there is no limit of processes,
+        /// metadata of files cannot be changed, and handlers are refused. For hosts that are supervised by somebody else (a process can
+        /// have one listener only), and kernels before Linux 5.5.
         NoSupervisor = 5, "NO_SUPERVISOR";
-        /// The sandbox ends with its last process, not with the program.
+        /// The sandbox ends with its last process, not with the program: what that has started may finish. The outcome is the program's.
         WaitForDescendants = 6, "WAIT_FOR_DESCENDANTS";
-        /// Beyond the limit of memory the largest process is killed, and not the sandbox.
+        /// Beyond [`Limit::Memory`](super::Limit::Memory) the largest process is killed, and not the sandbox.
         MemoryKillsLargest = 7, "MEMORY_KILLS_LARGEST";
-        /// More output than is kept ends the sandbox.
+        /// A captured stream that gives more than is kept ends the sandbox. Without it the rest is read, dropped and counted.
         OutputKills = 8, "OUTPUT_KILLS";
-        /// The network rules of a running sandbox can be changed.
+        /// The network rules of a running sandbox can be changed:
+        /// [`Process::update_network`](crate::process::Process::update_network). The library looks at every connection for that.
         NetUpdates = 9, "NET_UPDATES";
-        /// Ports are the sandbox's own numbers, which stand for others of the host.
+        /// Ports are the sandbox's own numbers, which stand for others of the host, so that several sandboxes can all bind to 8080:
+        /// [`Process::ports`](crate::process::Process::ports). Linux 5.9.
         PortRemap = 10, "PORT_REMAP";
     }
 }
 
 /// Where the environment of the program comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Environment {
     /// The host's, as it is at spawn.
     #[default]
@@ -57,7 +80,7 @@ impl Environment {
 /// The environment that clearing leaves.
 pub const MINIMAL_ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/local/bin:/usr/bin:/bin", c"HOME=/", c"LANG=C.UTF-8"];
 
-/// Everything about the process but its confinement.
+/// Everything about the process but its confinement. The setters check what they are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessSettings {
     /// Where the environment starts from.
@@ -68,9 +91,9 @@ pub struct ProcessSettings {
     pub cwd: Option<CString>,
     /// File mode creation mask; the host's if None.
     pub umask: Option<u32>,
-    /// Nice value; the host's if None.
+    /// Nice value, -20 (most favoured) to 19; the host's if None. Below that it takes privileges.
     pub nice: Option<i32>,
-    /// Processors to run on; the host's if empty.
+    /// Processors to run on, 0 to 1023; the host's if empty.
     pub cpus: BTreeSet<u32>,
     /// The user and group id that the program goes by, in a user namespace; the host's if None.
     pub user: Option<(u32, u32)>,
@@ -79,6 +102,10 @@ pub struct ProcessSettings {
 
 impl ProcessSettings {
     /// Sets a variable, or removes it with None.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): an empty name, or one with `=`.
     pub fn set_variable(&mut self, name: CString, value: Option<CString>) -> Result<()> {
         check::variable_name(&name)?;
         self.variables.retain(|(known, _)| *known != name);
@@ -93,6 +120,10 @@ impl ProcessSettings {
     }
 
     /// Sets the working directory.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): an empty path.
     pub fn set_cwd(&mut self, path: CString) -> Result<()> {
         check::not_empty(&path, "working directory")?;
         self.cwd = Some(path);
@@ -100,6 +131,10 @@ impl ProcessSettings {
     }
 
     /// Sets the file mode creation mask.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a mask above 0777.
     pub fn set_umask(&mut self, mask: u32) -> Result<()> {
         check::umask(mask)?;
         self.umask = Some(mask);
@@ -107,20 +142,33 @@ impl ProcessSettings {
     }
 
     /// Sets the nice value.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a value that is not within -20 to 19.
     pub fn set_nice(&mut self, value: i32) -> Result<()> {
         check::nice(value)?;
         self.nice = Some(value);
         Ok(())
     }
 
-    /// Sets the processors to run on.
+    /// Sets the processors to run on (sched_setaffinity(2)).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): no processor, or one above 1023.
     pub fn set_cpus(&mut self, cpus: &[u32]) -> Result<()> {
         check::cpus(cpus)?;
         self.cpus = cpus.iter().copied().collect();
         Ok(())
     }
 
-    /// Sets the user and group id that the program goes by.
+    /// Sets the user and group id that the program goes by: 0 and 0 for one that wants to be root. They are names in a user namespace
+    /// (user_namespaces(7)) and give nothing: files, signals and limits are the host user's as before.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): an id of `u32::MAX`.
     pub fn set_user(&mut self, user: u32, group: u32) -> Result<()> {
         check::id(user, "user")?;
         check::id(group, "group")?;

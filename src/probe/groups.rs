@@ -18,6 +18,7 @@ use crate::sys;
 
 /// What groups hold that the host may make. All false for who was not asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Groups {
     /// The policy names the group to make them in, and nothing else will do.
     pub named: bool,

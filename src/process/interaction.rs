@@ -79,17 +79,64 @@ impl Streams {
 }
 
 impl Process {
-    /// The host's end of a piped stream (0, 1 or 2), the first time it is asked for.
+    /// The host's end of a stream that is [`Stdio::Pipe`](crate::sandbox::Stdio::Pipe), 0, 1 or 2, the first time it is asked for: the
+    /// caller owns it. It blocks, and is close-on-exec. What is not taken is closed with the process.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::{Read, Write};
+    ///
+    /// use sandlock::{Access, Policy, Sandbox, SpawnOptions, Stdio};
+    ///
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// let options = SpawnOptions::new().stdin(Stdio::Pipe).stdout(Stdio::Pipe);
+    /// let cat = Sandbox::new(policy).spawn(None, ["cat"], options)?;
+    ///
+    /// File::from(cat.take_stdio(0).expect("a pipe")).write_all(b"hello")?; // and closed
+    /// let mut said = String::new();
+    /// File::from(cat.take_stdio(1).expect("a pipe")).read_to_string(&mut said)?;
+    /// assert_eq!(said, "hello");
+    /// assert!(cat.take_stdio(1).is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn take_stdio(&self, which: usize) -> Option<OwnedFd> {
         self.streams.pipes.lock().get_mut(which)?.take()
     }
 
-    /// The host's end of the program's terminal, the first time it is asked for.
+    /// The host's end (the master) of the terminal that [`Stdio::Pty`](crate::sandbox::Stdio::Pty) gave the program, the first time it is
+    /// asked for: the caller owns it. What is written to it is typed; a program that prints more than a few kilobytes waits for it to
+    /// be read. When the sandbox has ended, read(2) gives what is left and then EIO. Do not pass on to a terminal of your own what a
+    /// program prints that you do not trust.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::Read;
+    ///
+    /// use sandlock::{Access, Policy, Sandbox, SpawnOptions, Stdio};
+    ///
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// let mut options = SpawnOptions::new().stdin(Stdio::Pty).stdout(Stdio::Pty).stderr(Stdio::Pty);
+    /// options.terminal_size = (30, 100);
+    /// let process = Sandbox::new(policy).spawn(None, ["stty", "size"], options)?;
+    ///
+    /// let mut said = Vec::new();
+    /// let end = File::from(process.take_terminal().expect("a terminal")).read_to_end(&mut said);
+    /// assert_eq!(end.unwrap_err().raw_os_error(), Some(libc::EIO));
+    /// assert_eq!(said, b"30 100\r\n"); // as a terminal prints it
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
     pub fn take_terminal(&self) -> Option<OwnedFd> {
         self.streams.terminal.lock().take()
     }
 
     /// Gives the program's terminal another size, and has its foreground process group told (SIGWINCH).
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): the program has no terminal of its own or has ended; the handle is from before a fork.
+    /// [`System`](ErrorKind::System): the kernel refuses.
     pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         self.check_owner()?;
         let failed = |what: &str| Error::new(ErrorKind::State, Stage::Descriptors, what);
@@ -110,7 +157,16 @@ impl Process {
     }
 
     /// Writes `input` to a piped standard input and closes it, collects piped output and error, and waits for the end; None if
-    /// `timeout` passes first. Then all goes on, and another call, without input, waits for the same.
+    /// `timeout` passes first. Then all goes on, and another call, without input, waits for the same. It takes the pipes whose ends
+    /// were not taken; the outcome has what they gave, up to the cap.
+    ///
+    /// The warden writes and reads, so that all streams go on at once. SIGPIPE is not raised: a program that does not read all its input is
+    /// no error.
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): there is input, but standard input is no pipe, its end was taken, or an earlier call gave input; the handle is
+    /// from before a fork. [`WouldDeadlock`](ErrorKind::WouldDeadlock): called from a handler or listener that the sandbox waits for.
     pub fn communicate(&self, input: &[u8], timeout: Option<Duration>) -> Result<Option<Arc<Outcome>>> {
         self.check_may_wait()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -194,7 +250,32 @@ impl Process {
     }
 
     /// Has `listener` told of all captured output, from the start: the stream (1 or 2) and what it has given, nothing when it has
-    /// ended. It is called by one thread, one call at a time.
+    /// ended. It is called by one thread of the library, one call at a time, which is not confined. The outcome has the output all the
+    /// same. The program waits for the listener only if a megabyte is yet to be told; ending the sandbox never does. Dropping the
+    /// process waits until everything was told.
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): no stream is [`Stdio::Capture`](crate::sandbox::Stdio::Capture); somebody listens already; the handle is
+    /// from before a fork. [`System`](ErrorKind::System): the host is out of threads.
+    ///
+    /// ```
+    /// use std::sync::mpsc::channel;
+    ///
+    /// use sandlock::{Access, Policy, Sandbox, SpawnOptions, Stdio};
+    ///
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// let options = SpawnOptions::new().stdout(Stdio::Capture);
+    /// let process = Sandbox::new(policy).spawn(None, ["seq", "3"], options)?;
+    ///
+    /// let (sender, receiver) = channel();
+    /// process.listen(move |_stream, bytes| sender.send(bytes.to_vec()).unwrap())?;
+    /// // The listener goes when all was told, and its end of the channel with it.
+    /// let said: Vec<u8> = receiver.into_iter().flatten().collect();
+    /// assert_eq!(said, b"1\n2\n3\n");
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
     pub fn listen(&self, listener: impl FnMut(u32, &[u8]) + Send + 'static) -> Result<()> {
         self.check_owner()?;
         let state = |what: &str| Error::new(ErrorKind::State, Stage::Descriptors, what);

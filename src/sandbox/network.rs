@@ -82,30 +82,9 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Has `allow` and `deny` count, from now on, for what the program of `process` connects and sends to, as far as the policy that it was
-/// started with allows it; None: what that allows. Ports that may be bound to stay what they are, and so do connections.
-pub fn update(process: &Process, allow: Option<Vec<NetRule>>, deny: Vec<NetRule>) -> Result<()> {
-    let owned = process.network()?.and_then(|network| network.downcast::<Owned>().ok());
-    let Some(owned) = owned.filter(|owned| owned.may_change) else {
-        return Err(Error::new(
-            ErrorKind::State,
-            Stage::Network,
-            "the policy does not say NET_UPDATES, or has no rules that allow something",
-        ));
-    };
-    let rules = NetRules {
-        allow: allow.unwrap_or_else(|| owned.service.allowed_at_start()),
-        deny,
-        ..NetRules::default()
-    };
-    let unknown = owned.service.unknown_names(&rules);
-    let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
-    let addresses = names::resolve(&unknown, PATIENCE)?.all()?;
-    owned.service.update(rules, &addresses)
-}
-
 /// A port of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Port {
     /// TCP or UDP.
     pub protocol: Protocol,
@@ -115,20 +94,84 @@ pub struct Port {
     pub outside: u16,
 }
 
-/// The ports that the program of `process` is bound to now, if they are numbers of its own.
-pub fn ports(process: &Process) -> Result<Vec<Port>> {
-    let owned = process.network()?.and_then(|network| network.downcast::<Owned>().ok());
-    let Some(owned) = owned.filter(|owned| owned.remaps) else {
-        return Err(Error::new(
-            ErrorKind::State,
-            Stage::Network,
-            "the policy does not say PORT_REMAP, or allows no port to be bound to",
-        ));
-    };
-    let port = |(protocol, inside, outside)| Port {
-        protocol,
-        inside,
-        outside,
-    };
-    Ok(owned.service.ports()?.into_iter().map(port).collect())
+// What the owner of a running sandbox can do about its network. Here, since `process` knows no services.
+impl Process {
+    /// Has `allow` and `deny` count, from when this returns on, for what the program connects and sends to, as far as the policy that it was
+    /// started with allows it; None for `allow`: what that allows. So rules are tightened, and loosened again up to that ceiling. Ports
+    /// that may be bound to stay what they are, and so do connections. New names of hosts are looked up first, which may take five seconds.
+    ///
+    /// # Errors
+    ///
+    /// What counted before counts then. [`State`](ErrorKind::State): the policy does not say
+    /// [`Flag::NetUpdates`], or allows nothing; the handle is from before a fork. [`NotFound`](ErrorKind::NotFound),
+    /// [`System`](ErrorKind::System): a name cannot be resolved; but where only the new /etc/hosts could not be made (System), the rules
+    /// have changed and that file has not.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::Write;
+    /// use std::net::TcpListener;
+    ///
+    /// use sandlock::{Access, Flag, Policy, Sandbox, SpawnOptions, Stdio};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let port = listener.local_addr()?.port();
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?.clear_env();
+    /// policy.allow_net("tcp://127.0.0.1")?.set_flag(Flag::NetUpdates, true);
+    ///
+    /// // It connects when it is told to.
+    /// let options = SpawnOptions::new().stdin(Stdio::Pipe).stderr(Stdio::Capture);
+    /// let script = format!("read line; exec 3<>/dev/tcp/127.0.0.1/{port}");
+    /// let process = Sandbox::new(policy).spawn(None, ["bash", "-c", &script], options)?;
+    /// process.update_network(Some(Vec::new()), Vec::new())?;
+    /// File::from(process.take_stdio(0).unwrap()).write_all(b"go\n")?;
+    ///
+    /// let outcome = process.wait(None)?.expect("waited without limit");
+    /// assert_eq!(outcome.exit_code, Some(1));
+    /// assert!(outcome.stderr.bytes.ends_with(b"Permission denied\n"), "{outcome:?}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update_network(&self, allow: Option<Vec<NetRule>>, deny: Vec<NetRule>) -> Result<()> {
+        let owned = self.network()?.and_then(|network| network.downcast::<Owned>().ok());
+        let Some(owned) = owned.filter(|owned| owned.may_change) else {
+            return Err(Error::new(
+                ErrorKind::State,
+                Stage::Network,
+                "the policy does not say NET_UPDATES, or has no rules that allow something",
+            ));
+        };
+        let rules = NetRules {
+            allow: allow.unwrap_or_else(|| owned.service.allowed_at_start()),
+            deny,
+            ..NetRules::default()
+        };
+        let unknown = owned.service.unknown_names(&rules);
+        let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
+        let addresses = names::resolve(&unknown, PATIENCE)?.all()?;
+        owned.service.update(rules, &addresses)
+    }
+
+    /// The ports that the program is bound to at this moment, if they are numbers of its own: TCP first, by the program's numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`State`](ErrorKind::State): the policy does not say [`Flag::PortRemap`], or allows no port to be bound to; the handle is from before
+    /// a fork.
+    pub fn ports(&self) -> Result<Vec<Port>> {
+        let owned = self.network()?.and_then(|network| network.downcast::<Owned>().ok());
+        let Some(owned) = owned.filter(|owned| owned.remaps) else {
+            return Err(Error::new(
+                ErrorKind::State,
+                Stage::Network,
+                "the policy does not say PORT_REMAP, or allows no port to be bound to",
+            ));
+        };
+        let port = |(protocol, inside, outside)| Port {
+            protocol,
+            inside,
+            outside,
+        };
+        Ok(owned.service.ports()?.into_iter().map(port).collect())
+    }
 }

@@ -47,6 +47,7 @@ use thread::Waiting;
 
 /// Where a standard stream of the program comes from or goes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stdio {
     /// The host's. If the host has closed it, /dev/null.
     #[default]
@@ -55,16 +56,16 @@ pub enum Stdio {
     Null,
     /// A pipe, whose other end [`Process::take_stdio`] gives.
     Pipe,
-    /// Memory: the outcome holds it. Not for standard input.
+    /// Memory: the outcome holds it, up to [`SpawnOptions::capture_limit`]. Not for standard input.
     Capture,
-    /// This descriptor of the host, which stays the caller's.
+    /// This descriptor of the host, which stays the caller's, and must be open until the program was started.
     Fd(i32),
     /// A pseudo-terminal, one for all streams that ask for one: the controlling terminal of the program, which leads a session of
     /// its own. [`Process::take_terminal`] gives the other end.
     Pty,
 }
 
-/// A descriptor for the program besides the standard streams.
+/// A descriptor for the program besides the standard streams; it has no others. See [`SpawnOptions::pass`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// Its number in the host; stays the caller's.
@@ -76,18 +77,27 @@ pub struct Passed {
 /// Most bytes kept of a captured stream unless the caller says otherwise: 16 MiB.
 pub const DEFAULT_CAPTURE_LIMIT: u64 = 16 << 20;
 
-/// How to start a program.
+/// How to start a program: made by [`SpawnOptions::new`], changed by the functions, or by the fields.
+///
+/// ```
+/// use sandlock::{SpawnOptions, Stdio};
+///
+/// let options = SpawnOptions::new().stdin(Stdio::Null).stdout(Stdio::Capture).capture_limit(1 << 20);
+/// assert_eq!(options.stdio, [Stdio::Null, Stdio::Capture, Stdio::Inherit]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SpawnOptions {
-    /// Standard input, output and error.
+    /// Standard input, output and error; all are the host's own unless said.
     pub stdio: [Stdio; 3],
-    /// Most bytes to keep of each captured stream. The rest is read and counted.
+    /// Most bytes to keep of each captured stream, [`DEFAULT_CAPTURE_LIMIT`] unless said. The rest is read and counted, or ends the sandbox
+    /// ([`Flag::OutputKills`](crate::policy::Flag::OutputKills)).
     pub capture_limit: u64,
     /// Descriptors to pass besides.
     pub passed: Vec<Passed>,
     /// Name of the sandbox's thread in the host, for ps(1) and debuggers; cut to 15 bytes.
     pub name: Option<CString>,
-    /// Rows and columns of the terminal of streams that are [`Stdio::Pty`].
+    /// Rows and columns of the terminal of streams that are [`Stdio::Pty`]; 24 and 80 unless said.
     pub terminal_size: (u16, u16),
 }
 
@@ -100,6 +110,49 @@ impl Default for SpawnOptions {
             name: None,
             terminal_size: (24, 80),
         }
+    }
+}
+
+impl SpawnOptions {
+    /// All streams inherited, nothing else passed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets standard input.
+    #[must_use]
+    pub fn stdin(mut self, stdio: Stdio) -> Self {
+        self.stdio[0] = stdio;
+        self
+    }
+
+    /// Sets standard output.
+    #[must_use]
+    pub fn stdout(mut self, stdio: Stdio) -> Self {
+        self.stdio[1] = stdio;
+        self
+    }
+
+    /// Sets standard error.
+    #[must_use]
+    pub fn stderr(mut self, stdio: Stdio) -> Self {
+        self.stdio[2] = stdio;
+        self
+    }
+
+    /// Sets how many bytes are kept of each captured stream.
+    #[must_use]
+    pub fn capture_limit(mut self, bytes: u64) -> Self {
+        self.capture_limit = bytes;
+        self
+    }
+
+    /// Passes the host's descriptor `source` as `target`, 3 or above, each once. It stays the caller's, and must be open until the program
+    /// was started.
+    #[must_use]
+    pub fn pass(mut self, source: i32, target: i32) -> Self {
+        self.passed.push(Passed { source, target });
+        self
     }
 }
 

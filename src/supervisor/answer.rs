@@ -107,9 +107,12 @@ impl Ticket {
     /// Answers, unless that was done before.
     pub(super) fn answer(&self, session: &Session, reply: Reply) -> Result<()> {
         self.claim()?;
+        // Counted before the caller goes on: who sees what it does next finds that counted.
+        session.counters().answering(reply);
         let sent = send(session, self.about.id, reply);
-        let latency = self.received.elapsed();
-        session.counters().answered(reply, sent.is_ok(), latency);
+        session
+            .counters()
+            .answered(reply, sent.is_ok(), self.received.elapsed());
         sent
     }
 }
@@ -125,9 +128,9 @@ impl Ticket {
 
 /// Denies a call whose handler has had its time.
 pub(super) fn deny_overdue(session: &Session, about: About) {
+    add(&session.counters().overdue);
     // An error means that the caller is gone.
     let _ = notify::fail(session.listener(), about.id, session.denial());
-    add(&session.counters().overdue);
     let mut event = super::Event::new(super::kind::HANDLER_FAILED, about.thread);
     event.call = Some(about.number);
     event.errno = i32::from(session.denial());
@@ -208,15 +211,24 @@ pub(super) fn add(counter: &AtomicU64) {
 }
 
 impl Counters {
+    /// The counter of calls that are answered like this.
+    fn of(&self, reply: Reply) -> &AtomicU64 {
+        match reply {
+            Reply::Continue => &self.continued,
+            Reply::Errno(_) => &self.denied,
+            Reply::Value(_) | Reply::Fd { .. } => &self.returned,
+            Reply::Kill => &self.killed,
+        }
+    }
+
+    fn answering(&self, reply: Reply) {
+        add(self.of(reply));
+    }
+
+    /// After [`Self::answering`].
     fn answered(&self, reply: Reply, sent: bool, latency: Duration) {
-        if sent {
-            add(match reply {
-                Reply::Continue => &self.continued,
-                Reply::Errno(_) => &self.denied,
-                Reply::Value(_) | Reply::Fd { .. } => &self.returned,
-                Reply::Kill => &self.killed,
-            });
-        } else {
+        if !sent {
+            self.of(reply).fetch_sub(1, Ordering::Relaxed);
             add(&self.dropped);
         }
         let latency = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);

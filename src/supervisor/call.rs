@@ -1,5 +1,7 @@
 //! A received call on its way along the chain of those who look at it.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,7 +224,8 @@ impl Call {
         self.ticket.watch(slot);
         begun();
         let mut notification = Notification::new(self);
-        let verdict = handler.handle(&mut notification);
+        // A panic goes no further than here, but to the host's hook.
+        let verdict = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut notification))).unwrap_or(Verdict::Failed);
         // None: the handler has put it off.
         let mut call = notification.into_call()?;
         call.ticket.unwatch();
@@ -248,9 +251,20 @@ impl Call {
     }
 }
 
+impl fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Call")
+            .field("number", &self.received.number)
+            .field("thread", &self.received.thread)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.ticket.is_open() {
+        // In a process that was forked off, the answer is still the host's to give.
+        if self.ticket.is_open() && !self.session.core().is_a_forks() {
             // An error means that somebody was faster, or that the caller is gone.
             let _ = self.answer(Reply::Errno(self.session.denial()));
         }

@@ -24,21 +24,23 @@ use crate::sys::process::Ending;
 
 use super::pool::start_thread;
 
-/// Kinds of events, as bits.
+/// Kinds of events, as bits. EXEC, FORK and EXIT have the calls that execute, start and end programs looked at, which takes each some ten
+/// microseconds.
 pub mod kind {
-    /// A program is about to be executed.
+    /// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told.
     pub const EXEC: u64 = 1;
     /// A process is about to be started.
     pub const FORK: u64 = 1 << 1;
-    /// A process has ended.
+    /// A process has ended: its exit code, or the signal. One that has neither executed nor started anything, nor called exit, is not known.
     pub const EXIT: u64 = 1 << 2;
-    /// A service of the library has denied a call.
+    /// The library has denied a call that it serves itself: errno, and the rule in the text.
     pub const DENIED: u64 = 1 << 3;
-    /// A limit that the library keeps was hit.
+    /// A limit that the library keeps was hit: which, in the text.
     pub const LIMIT: u64 = 1 << 4;
     /// A handler failed, gave no answer or took too long.
     pub const HANDLER_FAILED: u64 = 1 << 5;
-    /// Trace: the policy has no rule for what a call wants.
+    /// Trace: the kernel is about to refuse a call because the policy has no rule that would permit it. Has all calls looked at that name
+    /// files or that the filter refuses: for finding out what a program needs, not for every day.
     pub const MISSING: u64 = 1 << 6;
     /// All of them.
     pub const ALL: u64 = (1 << 7) - 1;
@@ -46,28 +48,30 @@ pub mod kind {
 
 /// Something that has happened in a sandbox.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Event {
     /// One of [`kind`].
     pub kind: u64,
     /// The thread, or of an end the process, in the host's PID namespace; 0 if it is not in there.
     pub pid: i32,
-    /// When.
+    /// When it was noticed.
     pub time: SystemTime,
     /// The system call, if there is one.
     pub call: Option<i32>,
     /// The errno that the call fails with, or 0.
     pub errno: i32,
-    /// The path that the call names.
+    /// The path that the call names, as the program said it or, of [`kind::MISSING`], as it was resolved.
     pub path: Option<CString>,
-    /// The arguments of a program that is executed.
+    /// The arguments of a program that is executed: 256 and 32 KiB at most.
     pub arguments: Vec<CString>,
     /// Path and arguments are what the program has said: another thread of it can change them before the kernel reads them.
     pub advisory: bool,
     /// The exit code of a process that has ended by itself.
     pub exit_code: Option<i32>,
-    /// The signal that has ended a process.
+    /// The signal that has ended a process. An end with neither: somebody else has taken the status, and the kernel does not know it any more
+    /// (before Linux 6.15).
     pub signal: Option<i32>,
-    /// What was decided by which rule, in words.
+    /// What was decided by which rule, in one line for people; may be empty.
     pub text: String,
     /// What would have permitted it.
     pub suggestion: Option<Suggestion>,
@@ -75,8 +79,9 @@ pub struct Event {
 
 /// Something that a policy lacks for what a traced program does.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Suggestion {
-    /// A path rule, with bits of `Access`.
+    /// A path rule, with bits of [`Access`](crate::policy::Access), for [`Policy::allow_path`](crate::policy::Policy::allow_path).
     Path(CString, u64),
     /// A system call by name.
     Syscall(String),
@@ -89,10 +94,11 @@ pub enum Suggestion {
     },
 }
 
-/// What the policies lack for all that traced programs have done.
+/// What the policies lack for all that traced programs have done: 10,000 path rules and as many network rules at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Suggestions {
-    /// Path rules, with bits of `Access`.
+    /// Path rules, with bits of [`Access`](crate::policy::Access).
     pub paths: BTreeMap<CString, u64>,
     /// System calls.
     pub syscalls: BTreeSet<String>,
@@ -152,10 +158,22 @@ impl Event {
     }
 }
 
-/// Code of the host that is told of events.
+/// Code of the host that is told of events. Closures that take an `&Event` are observers; name the type of the argument.
 pub trait Observer: Send + Sync {
-    /// Takes an event. Called by one thread, one event at a time.
+    /// Takes an event. Called by one thread of the library, one event at a time, which is not confined. A panic costs this event.
     fn observe(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn observe(&self, event: &Event) {
+        self(event);
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn observe(&self, event: &Event) {
+        (**self).observe(event);
+    }
 }
 
 /// Most events that wait to be told, and most bytes of what they say. A program can make them faster than any observer takes them.

@@ -1,13 +1,87 @@
-//! Serving a sandbox's system calls: mechanism only, no particular call is known here.
+//! Looking at a program's system calls: handlers that answer them, a queue for those who answer later, observers of what happens.
 //!
-//! The kernel stops a call that the filter traps and tells the sandbox's listener (`session.rs`). Whoever waits there receives
-//! it (`call.rs`) and takes it along a chain of handlers of the host, each of which answers it (`answer.rs`), puts it off
-//! (`notification.rs`), or passes it on. What nobody answers runs, because the policy allows it.
+//! A [`Supervisor`] is given to [`Sandbox::spawn`](crate::sandbox::Sandbox::spawn) or [`run`](crate::sandbox::Sandbox::run). The kernel
+//! stops the calls that its handlers are for (seccomp_unotify(2), Linux 5.5; descriptors from 5.9 on; best from 6.6), and each is taken
+//! along the handlers, which answer it, put it off, or pass it on. What everybody passes on runs, because the policy allows it; what
+//! nobody answers is denied. So a handler can narrow a policy and put something else behind its calls; it cannot widen it. A call that
+//! no handler is for costs nothing.
 //!
-//! To hand a call from thread to thread costs seven times what answering costs, so whoever receives a call answers it, as far
-//! as it may. Handlers may not run in the warden, which is confined. A sandbox at rest is watched by its warden. When a call
-//! comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call is received
-//! where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
+//! A handler that answers in the kernel's place, a file that exists for this program only:
+//!
+//! ```
+//! use sandlock::supervisor::{Answerable, FdPlace, Notification, Options, Supervisor, Verdict};
+//! use sandlock::{Access, Policy, Sandbox};
+//!
+//! let supervisor = Supervisor::new(Options::default())?;
+//! let text = String::from("only for this program\n"); // a handler owns what it needs
+//! supervisor.add_handler("openat", move |call: &mut Notification| {
+//!     let mut buffer = [0; 4096];
+//!     match call.read_string(call.argument(1), &mut buffer) {
+//!         // The bytes that were read are what is decided by, and nothing that the program can change is read again.
+//!         Ok(length) if &buffer[..length] == b"/virtual/greeting" => {
+//!             match call.return_bytes(text.as_bytes(), FdPlace::default()) {
+//!                 Ok(()) => Verdict::Done,
+//!                 Err(_) => Verdict::Failed,
+//!             }
+//!         }
+//!         _ => Verdict::Pass,
+//!     }
+//! });
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! let outcome = Sandbox::new(policy).run(Some(&supervisor), ["cat", "/virtual/greeting"], None)?;
+//! assert_eq!(outcome.stdout.bytes, b"only for this program\n");
+//! assert_eq!(supervisor.stats().returned, 1);
+//! # Ok::<(), sandlock::Error>(())
+//! ```
+//!
+//! A call that is put off, and answered by another thread when that has the answer:
+//!
+//! ```
+//! use std::sync::mpsc::channel;
+//!
+//! use sandlock::supervisor::{Answerable, Notification, Options, Pending, Supervisor, Verdict};
+//! use sandlock::{Access, Policy, Sandbox};
+//!
+//! let supervisor = Supervisor::new(Options::default())?;
+//! let (sender, receiver) = channel::<Pending>();
+//! supervisor.add_handler("geteuid", move |call: &mut Notification| match call.defer() {
+//!     Ok(pending) => {
+//!         sender.send(pending).unwrap();
+//!         Verdict::Done
+//!     }
+//!     Err(_) => Verdict::Failed,
+//! });
+//! let answers = std::thread::spawn(move || {
+//!     receiver.iter().try_for_each(|call| call.return_value(4242))
+//! });
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?;
+//! let outcome = Sandbox::new(policy).run(Some(&supervisor), ["id", "-u"], None)?;
+//! assert_eq!(outcome.stdout.bytes, b"4242\n");
+//! drop(supervisor); // and with it the handler and its end of the channel
+//! answers.join().unwrap()?;
+//! # Ok::<(), sandlock::Error>(())
+//! ```
+//!
+//! # What a handler may rely on
+//!
+//! It runs on a thread of the library that is not confined and has all signals blocked, several at a time, also for calls of one program.
+//! While it runs the caller waits, and nobody else. It has [`Options::deadline`]. A panic in it denies the call and goes no further. What
+//! pointers of a call point to can be changed by another thread of the program at any time: a handler that decides by it must act on
+//! the copy that it has read. A handler must not wait for its own sandbox, which waits for it.
+//!
+//! A process that is forked off has no use for a supervisor, nor for calls that are pending: to drop them there does nothing.
+
+// Mechanism only: no particular call is known here. Whoever waits at a sandbox's listener (`session.rs`) receives a call (`call.rs`) and
+// takes it along the chain of those who look at it; answering it is in `answer.rs` and `notification.rs`.
+//
+// To hand a call from thread to thread costs seven times what answering costs, so whoever receives a call answers it, as far
+// as it may. Handlers may not run in the warden, which is confined. A sandbox at rest is watched by its warden. When a call
+// comes for a handler, the warden hands it to a worker (`pool.rs`), and the waiting with it, so that the next call is received
+// where it is answered. A worker gives the waiting back when no calls come, or when it is stuck in a handler.
 
 mod agenda;
 mod answer;
@@ -24,7 +98,9 @@ mod session;
 mod watch;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -54,10 +130,24 @@ pub(crate) use session::{Link, Session};
 
 use session::Chains;
 
-/// Code of the host that looks at calls. Runs on threads of the library, several at a time.
+/// Code of the host that looks at calls: see the [module](self). Runs on threads of the library, several at a time.
+///
+/// Closures that take a `&mut Notification` are handlers; name the type of the argument.
 pub trait Handler: Send + Sync {
-    /// Answers `call`, puts it off, or passes it on.
+    /// Answers `call`, puts it off, or passes it on. A panic denies the call.
     fn handle(&self, call: &mut Notification) -> Verdict;
+}
+
+impl<F: Fn(&mut Notification) -> Verdict + Send + Sync> Handler for F {
+    fn handle(&self, call: &mut Notification) -> Verdict {
+        self(call)
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for Arc<H> {
+    fn handle(&self, call: &mut Notification) -> Verdict {
+        (**self).handle(call)
+    }
 }
 
 /// A part of the library that looks at calls before handlers do.
@@ -108,7 +198,7 @@ pub(crate) enum Served {
 /// What a handler says it has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has answered the call, or put it off.
+    /// It has answered the call, or put it off. If it has not, the call is denied.
     Done,
     /// The next handler shall look at it.
     Pass,
@@ -118,6 +208,7 @@ pub enum Verdict {
 
 /// How much a log message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Level {
     /// Something does not work.
     Error,
@@ -125,16 +216,25 @@ pub enum Level {
     Warning,
 }
 
-/// Who is told what the library would otherwise keep to itself.
+/// Who is told what the library would otherwise keep to itself: handlers that fail, threads that cannot be started. Closures that take a
+/// [`Level`] and a `&str` are logs.
 pub trait Log: Send + Sync {
-    /// Takes a message of one line. Called from any thread.
+    /// Takes a message of one line. Called from any thread, several at a time. A panic costs this message.
     fn log(&self, level: Level, message: &str);
 }
 
-/// How a supervisor works.
+impl<F: Fn(Level, &str) + Send + Sync> Log for F {
+    fn log(&self, level: Level, message: &str) {
+        self(level, message);
+    }
+}
+
+/// How a supervisor works. Start from the default and set what differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
-    /// How long a handler may look at a call. Then the call is denied.
+    /// How long a handler may look at a call, 30 seconds unless said. Then the call is denied (EPERM), and what the handler answers later is
+    /// [`Stale`](ErrorKind::Stale). Calls that were put off have no deadline.
     pub deadline: Duration,
 }
 
@@ -225,13 +325,18 @@ impl Supervision {
 }
 
 /// Who answers the calls of sandboxes: any number of them, each with the handlers that were there when it started. Sandboxes
-/// may outlive it, and keep what they need of it.
+/// may outlive it, and keep what they need of it: see the [module](self).
+///
+/// Any thread, several at a time. Dropping it denies the calls in its queue, and those that would go there; and tells observers what they have
+/// not been told yet.
 pub struct Supervisor {
     core: Arc<Core>,
 }
 
 /// What a supervisor and its sandboxes share.
 pub(crate) struct Core {
+    /// The process that made it.
+    owner: i32,
     options: Options,
     registered: Mutex<Vec<Registered>>,
     log: Mutex<Option<Arc<dyn Log>>>,
@@ -248,6 +353,10 @@ pub(crate) struct Core {
 
 impl Supervisor {
     /// A supervisor without handlers.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](ErrorKind::System): the host is out of descriptors.
     pub fn new(options: Options) -> Result<Self> {
         Ok(Self {
             core: Arc::new(Core::new(options)?),
@@ -255,12 +364,36 @@ impl Supervisor {
     }
 
     /// Has `handler` look at the calls that `selector` names (a system call or `@group`), after those that were added before.
-    /// Sandboxes that run already do not know it.
-    pub fn add_handler(&self, selector: &str, handler: Arc<dyn Handler>) {
-        self.register(selector, Link::Handler(handler));
+    /// Sandboxes that run already do not know it. It is dropped when supervisor and sandboxes need it no more.
+    ///
+    /// A selector that is no name, and a handler for a call that the policy denies, fail the spawn
+    /// ([`InvalidArgument`](ErrorKind::InvalidArgument), [`State`](ErrorKind::State)); of a group a handler gets the members that are allowed.
+    /// The exec that starts the program goes to handlers, too.
+    pub fn add_handler(&self, selector: &str, handler: impl Handler + 'static) {
+        self.register(selector, Link::Handler(Arc::new(handler)));
     }
 
-    /// Has the calls that `selector` names wait for [`Supervisor::next`].
+    /// Has the calls that `selector` names wait for [`Supervisor::next`]. No thread of the library calls into a host that uses nothing else.
+    ///
+    /// ```
+    /// use sandlock::supervisor::{Answerable, Options, Supervisor};
+    /// use sandlock::{Access, Policy, Sandbox, SpawnOptions, Stdio};
+    ///
+    /// let supervisor = Supervisor::new(Options::default())?;
+    /// supervisor.add_queue("geteuid");
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// let options = SpawnOptions::new().stdout(Stdio::Capture);
+    /// let process = Sandbox::new(policy).spawn(Some(&supervisor), ["id", "-u"], options)?;
+    ///
+    /// let call = supervisor.next(None).expect("waited without limit");
+    /// assert_eq!(i64::from(call.number()), libc::SYS_geteuid);
+    /// call.return_value(1)?;
+    ///
+    /// let outcome = process.wait(None)?.expect("waited without limit");
+    /// assert_eq!(outcome.stdout.bytes, b"1\n");
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
     pub fn add_queue(&self, selector: &str) {
         self.register(selector, Link::Queue);
     }
@@ -272,35 +405,86 @@ impl Supervisor {
         });
     }
 
-    /// Has `observer` told of events of the kinds in `mask` (bits of [`kind`]), in sandboxes that start from now on. With
+    /// Has `observer` told of events of the kinds in `mask` (bits of [`kind`], or-ed together), in sandboxes that start from now on. With
     /// [`kind::MISSING`] they are traced: all calls that the policy may refuse are looked at.
-    pub fn observe(&self, mask: u64, observer: Arc<dyn Observer>) -> Result<()> {
-        self.core.events.add(mask, observer)
+    ///
+    /// Events of one sandbox come in order, soon after they have happened, from one thread of the library, one at a time; the program does
+    /// not wait. At most 65,536 wait to be told; more are counted ([`Stats::events_lost`]) and lost.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument): an empty mask, unknown kinds. [`System`](ErrorKind::System): the host is out of
+    /// descriptors or threads.
+    ///
+    /// ```
+    /// use std::sync::mpsc::channel;
+    ///
+    /// use sandlock::supervisor::{Event, Options, Supervisor, kind};
+    /// use sandlock::{Access, Policy, Sandbox};
+    ///
+    /// let supervisor = Supervisor::new(Options::default())?;
+    /// let (sender, receiver) = channel();
+    /// supervisor.observe(kind::EXEC | kind::EXIT, move |event: &Event| sender.send(event.clone()).unwrap())?;
+    ///
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// Sandbox::new(policy).run(Some(&supervisor), ["sh", "-c", "exit 3"], None)?;
+    /// drop(supervisor); // what waits is told, and the observer goes, with its end of the channel
+    ///
+    /// let events: Vec<Event> = receiver.iter().collect();
+    /// let executed = events.iter().find(|event| event.kind == kind::EXEC).unwrap();
+    /// assert_eq!(executed.arguments.last().unwrap().as_c_str(), c"exit 3");
+    /// let ended = events.iter().find(|event| event.kind == kind::EXIT).unwrap();
+    /// assert_eq!(ended.exit_code, Some(3));
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
+    pub fn observe(&self, mask: u64, observer: impl Observer + 'static) -> Result<()> {
+        if mask == 0 || mask & !kind::ALL != 0 {
+            return Err(Error::argument(format_args!(
+                "event mask {mask:#x} is empty or has unknown kinds"
+            )));
+        }
+        self.core.events.add(mask, Arc::new(observer))
     }
 
-    /// Has sandboxes that start from now on traced, whether or not anybody observes that.
+    /// Has sandboxes that start from now on traced, whether or not anybody observes that, for [`Supervisor::suggestions`].
     pub fn trace(&self) {
         self.core.traced.store(true, Ordering::Release);
     }
 
-    /// What policies lack for what traced programs have done so far.
+    /// What policies lack for what traced programs have done so far. What a hostile program wants is among it: read before you allow.
+    ///
+    /// ```
+    /// use sandlock::supervisor::{Options, Supervisor};
+    /// use sandlock::{Access, Policy, Sandbox};
+    ///
+    /// let supervisor = Supervisor::new(Options::default())?;
+    /// supervisor.trace();
+    /// let mut policy = Policy::new();
+    /// policy.allow_path("/usr", Access::READ_EXECUTE)?;
+    /// Sandbox::new(policy).run(Some(&supervisor), ["cat", "/etc/passwd"], None)?;
+    /// assert_eq!(supervisor.suggestions().paths.get(c"/etc/passwd"), Some(&Access::READ));
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
     pub fn suggestions(&self) -> Suggestions {
         self.core.events.suggestions()
     }
 
-    /// Sets who is told of what goes wrong.
+    /// Sets who is told of what goes wrong; nobody at first, and with None again.
     pub fn set_log(&self, log: Option<Arc<dyn Log>>) {
         let former = std::mem::replace(&mut *self.core.log.lock(), log);
         // Without the lock: its end is the host's code.
         drop(former);
     }
 
-    /// Readable while [`Supervisor::next`] has something to give. Belongs to this object.
+    /// A descriptor that is readable while [`Supervisor::next`] has something to give, for poll(2), epoll(7) and what is built on them.
+    /// Borrowed: it belongs to this object, and must be neither read nor closed.
     pub fn fd(&self) -> RawFd {
         self.core.ready_fd()
     }
 
-    /// The next call of the queue; None if none comes before `timeout` has passed.
+    /// The next call of the queue; None if none comes before `timeout` has passed. Without one it waits without limit. Calls whose callers
+    /// died meanwhile are left out.
     pub fn next(&self, timeout: Option<Duration>) -> Option<Pending> {
         self.core.dequeue(timeout)
     }
@@ -338,8 +522,30 @@ impl Supervisor {
     }
 }
 
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let selectors: Vec<String> = self
+            .core
+            .registered
+            .lock()
+            .iter()
+            .map(|registered| registered.selector.clone())
+            .collect();
+        formatter
+            .debug_struct("Supervisor")
+            .field("options", &self.core.options)
+            .field("selectors", &selectors)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        if self.core.is_a_forks() {
+            // Its locks may be held by threads that do not exist here, and its calls are the host's to answer. The memory stays.
+            std::mem::forget(Arc::clone(&self.core));
+            return;
+        }
         self.core.closed.store(true, Ordering::Release);
         self.core.events.close();
         // Dropped outside of the lock, and so denied.
@@ -351,6 +557,7 @@ impl Drop for Supervisor {
 impl Core {
     fn without_queue() -> Self {
         Self {
+            owner: sys::process::id(),
             options: Options::default(),
             registered: Mutex::new(Vec::new()),
             log: Mutex::new(None),
@@ -362,6 +569,11 @@ impl Core {
             events: Arc::default(),
             traced: AtomicBool::new(false),
         }
+    }
+
+    /// True in a process that was forked off the one that made it.
+    fn is_a_forks(&self) -> bool {
+        self.owner != sys::process::id()
     }
 
     fn ready_fd(&self) -> RawFd {
@@ -411,7 +623,8 @@ impl Core {
         // Called without the lock: it may take its time, or set another log.
         let log = self.log.lock().clone();
         if let Some(log) = log {
-            log.log(level, message);
+            // Whoever has something to say has work to do besides.
+            let _ = catch_unwind(AssertUnwindSafe(|| log.log(level, message)));
         }
     }
 

@@ -374,7 +374,7 @@ fn run(crew: &Crew, slot: &Arc<Slot>, handler: &dyn Handler, call: Call) -> Opti
     }
     let _end = End(slot);
     let serving = Arc::clone(call.session());
-    // What a panic leaves is a call without an answer, which is denied when it is dropped.
+    // Handlers' panics do not come here. What another leaves is a call without an answer, which is denied when it is dropped.
     catch_unwind(AssertUnwindSafe(|| {
         serving.serving(|| {
             call.run_handler(handler, slot, || {

@@ -1,11 +1,59 @@
-//! What a program may connect and send to, and the ports it may bind to. A rule is a line of text; `parse` has the grammar, and the
-//! header, at `sandlock_policy_allow_net`, what it means.
+//! What a program may connect and send to, and the ports it may bind to. A rule is a line of text:
 //!
-//! Names stand in rules as names: who starts a sandbox looks their addresses up and asks a [`Table`].
+//! ```text
+//! tcp://example.com:443               a host by name, and a port
+//! example.com                         TCP and UDP, every port; ICMP is allowed by its scheme only
+//! udp://192.0.2.53:53                 an address
+//! tcp://10.0.0.0/8:80,8000-8999       a network; ports are a list of ports and ranges, or *, which is all
+//! 2001:db8::1                         IPv6: without brackets it takes no ports,
+//! tcp://[2001:db8::1]:443             and with them the prefix of a network belongs inside
+//! [fd00::/8]:53
+//! icmp://192.0.2.1                    echo requests; ICMP takes no ports
+//! tcp://*:443                         anywhere
+//! *                                   all of TCP and UDP
+//! unix:/run/postgresql/.s.PGSQL.5432  the socket at a path,
+//! unix:/run/user/1000/*               those beneath a directory, at any depth,
+//! unix:@/tmp/.X11-unix/X0             that with an abstract name,
+//! unix:@com.example/*                 those whose abstract names begin with this and "/"
+//! ```
+//!
+//! Rules of ports to bind to are `[tcp://|udp://]ports`; without a scheme it is TCP.
+//!
+//! Without rules there is no network. What no rule allows is refused with EACCES, what one denies as well, whatever others allow; loopback
+//! is a destination like any other. Names of hosts are looked up by the host when a sandbox starts, and the program finds exactly
+//! these in its /etc/hosts; they are looked up again if [`NetRules::refresh`] says so.
+//!
+//! Rules of TCP by port alone are Landlock's (ABI 4, Linux 6.7). For all others the library carries out connect(2), sendto(2), sendmsg(2)
+//! and bind(2) for the program, with the address that it has looked at (Linux 5.6): not to be had with
+//! [`Flag::NoSupervisor`](super::Flag::NoSupervisor), nor in [`Sandbox::confine_self`](crate::sandbox::Sandbox::confine_self). The
+//! header of the C library has the details, at `sandlock_policy_allow_net()`.
+//!
+//! ```
+//! use std::net::TcpListener;
+//!
+//! use sandlock::{Access, Policy, Sandbox};
+//!
+//! let (open, shut) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+//! let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+//!
+//! let mut policy = Policy::new();
+//! policy.allow_path("/usr", Access::READ_EXECUTE)?.clear_env();
+//! policy.allow_net(&format!("tcp://127.0.0.1:{}", port(&open)?))?;
+//! let sandbox = Sandbox::new(policy);
+//!
+//! let connect = |port: u16| sandbox.run(None, ["bash", "-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{port}")], None);
+//! assert_eq!(connect(port(&open)?)?.exit_code, Some(0));
+//! let refused = connect(port(&shut)?)?;
+//! assert_eq!(refused.exit_code, Some(1));
+//! assert!(refused.stderr.bytes.ends_with(b"Permission denied\n"), "{refused:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod parse;
 mod part;
 mod ports;
+// How far rules reach, and deciding by them, are the library's business. Public for the fuzz targets, which decide once more.
+#[doc(hidden)]
 pub mod reach;
 mod table;
 
@@ -17,9 +65,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::error::Result;
 
 pub use ports::Ports;
+#[doc(hidden)]
 pub use table::{Decision, Table};
 
 /// What is spoken with a destination.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// Streams.
@@ -45,6 +95,7 @@ impl Protocol {
 }
 
 /// Some protocols; a rule has one at least.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocols {
     /// TCP is one of them.
@@ -147,6 +198,7 @@ fn width(address: IpAddr) -> u8 {
 /// Where a program gets that names `address`: an IPv4 address that is written as IPv6 is IPv4, and the unspecified address means the
 /// host itself. Who connects for a program must name what this says: the kernel takes the unspecified address for the one that the socket
 /// is bound to, which no rule has allowed.
+#[doc(hidden)]
 pub fn reached_by(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -156,6 +208,7 @@ pub fn reached_by(address: IpAddr) -> IpAddr {
 }
 
 /// Where something is.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Anywhere.
@@ -167,6 +220,7 @@ pub enum Target {
 }
 
 /// What an internet rule is about.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// Spoken how.
@@ -178,6 +232,7 @@ pub struct Destination {
 }
 
 /// Unix sockets.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnixTarget {
     /// The socket at an absolute path without ".", ".." and empty names, or if `beneath`, those in that directory at any depth.
@@ -228,6 +283,7 @@ fn is_or_lies_in(found: &[u8], root: &[u8], beneath: bool) -> bool {
 }
 
 /// Whom a rule is about.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Somebody on the internet, or on this host by way of it.
@@ -246,11 +302,28 @@ pub struct NetRule {
 
 impl NetRule {
     /// The rule that `text` describes, to allow something.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a rule that is malformed. The message quotes it and has the column.
+    ///
+    /// ```
+    /// use sandlock::policy::NetRule;
+    ///
+    /// assert_eq!(NetRule::allow("tcp://example.com:443")?.text(), "tcp://example.com:443");
+    /// let error = NetRule::allow("tcp://10.1.2.3/8").unwrap_err();
+    /// assert!(error.message().contains("column 7") && error.message().ends_with("the network is 10.0.0.0/8"), "{error}");
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
     pub fn allow(text: &str) -> Result<Self> {
         Self::parse(text, parse::Verdict::Allow)
     }
 
     /// The rule that `text` describes, to deny something.
+    ///
+    /// # Errors
+    ///
+    /// As [`NetRule::allow`]; also for the name of a host, and for `*` alone.
     pub fn deny(text: &str) -> Result<Self> {
         Self::parse(text, parse::Verdict::Deny)
     }
@@ -288,6 +361,10 @@ pub struct BindRule {
 
 impl BindRule {
     /// The rule that `text` describes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a rule that is malformed. The message quotes it and has the column.
     pub fn parse(text: &str) -> Result<Self> {
         let (protocol, ports) = parse::bound(text).map_err(|fault| fault.of(text))?;
         Ok(Self {
@@ -304,6 +381,7 @@ impl BindRule {
 }
 
 /// Everything that a policy says of the network. What no rule allows is denied, and so is what a rule denies, whatever others allow.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetRules {
     /// What may be connected and sent to.

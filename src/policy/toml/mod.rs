@@ -17,18 +17,94 @@ use super::fs::Access;
 use super::{Policy, check};
 
 impl Policy {
-    /// The policy that `text` describes, or every problem that it has, with line and column. Names of system calls are
-    /// taken as they are.
+    /// The policy that `text`, in TOML, describes. What the text does not say is as in a new policy. Names of system calls are taken as they
+    /// are, to be checked when the policy is; [`Sandbox::from_toml`](crate::sandbox::Sandbox::from_toml) checks them at once.
+    ///
+    /// The whole schema, with every table and every form of a value:
+    ///
+    /// ```
+    /// let text = r#"
+    /// [filesystem]                        # the key is what is granted
+    /// read = ["/etc/hosts"]
+    /// execute = ["/opt/tool"]
+    /// write = ["/var/log/tool.log"]
+    /// read-execute = ["/usr", { path = "/lib64", optional = true }]
+    /// read-write = ["/dev/null"]
+    /// write-execute = []
+    /// all = ["/tmp/work"]
+    /// root = "/srv/root"                  # "memory" for one in memory, or "host"
+    /// mounts = [
+    ///     { source = "/usr", target = "/usr" },
+    ///     { source = "/home/u/work", target = "/work", write = true },
+    ///     { target = "/tmp", memory = "64MiB" },
+    /// ]
+    ///
+    /// [network]
+    /// allow = ["tcp://example.com:443", "udp://[fd00::/8]:53", "unix:/run/service/*"]
+    /// deny = ["10.0.0.0/8"]
+    /// allow-bind = ["8000-8999"]
+    /// deny-bind = ["8080"]
+    /// refresh = 60                        # seconds
+    ///
+    /// [syscalls]
+    /// mode = "denylist"                   # or "allowlist"
+    /// allow = ["ptrace", "@sysv-ipc"]
+    /// deny = ["kill", { name = "socket", errno = "ENOSYS" }, { name = "ioctl", errno = 25 }]
+    ///
+    /// [limits]
+    /// cpu = 60                            # an integer,
+    /// data = "256MiB"                     # or with a unit, KiB, MiB, GiB or TiB,
+    /// processes = "unlimited"
+    /// cgroup = "/sys/fs/cgroup/service"
+    ///
+    /// [process]
+    /// environment = "minimal"             # or "inherit"
+    /// cwd = "/"
+    /// umask = 0o022                       # or "022"; always octal
+    /// nice = 10
+    /// cpus = [0, 1]
+    /// grace = [15, 500]                   # signal, milliseconds
+    /// user = [1000, 1000]
+    /// namespaces = ["ipc", "uts", "net", "pid", "mount"]
+    /// flags = ["no-coredump", "no-aslr"]  # those that are on
+    ///
+    /// [process.variables]                 # on top of that environment
+    /// LANG = "C"
+    /// LD_PRELOAD = false                  # removed
+    ///
+    /// [strictness]
+    /// all = "require"                     # what follows outranks it
+    /// network = "best-effort"             # or "disable"
+    /// "#;
+    /// let policy = sandlock::Policy::from_toml(text)?;
+    /// assert_eq!(policy.paths.len(), 7);
+    /// assert_eq!(sandlock::Policy::from_toml(&policy.to_toml())?, policy);
+    /// # Ok::<(), sandlock::Error>(())
+    /// ```
+    ///
+    /// Limits, flags and features have the names of their variants, in lower case and with `-` between words. A byte of a path or variable
+    /// that is not part of UTF-8 is written as `\u0000` and two hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument): a text that is not TOML, an unknown key, a value of another type or
+    /// out of range. The message names every problem, up to 16, each with line and column.
+    ///
+    /// ```
+    /// let error = sandlock::Policy::from_toml("[filesystem]\nraed = []\n").unwrap_err();
+    /// assert!(error.message().contains("line 2, column 1: unknown key \"filesystem.raed\""), "{error}");
+    /// ```
     pub fn from_toml(text: &str) -> Result<Self> {
         Self::from_toml_with(text, &|_| Ok(()))
     }
 
     /// As [`Policy::from_toml`]; `check_syscall` says whether the name of a system call or group is known.
-    pub fn from_toml_with(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Result<Self> {
+    pub(crate) fn from_toml_with(text: &str, check_syscall: &dyn Fn(&str) -> Result<()>) -> Result<Self> {
         read::read(text, check_syscall)
     }
 
-    /// The text that describes the policy. What is as in a new policy is left out.
+    /// The text that describes the policy, which [`Policy::from_toml`] reads back as an equal one, whatever its paths and variables are made
+    /// of. What is as in a new policy is left out.
     pub fn to_toml(&self) -> String {
         write::write(self)
     }

@@ -418,7 +418,9 @@ impl Reader<'_> {
             let level = self.choice(&entry.path, entry.value, Strictness::ALL, Strictness::name);
             match (feature, level) {
                 (Some(feature), Some(level)) => single.push((feature, level)),
-                (None, Some(level)) => self.policy.set_all_strictness(level),
+                (None, Some(level)) => {
+                    self.policy.set_all_strictness(level);
+                }
                 (_, None) => {}
             }
         }
