@@ -1202,18 +1202,10 @@ static int connect_where_it_was_moved(char **arguments)
     return connect_once(arguments);
 }
 
-/* A pair of datagram sockets: each to the other, and to somebody else, without connecting and connected. */
-static int use_pair(char **arguments)
+/* Leaves a symbolic link. */
+static int leave_link(char **arguments)
 {
-    struct address address = address_of(arguments[0]);
-    int pair[2];
-
-    if (!step(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair)))
-        return 0;
-    step(send(pair[0], greeting, GREETING, 0));
-    step(sendto(pair[0], greeting, GREETING, 0, &address.any, address.length));
-    if (step(connect(pair[0], &address.any, address.length)))
-        step(send(pair[0], greeting, GREETING, 0));
+    step(symlink(arguments[1], arguments[0]));
     return 0;
 }
 
@@ -1284,7 +1276,7 @@ int main(int argc, char **argv)
         {"sockets", 0, show_sockets},
         {"streams", 1, send_on_streams},             /* ADDRESS */
         {"moved", 2, connect_where_it_was_moved},    /* NEW OLD */
-        {"pair", 1, use_pair},                       /* ADDRESS */
+        {"linked", 2, leave_link},                   /* NEW TARGET */
         {"given", 2, send_by_what_was_given},        /* DESCRIPTOR ADDRESS */
         {"itself", 1, connect_to_itself},            /* ADDRESS */
         {"lent", 2, send_by_what_is_lent}};          /* ADDRESS COUNT */

@@ -162,36 +162,7 @@ static void reports_say_who_keeps_the_rules(void)
     sandlock_policy_free(policy);
 }
 
-/* Without rules, too: nobody gets out by a pair, or by a socket of the host's that was passed. */
-static void datagram_pairs_are_free_and_stay_inside(void)
-{
-    static const struct {
-        const char *rules[2];
-        const char *by_path, *by_name;
-    } cases[] = {
-        {{NULL}, "ok ok EACCES EACCES", "ok ok EPERM EPERM"},
-        /* The library looks at connect(2) under rules with addresses, and at all of it under those about Unix sockets. */
-        {{"tcp://127.0.0.1:$t"}, "ok ok EACCES EACCES", "ok ok EPERM EACCES"},
-        {{"unix:$/socket"}, "ok ok EACCES EACCES", "ok ok EACCES EACCES"},
-    };
-    char byte;
-    size_t i;
-    int server;
-
-    if (is_absent())
-        return;
-    start_servers();
-    server = bound_socket(SOCK_DGRAM, local_peer("@datagrams"));
-    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
-        sandlock_policy *policy = policy_with(cases[i].rules);
-        check_run(policy, ARGV("pair", "$/datagrams"), cases[i].by_path, "");
-        check_run(policy, ARGV("pair", "$@datagrams"), cases[i].by_name, "");
-        sandlock_policy_free(policy);
-    }
-    CHECK(recv(server, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
-    close(server);
-}
-
+/* With no rule that would have anybody look. */
 static void passed_sockets_stay_inside(void)
 {
     int32_t passed = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), as = 9;
@@ -236,16 +207,13 @@ static void servers_inside_are_reached_from_inside(void)
     sandlock_policy_free(policy);
 }
 
-/* In a view of the program's own, where the child makes its ruleset itself. */
-static void paths_are_those_that_the_program_sees(void)
+/* A view of the program's own, where the child makes its ruleset itself. */
+static sandlock_policy *policy_in_a_view(const char *const *rules)
 {
     static const char *const system[] = {"/usr", "/bin", "/lib", "/lib64"};
-    sandlock_policy *policy;
+    sandlock_policy *policy = policy_alone(rules);
     size_t i;
 
-    if (is_absent())
-        return;
-    policy = policy_alone(RULES("unix:/here/other", "unix:/nothing/*"));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_set_root(policy, "", NULL));
     for (i = 0; i < sizeof system / sizeof *system; i++)
         if (access(system[i], F_OK) == 0)
@@ -253,10 +221,51 @@ static void paths_are_those_that_the_program_sees(void)
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, program_directory(), program_directory(), 0, NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, net_tree, net_tree, SANDLOCK_MOUNT_WRITE, NULL));
     CHECK_STATUS(SANDLOCK_OK, sandlock_policy_add_mount(policy, in_tree(net_tree, "dir"), "/here", 0, NULL));
+    return policy;
+}
+
+static void paths_are_those_that_the_program_sees(void)
+{
+    sandlock_policy *policy;
+
+    if (is_absent())
+        return;
+    policy = policy_in_a_view(RULES("unix:/here/other", "unix:/nothing/*"));
     check_run(policy, ARGV("connect", "/here/other"), "ok", "q");
     check_run(policy, ARGV("connect", "/here/otherwise"), "EACCES", "");
     check_run(policy, ARGV("connect", "$/socket"), "EACCES", "");
     sandlock_policy_free(policy);
+}
+
+/* What the program leaves in a directory that it may write to does not say what rules mean when it starts again, nor keep it from that. */
+static void links_that_it_leaves_lead_nowhere(void)
+{
+    static const char *const rules[] = {"unix:$/writable/planted/*", "unix:$/writable/one", "unix:$/writable/loop",
+                                        "unix:/proc/self/cwd/*", NULL};
+    sandlock_policy *(*const policies[])(const char *const *) = {policy_alone, policy_in_a_view, policy_with};
+    size_t i;
+
+    if (is_absent())
+        return;
+    start_servers();
+    for (i = 0; i < sizeof policies / sizeof *policies; i++) {
+        sandlock_policy *policy = policies[i](rules);
+
+        check_run(policy, ARGV("connect", "$/dir/other"), "EACCES", "");
+        check_run(policy, ARGV("linked", "$/writable/planted", "$/dir"), "ok", "");
+        check_run(policy, ARGV("linked", "$/writable/one", "$/socket"), "ok", "");
+        check_run(policy, ARGV("linked", "$/writable/loop", "loop"), "ok", "");
+        CHECK(chdir(in_tree(net_tree, "dir")) == 0);
+        check_run(policy, ARGV("connect", "$/dir/other"), "EACCES", "");
+        check_run(policy, ARGV("connect", "$/writable/planted/other"), "EACCES", "");
+        check_run(policy, ARGV("connect", "$/socket"), "EACCES", "");
+        check_run(policy, ARGV("connect", "$/writable/one"), "EACCES", "");
+        check_run(policy, ARGV("connect", "$/writable/loop"), "ELOOP", "");
+        CHECK(chdir("/") == 0);
+        CHECK(unlink(in_tree(net_tree, "writable/planted")) == 0 && unlink(in_tree(net_tree, "writable/one")) == 0 &&
+              unlink(in_tree(net_tree, "writable/loop")) == 0);
+        sandlock_policy_free(policy);
+    }
 }
 
 static void a_thread_that_confines_itself_keeps_to_the_rules(void)
@@ -271,10 +280,12 @@ static void a_thread_that_confines_itself_keeps_to_the_rules(void)
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
-        sandlock_policy *policy = policy_with(RULES("unix:$/dir/*"));
-        struct peer inside = local_peer("dir/other"), outside = local_peer("socket");
+        sandlock_policy *policy = policy_with(RULES("unix:$/writable/planted/*", "unix:$/dir/otherwise"));
+        struct peer inside = local_peer("dir/otherwise"), outside = local_peer("dir/other");
         int one = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+        if (symlink(in_tree(net_tree, "dir"), in_tree(net_tree, "writable/planted")))
+            _exit(4);
         if (sandlock_confine_self(policy, &error)) {
             printf("# %s\n", sandlock_error_message(error));
             fflush(stdout);
@@ -289,11 +300,12 @@ static void a_thread_that_confines_itself_keeps_to_the_rules(void)
     CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
     if (!CHECK(WEXITSTATUS(status) == 0))
         printf("# step %d\n", WEXITSTATUS(status));
-    CHECK(check_arrivals("q"));
+    CHECK(check_arrivals("r"));
+    CHECK(unlink(in_tree(net_tree, "writable/planted")) == 0);
 }
 
 TESTS(T(rules_by_path_do_without_the_library), T(sockets_are_not_brought_to_where_rules_allow_them),
       T(sockets_that_come_later_are_for_who_starts_later), T(what_names_say_takes_the_library_still),
-      T(reports_say_who_keeps_the_rules), T(datagram_pairs_are_free_and_stay_inside), T(passed_sockets_stay_inside),
-      T(servers_inside_are_reached_from_inside), T(paths_are_those_that_the_program_sees),
+      T(reports_say_who_keeps_the_rules), T(passed_sockets_stay_inside), T(servers_inside_are_reached_from_inside),
+      T(paths_are_those_that_the_program_sees), T(links_that_it_leaves_lead_nowhere),
       T(a_thread_that_confines_itself_keeps_to_the_rules))

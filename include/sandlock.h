@@ -43,9 +43,8 @@
  *
  * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
- *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked (but
- *              SIGCHLD where the host has neither a handler for it nor blocks it when it starts the sandbox: then the end of a
- *              program interrupts none of the host's calls), and a second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
+ *              and opens every descriptor close-on-exec. Each running sandbox has one thread, with all signals blocked, and a
+ *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
  *              and up to 64 that run handlers; a supervisor with observers has one that tells them, and so has a process whose
  *              output is streamed. Each sandbox takes three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
  *              memory it may abort the process, as Rust does, with a line on standard error. It uses only the C library, so it can be
@@ -1343,9 +1342,9 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 /// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
 /// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). The exception are rules that allow Unix sockets by path, where none
 /// is about an abstract name and none denies any: from ABI 9 on, Linux 7.1, Landlock keeps these without the library. Then they are about
-/// the sockets and directories that are there when a program starts, by whatever name it reaches them, and a program listens at Unix
-/// sockets only if it may bind to every TCP port. Landlock ABI 9 also keeps a
-/// program from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
+/// the sockets and directories that are there when a program starts, by whatever name it reaches them (a symbolic link in a rule's
+/// path leads nowhere), and a program listens at Unix sockets only if it may bind to every TCP port. Landlock ABI 9 also keeps a program
+/// from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
 /// connects, MPTCP, SCTP, raw and packet sockets, other protocols in a TCP socket (TCP_ULP), and, where rules name addresses, options that
 /// lead elsewhere: IP options, routing headers, the choice of an interface or of the range of free ports.
 ///

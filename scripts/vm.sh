@@ -4,7 +4,7 @@
 #   scripts/vm.sh [--kernel FILE | --suite SUITE] [--append TEXT] [--expect WORDS] [--plain] [TEST...]
 #
 # The kernel is Debian's (6.12, Landlock ABI 6, cgroup v2), fetched once into target/vm, or the newest for clouds of another SUITE of
-# Debian's (trixie-backports: 7.3, Landlock ABI 9), or FILE, a vmlinuz for this machine's architecture. TEXT is added to its command line (lsm=, say). WORDS is what it is declared to offer (SANDLOCK_TEST_EXPECT).
+# Debian's (trixie-backports: 7.3, Landlock ABI 11), or FILE, a vmlinuz for this machine's architecture. TEXT is added to its command line (lsm=, say). WORDS is what it is declared to offer (SANDLOCK_TEST_EXPECT).
 # The tests run as user 65534 and again as root, each from a leaf of a control group of its own that has the controllers memory and
 # cpu; with --plain from a group that nobody was given. The machine is emulated, which takes neither privileges nor
 # virtualisation, but ten times as long: tests of figures do not belong there.

@@ -136,6 +136,8 @@ pub struct PlannedRule<'a> {
     pub file: u64,
     /// It may be missing.
     pub optional: bool,
+    /// It is about a Unix socket: see [`PathGrant`](crate::compile::landlock::PathGrant) in `sockets`.
+    pub socket: bool,
     /// Where the child notes which file it is.
     pub found: Option<&'a crate::sys::fd::FileCell>,
 }

@@ -57,9 +57,9 @@ use super::process::{on, sandlock_process};
 /// program, with the address that it has looked at and no other. Such rules take a supervisor (Linux 5.6): they are not to be had
 /// with SANDLOCK_FLAG_NO_SUPERVISOR, nor in sandlock_confine_self(). The exception are rules that allow Unix sockets by path, where none
 /// is about an abstract name and none denies any: from ABI 9 on, Linux 7.1, Landlock keeps these without the library. Then they are about
-/// the sockets and directories that are there when a program starts, by whatever name it reaches them, and a program listens at Unix
-/// sockets only if it may bind to every TCP port. Landlock ABI 9 also keeps a
-/// program from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
+/// the sockets and directories that are there when a program starts, by whatever name it reaches them (a symbolic link in a rule's
+/// path leads nowhere), and a program listens at Unix sockets only if it may bind to every TCP port. Landlock ABI 9 also keeps a program
+/// from the Unix sockets of others by descriptors that it was given. Refused whatever rules say: MSG_FASTOPEN, by which sending
 /// connects, MPTCP, SCTP, raw and packet sockets, other protocols in a TCP socket (TCP_ULP), and, where rules name addresses, options that
 /// lead elsewhere: IP options, routing headers, the choice of an interface or of the range of free ports.
 ///

@@ -43,7 +43,8 @@ pub struct RulesetSpec {
     pub scopes: BitFlags<Scope>,
     /// What is granted.
     pub rules: Vec<PathGrant>,
-    /// Which Unix sockets.
+    /// Which Unix sockets, and those beneath which directories. These paths are followed by no symbolic link, as rules are about the names
+    /// that sockets have: a link is as good as nothing there, and so is what cannot be opened.
     pub sockets: Vec<PathGrant>,
     /// And on which TCP ports.
     pub ports: Vec<PortGrant>,

@@ -11,10 +11,7 @@ use super::mechanism::{Lack, needed_abi, serving_lack, unavailable};
 
 /// What becomes of the program's calls: what the rules ask for, without what would be the library's to do if that cannot be.
 pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
-    let network = Network {
-        keeps_unix: keeps_unix(policy, kernel),
-        ..policy.reach()
-    };
+    let network = policy.reach();
     match service_lack(policy, request, kernel) {
         None => Network {
             makes_sockets: kernel.pidfd_getfd_errno != 0 && (network.takes_sockets() || network.netlink),
@@ -27,15 +24,12 @@ pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities)
 /// The Landlock ABI that governs Unix sockets by path.
 pub(super) const UNIX_PATHS_ABI: u32 = 9;
 
-/// True if Landlock keeps the program from every Unix socket of others.
-fn keeps_unix(policy: &Policy, kernel: &Capabilities) -> bool {
-    kernel.landlock_abi >= UNIX_PATHS_ABI && policy.strictness(Feature::AbstractUnixScope) != Strictness::Disable
-}
-
-/// True if Landlock can keep the rules about Unix sockets, as the files that they name are when a program starts. The library, which looks
-/// at names whenever it is asked, is used where there is one.
+/// True if Landlock can keep the rules about Unix sockets, as the files that they name are when a program starts, with nothing else in the
+/// program's way to those of others. The library, which looks at names whenever it is asked, is used where there is one.
 fn keeps_unix_rules(policy: &Policy, kernel: &Capabilities) -> bool {
-    keeps_unix(policy, kernel) && policy.network.unix_paths().is_some()
+    kernel.landlock_abi >= UNIX_PATHS_ABI
+        && policy.strictness(Feature::AbstractUnixScope) != Strictness::Disable
+        && policy.network.unix_paths().is_some()
 }
 
 /// True if Landlock has to refuse anything. What the library serves it refuses to the program itself.
@@ -57,10 +51,13 @@ pub(super) fn stage(policy: &Policy, kernel: &Capabilities) -> Stage {
 /// Why the rules cannot be kept whole, where Landlock lacks nothing.
 pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) -> Option<Lack> {
     let network = policy.reach();
-    if !network.needs_service() {
-        // All of TCP is allowed: then nothing but the filter keeps anything.
+    // Where all of TCP is allowed, nothing but the filter keeps anything back.
+    let nothing_else = || {
         let lack = filter_lack(policy, kernel).filter(|_| !needs_landlock(policy));
-        return lack.map(|(why, errno)| unavailable(why.to_owned(), errno));
+        lack.map(|(why, errno)| unavailable(why.to_owned(), errno))
+    };
+    if !network.needs_service() {
+        return nothing_else();
     }
     let (why, errno) = service_lack(policy, request, kernel)?;
     let left = network.without_service(keeps_unix_rules(policy, kernel));
@@ -73,7 +70,7 @@ pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) ->
         .chain(network.names.then_some("host names"))
         .collect();
     if lost.is_empty() {
-        return None;
+        return nothing_else();
     }
     Some(Lack {
         why: format!("the library has to serve {}: {why}", lost.join(", ")),
@@ -146,9 +143,11 @@ pub(super) fn mechanism(policy: &Policy, request: &Request, kernel: &Capabilitie
     let mut parts = Vec::new();
     if [network.tcp, network.bind_tcp].contains(&Reach::Landlock) {
         parts.push("landlock by port");
-    } else if network.unix == Reach::Landlock {
+    }
+    if network.unix == Reach::Landlock {
         parts.push("landlock by path");
-    } else if needs_landlock(policy) {
+    }
+    if parts.is_empty() && needs_landlock(policy) {
         parts.push("landlock");
     }
     if network.serves_connections() {
@@ -159,7 +158,9 @@ pub(super) fn mechanism(policy: &Policy, request: &Request, kernel: &Capabilitie
     if network.makes_sockets {
         parts.push("sockets made on behalf");
     }
-    parts.push("seccomp for other protocols");
+    if filter_lack(policy, kernel).is_none() {
+        parts.push("seccomp for other protocols");
+    }
     parts.join(", ")
 }
 

@@ -262,9 +262,23 @@ fn landlock_keeps_rules_about_unix_sockets_by_path_where_the_library_cannot() {
     }
     // Where it can, it does, and sees names as they are when it is asked.
     let served_rules = policy("unix:/run/*", "", "");
-    let network = decided(&served_rules, &served(), &newer(kernel()));
-    assert_eq!((network.unix, network.keeps_unix), (Reach::Served, true));
-    assert!(!decided(&served_rules, &served(), &kernel()).keeps_unix);
+    assert_eq!(decided(&served_rules, &served(), &newer(kernel())).unix, Reach::Served);
+    // A rule about a path does not stand in for the filter where nothing else keeps anything back.
+    let mut unfiltered = policy("tcp://* unix:/run/*", "", "*");
+    unfiltered.set_strictness(Feature::Syscalls, Strictness::Disable);
+    let (row, problems) = decide(&unfiltered, &served(), &newer(kernel()));
+    assert_eq!(row.state, State::Unavailable);
+    assert!(problems[0].message().contains("the feature syscalls is disabled"));
+    // All that Landlock keeps is named, and no filter that is not there.
+    let mut both = policy("tcp://*:80 unix:/run/*", "", "");
+    both.process.set_flag(Flag::NoSupervisor, true);
+    let kept = |policy: &Policy| decide(policy, &served(), &newer(kernel())).0.mechanism;
+    assert_eq!(
+        kept(&both),
+        "landlock by port, landlock by path, seccomp for other protocols"
+    );
+    both.set_strictness(Feature::Syscalls, Strictness::Disable);
+    assert_eq!(kept(&both), "landlock by port, landlock by path");
 }
 
 #[test]

@@ -174,11 +174,12 @@ fn socket(network: Network) -> Rule {
     }
 }
 
-/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the host, unless Landlock
-/// keeps it in the sandbox, or the library looks where, which takes duplicates of it; SOCK_RAW is another name for it.
+/// Unix pairs that stay connected to each other. A datagram pair can be sent, or connected, to any socket file of the host, unless the
+/// library looks where, which takes duplicates of it; and it can be given a name to be sent to, which Landlock does not keep it from. SOCK_RAW
+/// is another name for it.
 fn socketpair(network: Network) -> Rule {
     let mut kinds = vec![libc::SOCK_STREAM, libc::SOCK_SEQPACKET];
-    if network.keeps_unix || (network.unix == Reach::Served && !network.makes_sockets) {
+    if network.unix == Reach::Served && !network.makes_sockets {
         kinds.push(libc::SOCK_DGRAM);
     }
     refused_if(vec![

@@ -86,10 +86,9 @@ impl Prepared {
         let ruleset = compiled.as_ref().and_then(|compiled| compiled.ruleset.as_ref());
         let mut sockets = Vec::new();
         for grant in ruleset.filter(|_| !makes_rules).map_or(&[][..], |spec| &spec.sockets) {
-            // What is not there, or hidden from the host, the host's program is not given either.
-            let opened = open(&grant.path, libc::O_PATH).ok();
-            stamps.push((grant.path.clone(), opened.as_ref().map(|opened| opened.id)));
-            sockets.push(opened);
+            // What is not there, or hidden from the host, its program is not given either.
+            stamps.push((grant.path.clone(), sys::fd::identify_path(&grant.path).ok()));
+            sockets.push(open_socket_path(&grant.path));
         }
         let cwd = policy
             .process
@@ -233,6 +232,14 @@ fn open_rule_path(path: &CStr, optional: bool, problems: &mut Vec<Error>) -> Opt
             None
         }
     }
+}
+
+fn open_socket_path(path: &CStr) -> Option<OpenPath> {
+    let descriptor = sys::fd::open_path_without_links(path).ok()?;
+    // SAFETY: the descriptor was just opened, and is let go of here.
+    let fd = unsafe { OwnedFd::from_raw_fd(descriptor.leave()) };
+    let id = sys::fd::identify(fd.as_raw_fd()).ok()?;
+    Some(OpenPath { fd, id })
 }
 
 fn open_cwd(path: &CStr, problems: &mut Vec<Error>) -> Option<OpenPath> {

@@ -34,15 +34,9 @@ impl Waiting {
     /// Starts a warden under `prepared`.
     pub(super) fn start(options: &SpawnOptions, prepared: Arc<Prepared>) -> Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
-        let silently = sys::signal::children_end_silently();
         let handle = start_thread(name(options), {
             let (mailbox, prepared) = (Arc::clone(&mailbox), Arc::clone(&prepared));
-            move || {
-                if silently {
-                    ignore_child_signals();
-                }
-                warden::run(&prepared, &mailbox);
-            }
+            move || warden::run(&prepared, &mailbox)
         })?;
         Ok(Self {
             prepared,
@@ -79,14 +73,6 @@ impl Waiting {
             }
         }
     }
-}
-
-/// The kernel sends SIGCHLD to the thread that started the child, and keeps what that thread blocks: then some other thread of the host is
-/// woken to find that nobody wants it, and calls like epoll_wait(2), or recv(2) with a timeout, fail with EINTR. Where it is not blocked
-/// here, the kernel sees at once that it comes to nothing. Only for hosts to which it does: others have it taken by who waits for it.
-fn ignore_child_signals() {
-    let unblocked = sys::signal::set_mask(sys::signal::Mask::ALL_BUT_LIBC.without_child());
-    debug_assert!(unblocked.is_ok(), "setting a signal mask cannot fail");
 }
 
 impl Drop for Waiting {

@@ -326,6 +326,7 @@ impl<'a> RunView<'a> {
             directory: BitFlags::from(AccessFs::Refer).bits(),
             file: 0,
             optional: false,
+            socket: false,
             found: None,
         });
         let rule = |(index, (path, optional)): (usize, &'b (CString, bool))| {
@@ -336,6 +337,7 @@ impl<'a> RunView<'a> {
                 directory: grant.map_or(0, |grant| grant.directory.bits()),
                 file: grant.map_or(0, |grant| grant.file.bits()),
                 optional: *optional,
+                socket: false,
                 found: found.get(index),
             }
         };
@@ -345,6 +347,7 @@ impl<'a> RunView<'a> {
             directory: grant.directory.bits(),
             file: grant.file.bits(),
             optional: grant.optional,
+            socket: true,
             found: None,
         });
         everywhere.into_iter().chain(of_paths).chain(of_sockets).collect()

@@ -111,6 +111,34 @@ pub fn open_path(path: &CStr) -> Result<Descriptor> {
     Descriptor::of(unsafe { syscall!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })
 }
 
+/// Likewise, by no symbolic link, nor one like those in /proc, wherever in the path: ELOOP.
+pub fn open_path_without_links(path: &CStr) -> Result<Descriptor> {
+    look_up(
+        libc::AT_FDCWD,
+        path,
+        0,
+        libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS,
+    )
+}
+
+/// Opens `path`, relative to `directory`, for nothing but being named, and goes only where `resolve`, RESOLVE_*, lets it. Linux 5.6.
+pub(super) fn look_up(directory: i32, path: &CStr, flags: i32, resolve: u64) -> Result<Descriptor> {
+    // SAFETY: all-zero is a valid open_how.
+    let mut how: libc::open_how = unsafe { core::mem::zeroed() };
+    how.flags = u64::from((flags | libc::O_PATH | libc::O_CLOEXEC).cast_unsigned());
+    how.resolve = resolve;
+    // SAFETY: `path` is NUL-terminated, `how` is as large as it is said to be, and both outlive the call.
+    Descriptor::of(unsafe {
+        syscall!(
+            libc::SYS_openat2,
+            directory,
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    })
+}
+
 /// Moves an owned descriptor that landed on 0, 1 or 2 (in a host that closed them) out of the way, so that it is never
 /// taken for the host's standard streams.
 pub fn above_stdio(fd: i32) -> Result<i32> {

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::ptr;
 
-use super::fd::{FileId, above_stdio, number};
+use super::fd::{Descriptor, FileId, above_stdio, look_up};
 use super::raw::syscall;
 use super::{Errno, Result, check};
 
@@ -65,33 +65,10 @@ pub fn open_at(directory: i32, path: &CStr, flags: i32) -> Result<i32> {
     above_stdio(fd)
 }
 
-/// `struct open_how`.
-#[repr(C)]
-struct OpenHow {
-    flags: u64,
-    mode: u64,
-    resolve: u64,
-}
-
 /// Opens `path`, relative to `directory`, for being looked at only (O_PATH), and goes only where `resolve`, RESOLVE_*, lets
 /// it. Linux 5.6.
 pub fn look_at(directory: i32, path: &CStr, flags: i32, resolve: u64) -> Result<i32> {
-    let how = OpenHow {
-        flags: u64::from((flags | libc::O_PATH | libc::O_CLOEXEC).cast_unsigned()),
-        mode: 0,
-        resolve,
-    };
-    // SAFETY: `path` is NUL-terminated, `how` is as large as it is said to be, and both outlive the call.
-    let opened = unsafe {
-        syscall!(
-            libc::SYS_openat2,
-            directory,
-            path.as_ptr(),
-            &raw const how,
-            size_of::<OpenHow>(),
-        )
-    };
-    above_stdio(number(opened)?)
+    look_up(directory, path, flags, resolve).map(Descriptor::leave)
 }
 
 /// Reads where the symbolic link at `path`, relative to `directory`, leads to; with an empty path, where `directory` does,

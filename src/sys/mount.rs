@@ -4,7 +4,7 @@
 use core::ffi::{CStr, c_uint, c_ulong};
 
 use super::Result;
-use super::fd::Descriptor;
+use super::fd::{Descriptor, look_up};
 use super::raw::syscall;
 
 /// Nothing mounted there can be changed.
@@ -136,7 +136,7 @@ pub fn open_root() -> Result<Descriptor> {
 
 /// Opens `path`, as it is for a process whose root is `root`. Linux 5.6.
 pub fn open_in(root: &Descriptor, path: &CStr) -> Result<Descriptor> {
-    open_resolving(root, path, libc::RESOLVE_IN_ROOT)
+    look_up(root.number(), path, 0, libc::RESOLVE_IN_ROOT)
 }
 
 /// Makes the directory, or with `file` the empty file, `name` in `parent`, if that lies on the file system of `root`, and there are no
@@ -145,7 +145,7 @@ pub fn make_in(root: &Descriptor, parent: &CStr, name: &CStr, file: bool) -> Res
     const MODE: u32 = 0o755;
     const FILE_MODE: u32 = 0o644;
     let spelled = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
-    let directory = open_resolving(root, parent, spelled)?;
+    let directory = look_up(root.number(), parent, 0, spelled)?;
     if file {
         let kind = libc::S_IFREG | FILE_MODE;
         // SAFETY: the name is NUL-terminated.
@@ -155,32 +155,6 @@ pub fn make_in(root: &Descriptor, parent: &CStr, name: &CStr, file: bool) -> Res
         unsafe { syscall!(libc::SYS_mkdirat, directory.number(), name.as_ptr(), MODE) }
     }
     .map(drop)
-}
-
-fn open_resolving(root: &Descriptor, path: &CStr, resolve: u64) -> Result<Descriptor> {
-    /// struct open_how
-    #[repr(C)]
-    struct How {
-        flags: u64,
-        mode: u64,
-        resolve: u64,
-    }
-    const FLAGS: u64 = (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned() as u64;
-    let how = How {
-        flags: FLAGS,
-        mode: 0,
-        resolve,
-    };
-    // SAFETY: the path is NUL-terminated; the structure outlives the call, and its size is given.
-    Descriptor::of(unsafe {
-        syscall!(
-            libc::SYS_openat2,
-            root.number(),
-            path.as_ptr(),
-            &raw const how,
-            size_of::<How>(),
-        )
-    })
 }
 
 /// Makes `root`, which is mounted over the present root, the root of the mount namespace, and lets go of what was there before.

@@ -21,19 +21,6 @@ impl Mask {
     /// Every signal but 32 to 34, which libc delivers to its threads: pthread_cancel and set*id() hang on a thread that
     /// never takes them.
     pub const ALL_BUT_LIBC: Self = Self(!(0b111 << 31));
-
-    /// Only SIGCHLD.
-    const CHILD: Self = Self(1 << (libc::SIGCHLD - 1));
-
-    /// This one without SIGCHLD.
-    #[must_use]
-    pub const fn without_child(self) -> Self {
-        Self(self.0 & !Self::CHILD.0)
-    }
-
-    const fn has_child(self) -> bool {
-        self.0 & Self::CHILD.0 != 0
-    }
 }
 
 /// Replaces the calling thread's mask and returns the former one.
@@ -52,61 +39,21 @@ pub fn set_mask(mask: Mask) -> Result<Mask> {
     Ok(former)
 }
 
-/// `struct sigaction` as the kernel has it; at least as large as its own on every architecture served here.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct KernelAction {
-    handler: usize,
-    flags: libc::c_ulong,
-    restorer: usize,
-    mask: u64,
-}
-
-impl KernelAction {
-    const DEFAULT: Self = Self {
+/// Gives every signal its default disposition. Only for a process that does not share its table with the host.
+pub fn reset_dispositions() {
+    #[repr(C)]
+    struct KernelAction {
+        handler: usize,
+        flags: libc::c_ulong,
+        restorer: usize,
+        mask: u64,
+    }
+    let default = KernelAction {
         handler: libc::SIG_DFL,
         flags: 0,
         restorer: 0,
         mask: 0,
     };
-}
-
-/// True if SIGCHLD comes to nothing in this process: the calling thread does not block it, as all threads of a process do that waits for it,
-/// and it has no handler.
-pub fn children_end_silently() -> bool {
-    let mut mask = Mask::ALL;
-    let mut action = KernelAction {
-        handler: usize::MAX,
-        ..KernelAction::DEFAULT
-    };
-    // SAFETY: a null set changes nothing; the other is live and of the size passed.
-    let asked = unsafe {
-        syscall!(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            core::ptr::null::<u64>(),
-            &raw mut mask.0,
-            SET_BYTES,
-        )
-    }
-    .and_then(|_| {
-        // SAFETY: a null action changes nothing; the other is live, and large enough.
-        unsafe {
-            syscall!(
-                libc::SYS_rt_sigaction,
-                libc::SIGCHLD,
-                core::ptr::null::<KernelAction>(),
-                &raw mut action,
-                SET_BYTES,
-            )
-        }
-    });
-    asked.is_ok() && !mask.has_child() && matches!(action.handler, libc::SIG_DFL | libc::SIG_IGN)
-}
-
-/// Gives every signal its default disposition. Only for a process that does not share its table with the host.
-pub fn reset_dispositions() {
-    let default = KernelAction::DEFAULT;
     for signal in 1..=LAST {
         // KILL and STOP answer EINVAL and have no disposition to reset, so errors carry no news.
         // SAFETY: `default` is at least as large as the kernel's sigaction on every architecture served here.

@@ -38,8 +38,6 @@ pub struct Network {
     pub remaps: bool,
     /// Nobody can take duplicates of its sockets: the library makes those that it works with.
     pub makes_sockets: bool,
-    /// Landlock keeps Unix sockets to those that the sandbox itself made, and what its rules grant: by path (ABI 9), and by abstract name.
-    pub keeps_unix: bool,
 }
 
 /// Most ports that are left to Landlock, whose ruleset has a rule for each.
@@ -58,7 +56,6 @@ impl Network {
         netlink: false,
         remaps: false,
         makes_sockets: false,
-        keeps_unix: false,
     };
 
     /// What `rules` ask for, where everything can be had.
@@ -92,7 +89,6 @@ impl Network {
             netlink: false,
             remaps: false,
             makes_sockets: false,
-            keeps_unix: false,
         };
         if network.udp == Reach::Closed && network.bind_udp != Reach::Closed {
             // What can be bound can send, and somebody must say no to that.
@@ -216,7 +212,6 @@ impl Network {
             netlink: false,
             remaps: false,
             makes_sockets: false,
-            keeps_unix: self.keeps_unix,
         };
         // UDP sockets that may send anywhere and be bound to anything are nobody's business; all others are somebody's.
         if left.udp != left.bind_udp {

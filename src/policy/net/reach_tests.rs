@@ -42,9 +42,8 @@ fn letters(network: Network) -> String {
         netlink,
         remaps,
         makes_sockets,
-        keeps_unix,
     } = network;
-    assert!(!makes_sockets && !keeps_unix);
+    assert!(!makes_sockets);
     let reaches = [tcp, udp, icmp, unix, bind_tcp, bind_udp].map(letter);
     let told = [(names, 'n'), (netlink, 'l'), (remaps, 'r')]
         .into_iter()
@@ -188,7 +187,6 @@ fn without_the_library_nothing_needs_it_and_nothing_is_wider() {
                         netlink: true,
                         remaps: false,
                         makes_sockets: unix == Reach::Served,
-                        keeps_unix: false,
                     };
                     let by_path = Network {
                         unix: if unix == Reach::Served { Reach::Landlock } else { unix },

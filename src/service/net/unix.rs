@@ -54,8 +54,7 @@ fn address_in(file: &OwnedFd, name: &[u8]) -> Option<Address> {
     (bytes.len() <= size_of::<libc::sockaddr_un>()).then(|| Address::of(&bytes))?
 }
 
-/// Binds a socket: to any abstract name, which means nothing to anybody outside the sandbox, or to a new file where the policy grants
-/// writing.
+/// Binds a socket: to any abstract name, or to a new file where the policy grants writing.
 pub(super) fn bind(
     rules: &Rules,
     call: &Call,
