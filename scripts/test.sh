@@ -18,8 +18,8 @@ check() { # NAME COMMAND...
     shift
     if output=$("$@" 2>&1); then ok; else echo "$output" | tail -n 40; not_ok "$name"; fi
 }
-section() { echo "== $*"; }
 began=$SECONDS
+section() { echo "== $* (at $((SECONDS - began)) s)"; }
 
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
@@ -196,10 +196,15 @@ else
     as_user=()
 fi
 
-live() { # LABEL COMMAND...
-    local label=$1 log=$stage/log-${1// /-} status=0 start=$SECONDS
-    shift
-    (cd / && timeout 300 "$@") >"$log" 2>&1 </dev/null || status=$?
+run() { # LABEL COMMAND...
+    local log=$stage/log-${1// /-} status=0 start=$SECONDS
+    (cd / && timeout 300 "${@:2}") >"$log" 2>&1 </dev/null || status=$?
+    echo "$status" >"$log.status"
+    echo "$((SECONDS - start)) $1" >>"$stage/seconds"
+}
+account() { # LABEL
+    local label=$1 log=$stage/log-${1// /-} status
+    status=$(cat "$log.status")
     passed=$((passed + $(grep -c '^ok ' "$log" || true)))
     absent=$((absent + $(grep -c '^absent ' "$log" || true)))
     failed=$((failed + $(grep -c '^not ok ' "$log" || true)))
@@ -209,7 +214,23 @@ live() { # LABEL COMMAND...
         not_ok "[$label] ended with status $status"
     fi
     grep -qE '^(ok|absent) ' "$log" || not_ok "[$label] ran no test"
-    echo "$((SECONDS - start)) $label" >>"$stage/seconds"
+}
+live() { # LABEL COMMAND...
+    run "$@"
+    account "$1"
+}
+# One for each processor at a time, for what has no time of its own: mostly compilers. all_beside() waits, and accounts.
+besides=()
+beside() { # LABEL COMMAND...
+    [ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
+    besides+=("$1")
+    run "$@" &
+}
+all_beside() {
+    local label
+    wait
+    for label in "${besides[@]}"; do account "$label"; done
+    besides=()
 }
 
 # A few seconds on any machine: the figures are for `make bench`.
@@ -234,13 +255,19 @@ cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.
 chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
 live "examples" "${as_user[@]}" env BIN="$bin" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
-live "documentation" "$PWD/scripts/docs/test.sh"
+beside go "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/bindings/go/test.sh"
+beside cpp "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/bindings/cpp/test.sh"
+beside documentation "$PWD/scripts/docs/test.sh"
+beside walk "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/scripts/walk.sh"
+beside ABI "$PWD/scripts/abi-test.sh"
+beside packages "$PWD/scripts/deb-test.sh"
+all_beside
 live c "${as_user[@]}" "$stage/checkout/bindings/scenarios.sh" c "$bin/test_scenarios"
 for binding in bindings/*/test.sh; do
-    live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
+    label=$(basename "$(dirname "$binding")")
+    [ -e "$stage/log-$label" ] || live "$label" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
 done
 live "scenarios" "$PWD/scripts/scenarios.sh" "$stage"
-live "walk" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/scripts/walk.sh"
 
 # The plain-fork path under the tool that it is for.
 valgrind_run() {
@@ -248,10 +275,6 @@ valgrind_run() {
         --errors-for-leak-kinds=definite "$bin/test_valgrind"
 }
 check "valgrind_finds_no_error" valgrind_run
-
-section "ABI and packages"
-live "ABI" "$PWD/scripts/abi-test.sh"
-live "packages" "$PWD/scripts/deb-test.sh"
 
 if [ "$(id -u)" -eq 0 ]; then
     section "live tests as root"
