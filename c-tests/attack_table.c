@@ -328,7 +328,7 @@ static const struct attack_case cases[] = {
     {PROCESSES("open_too_many_descriptors", "descriptors", "100"), LIMIT(NOFILE, 64)},
     {PROCESSES("start_too_many_processes", "processes", "200"), .who = AS_USER, LIMIT(NPROC, 100)},
     {PROCESSES("write_too_large_a_file", "disk", "%T/writable/large", "8"), LIMIT(FSIZE, 4 << 20)},
-    {PROCESSES("use_too_much_time", "time", "2"), LIMIT(CPU, 1)},
+    {PROCESSES("use_too_much_time", "time", "1300"), LIMIT(CPU, 1)},
     {PROCESSES("use_too_much_stack", "stack", "6000"), LIMIT(STACK, 1 << 20)},
     {FORKS("have_too_many_processes_by_fork", "fork", "12"), LIMIT(PROCESSES, 11)},
     {FORKS("have_too_many_processes_by_clone", "clone", "12"), LIMIT(PROCESSES, 11)},

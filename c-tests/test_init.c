@@ -139,7 +139,7 @@ static void end_of_the_program_is_told(void)
     result = run_program(policy, ARGV(program("probe"), "signal", "11"));
     CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_SIGNALED && sandlock_result_signal(result) == SIGSEGV);
     sandlock_result_free(result);
-    result = run_program(policy, ARGV(program("attack_processes"), "time", "1"));
+    result = run_program(policy, ARGV(program("attack_processes"), "time", "1000"));
     CHECK_STATUS(SANDLOCK_OK, sandlock_result_usage(result, &usage, NULL));
     CHECK(usage.user_us + usage.system_us >= 900000);
     sandlock_result_free(result);

@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static int signal_host(char **pid)
 {
@@ -200,13 +201,14 @@ static int take_disk(char **arguments)
     return SUCCEEDED;
 }
 
-static int take_time(char **seconds)
+/* time MILLISECONDS: of a processor's */
+static int take_time(char **argument)
 {
-    struct rusage usage;
+    struct timespec time;
 
     do {
-        getrusage(RUSAGE_SELF, &usage);
-    } while (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec < atol(seconds[0]));
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    } while (time.tv_sec * 1000 + time.tv_nsec / 1000000 < atol(argument[0]));
     return SUCCEEDED;
 }
 
