@@ -20,13 +20,14 @@ CFLAGS ?= -O2
 SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl
 export SANDLOCK_TEST_EXPECT
 
-.PHONY: help all setup demo test vm-test bench header lint install fuzz clean
+.PHONY: help all setup demo test vm-test bench soak header lint install fuzz clean
 
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
 	@echo "make test      all tests, the live ones as an unprivileged user and, if started as root, some as root"
 	@echo "make vm-test   the tests of control groups, on another kernel in an emulated machine"
-	@echo "make bench     every figure beside its reference: a table, and target/bench.json"
+	@echo "make bench     every figure beside its reference: a table, and target/bench.json; GROUP=bindings: those alone"
+	@echo "make soak      leak checks of 10,000 runs in C and each language, and five minutes of mixed load"
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make header    write include/sandlock.h from the source"
@@ -49,7 +50,10 @@ vm-test: setup all
 	@scripts/vm.sh
 
 bench: setup all
-	@scripts/bench.sh
+	@GROUP="$(GROUP)" scripts/bench.sh
+
+soak: setup all
+	@scripts/soak.sh
 
 header:
 	SANDLOCK_WRITE_HEADER=1 $(CARGO) test --quiet --locked --test header

@@ -239,9 +239,19 @@ mkdir "$stage/checkout"
 cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.md "$stage/checkout/"
 chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
+# Leak checks and the mixed load, beside the bindings' tests: both wait a good deal. `make soak` has them at full length.
+{
+    soaked=0
+    "${as_user[@]}" env PREFIX="$prefix" SANDLOCK_LEAK_RUNS="${SANDLOCK_LEAK_RUNS:-1000}" \
+        SANDLOCK_SOAK_SECONDS="${SANDLOCK_SOAK_SECONDS:-20}" "$stage/checkout/scripts/soak.sh" >"$stage/soak.log" 2>&1 </dev/null || soaked=$?
+    echo "$soaked" >"$stage/soak.status"
+} &
+soak=$!
 for binding in bindings/*/test.sh; do
     live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
 done
+wait "$soak"
+live "leaks and load" sh -c 'cat "$0/soak.log" && exit "$(cat "$0/soak.status")"' "$stage"
 
 # The plain-fork path under the tool that it is for.
 valgrind_run() {

@@ -286,7 +286,7 @@ class Sandbox:
         """The policy, kept while no field changes: the library then need not prepare it anew for every program."""
         host = None if self.clean_env else environment()
         # One that was made before a fork is of no use after it.
-        key = os.getpid(), host, repr([getattr(self, each.name) for each in fields(self)])
+        key = os.getpid(), host, repr([getattr(self, name) for name in _NAMES])
         with self._lock:
             if self._made is None or self._made[0] != key:
                 self._made = key, Policy(self, host)
@@ -341,6 +341,9 @@ class Sandbox:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+_NAMES = tuple(each.name for each in fields(Sandbox))
 
 
 def confine(sandbox: Sandbox) -> None:

@@ -1,0 +1,48 @@
+# Judges what a program of the leak checks, or under load, has held as it went on: awk -v name=leak_go ... -f leaks.awk. It reads lines
+#
+#     held RUNS DESCRIPTORS THREADS CHILDREN RESIDENT ALLOCATED
+#
+# RESIDENT in KiB, ALLOCATED in bytes: what is given out by malloc(3), which is where the library has its memory from, and by the
+# language's own allocator, after it has collected its garbage. Compared are the first line and the last, at a fifth of the runs and at
+# the end: what is kept for the next time is there by then.
+#
+# Resident memory comes in pages and in whatever a collector reserves, so it may grow by what `resident` says; over the 8,000 runs of
+# `make soak` that is that many KiB / 8,000 for each. It sees what malloc knows nothing of: stacks of threads, mappings, of which the
+# smallest is a page. Allocated memory is counted to the byte, and may grow by what `allocated` says. malloc gives out no less than 32
+# bytes, so a block that is lost in every run of a single one of the eleven ways comes to 23 KiB over 8,000 runs.
+#
+# Programs under load say besides `delay median` and `delay longest`, in milliseconds, the latter of which may be `delay` at most.
+$1 == "held" {
+    if (!lines++)
+        split($0, first)
+    split($0, last)
+    print "# " name ": " $2 " runs: descriptors " $3 ", threads " $4 ", children " $5 ", resident " $6 " KiB, allocated " $7 " bytes"
+    next
+}
+$1 == "delay" && $2 == "longest" { longest = $3; delays++ }
+$1 == "delay" { print "# " name ": the loop was held up " $3 " ms: " $2 }
+$1 == "alive" || $1 == "delay" { next }
+{ print }
+
+function check(what, good) {
+    print (good ? "ok " : "not ok ") name "_" what
+    failed += !good
+}
+
+END {
+    if (lines < 5) {
+        print "not ok " name "_ended_before_its_time"
+        exit 1
+    }
+    runs = last[2] - first[2]
+    printf "# %s: %d runs between: %+.1f bytes a run resident, %+.2f allocated\n", name, runs, (last[6] - first[6]) * 1024 / runs,
+        (last[7] - first[7]) / runs
+    check("descriptors_are_flat", last[3] <= first[3])
+    check("threads_are_flat", last[4] <= first[4] + threads)
+    check("no_children_are_left", last[5] == 0)
+    check("resident_memory_is_flat", last[6] - first[6] <= resident)
+    check("allocated_memory_is_flat", last[7] - first[7] <= allocated)
+    if (delay)
+        check("loop_has_its_turn", delays && longest <= delay)
+    exit failed != 0
+}
