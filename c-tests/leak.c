@@ -11,11 +11,11 @@ static const char *const asks_for_parent[] = {"sh", "-c", "echo $PPID", NULL};
 
 /* --- how a run went --- */
 
-static void expect(int32_t status, int32_t found, sandlock_error *error)
+static void expect(int32_t status, int32_t found, sandlock_error **error)
 {
     if (!CHECK_STATUS(status, found))
-        printf("# %s\n", sandlock_error_message(error));
-    sandlock_error_free(error);
+        printf("# %s\n", sandlock_error_message(*error));
+    sandlock_error_free(*error);
 }
 
 static void expect_end(sandlock_result *result, uint32_t reason, const char *text)
@@ -33,7 +33,7 @@ static sandlock_process *start(const char *const *argv, uint32_t input, uint32_t
     options.stdin_mode = input;
     options.stdout_mode = out;
     options.stderr_mode = SANDLOCK_STDIO_NULL;
-    expect(SANDLOCK_OK, sandlock_spawn(policy, supervisor, argv, &options, &process, &error), error);
+    expect(SANDLOCK_OK, sandlock_spawn(policy, supervisor, argv, &options, &process, &error), &error);
     return process;
 }
 
@@ -42,18 +42,18 @@ static void wait_for(sandlock_process *process, uint32_t reason, const char *tex
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
 
-    expect(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, &error), error);
+    expect(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, &error), &error);
     expect_end(result, reason, text);
     sandlock_process_free(process);
 }
 
-static void run(const char *const *argv, int32_t timeout, sandlock_supervisor *supervisor, uint32_t reason, const char *text)
+static void run(const char *const *argv, sandlock_supervisor *supervisor, const char *text)
 {
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
 
-    expect(SANDLOCK_OK, sandlock_run(policy, supervisor, argv, timeout, &result, &error), error);
-    expect_end(result, reason, text);
+    expect(SANDLOCK_OK, sandlock_run(policy, supervisor, argv, 20000, &result, &error), &error);
+    expect_end(result, SANDLOCK_REASON_EXITED, text);
 }
 
 /* --- handlers, which count who still needs them --- */
@@ -109,14 +109,14 @@ static sandlock_supervisor *supervise(sandlock_handler_fn handler)
 
 static void plain(void)
 {
-    run(ARGV("echo", "hello"), 20000, NULL, SANDLOCK_REASON_EXITED, "hello\n");
+    run(ARGV("echo", "hello"), NULL, "hello\n");
 }
 
 static void with_handler(void)
 {
     sandlock_supervisor *supervisor = supervise(answer);
 
-    run(asks_for_parent, 20000, supervisor, SANDLOCK_REASON_EXITED, "7\n");
+    run(asks_for_parent, supervisor, "7\n");
     sandlock_supervisor_free(supervisor);
 }
 
@@ -180,7 +180,7 @@ static void not_started(void)
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
 
-    expect(SANDLOCK_ERROR_EXEC, sandlock_run(policy, NULL, ARGV("/nope"), 20000, &result, &error), error);
+    expect(SANDLOCK_ERROR_EXEC, sandlock_run(policy, NULL, ARGV("/nope"), 20000, &result, &error), &error);
 }
 
 static void refused(void)
@@ -189,9 +189,9 @@ static void refused(void)
     sandlock_result *result = NULL;
     sandlock_error *error = NULL;
 
-    expect(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_policy_allow_net(wrong, "tcp://10.1.2.3/8", &error), error);
+    expect(SANDLOCK_ERROR_INVALID_ARGUMENT, sandlock_policy_allow_net(wrong, "tcp://10.1.2.3/8", &error), &error);
     allow(wrong, "/nope", SANDLOCK_ACCESS_READ);
-    expect(SANDLOCK_ERROR_NOT_FOUND, sandlock_run(wrong, NULL, ARGV("true"), 20000, &result, &error), error);
+    expect(SANDLOCK_ERROR_NOT_FOUND, sandlock_run(wrong, NULL, ARGV("true"), 20000, &result, &error), &error);
     sandlock_policy_free(wrong);
 }
 
@@ -203,9 +203,20 @@ static void killed(void)
     wait_for(process, SANDLOCK_REASON_KILLED, "");
 }
 
+/* On a machine that is busy the time is up before the program is executed. */
 static void timed_out(void)
 {
-    run(ARGV("sleep", "60"), 1, NULL, SANDLOCK_REASON_TIMEOUT, "");
+    sandlock_result *result = NULL;
+    sandlock_error *error = NULL;
+    int32_t status = sandlock_run(policy, NULL, ARGV("sleep", "60"), 1, &result, &error);
+
+    if (status == SANDLOCK_ERROR_CHILD_SETUP) {
+        CHECK_CONTAINS(sandlock_error_message(error), "killed before it executed its program");
+        sandlock_error_free(error);
+        return;
+    }
+    expect(SANDLOCK_OK, status, &error);
+    expect_end(result, SANDLOCK_REASON_TIMEOUT, "");
 }
 
 /* Freed while it runs; its pipes are with it. */

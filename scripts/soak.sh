@@ -33,15 +33,18 @@ not_ok() {
 }
 offered() { [[ " ${offered//,/ } " == *" $1 "* ]]; }
 
-# What each may grow by, in KiB resident and bytes allocated, and how many threads it may have more: see leaks.awk. Collectors keep
-# memory for what is to come.
+# What each may grow by: see leaks.awk. Collectors keep memory for what is to come.
 may_grow() { # WHAT LANGUAGE
-    [ "$1" != soak ] || echo "-v delay=500"
     case $1-$2 in
-    *-c | *-cpp) echo "-v resident=512 -v allocated=16384 -v threads=0" ;;
-    *) echo "-v resident=4096 -v allocated=262144 -v threads=0" ;;
+    leak-c | leak-cpp) echo "-v resident=512 -v allocated=8192" ;;
+    leak-go) echo "-v resident=4096 -v allocated=8192 -v threads=8 -v each=8192" ;;
+    *) echo "-v resident=4096 -v allocated=262144" ;;
     esac
+    [ "$1" != soak ] || echo "-v delay=500"
 }
+
+# Has malloc(3) count exactly: without what each thread keeps of freed blocks, and with one arena instead of those that threads come by.
+export GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1
 
 # Runs a program and judges what it has held.
 measure() { # WHAT LANGUAGE

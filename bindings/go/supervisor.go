@@ -67,7 +67,7 @@ func NewSupervisor(options *SupervisorOptions) (*Supervisor, error) {
 	s.handle.what = "supervisor"
 	s.handle.c = unsafe.Pointer(c)
 	s.handle.free = func(c unsafe.Pointer) { C.sandlock_supervisor_free((*C.sandlock_supervisor)(c)) }
-	runtime.SetFinalizer(s, func(s *Supervisor) { go s.Close() })
+	runtime.SetFinalizer(s, func(s *Supervisor) { closeLater(s) })
 	return s, nil
 }
 

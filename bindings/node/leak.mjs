@@ -24,7 +24,7 @@ export function check(holds, what) {
 
 async function says(argv, options, text) {
   const result = await run(policy, argv, options);
-  check(result.reason === 'exited' && String(result.stdout) === text, `${argv} says ${text}: ${JSON.stringify(result)}`);
+  check(result.reason === 'exited' && String(result.stdout) === text, `${argv} says ${text}, not ${result.stdout} (${result.reason}, ${result.stderr})`);
 }
 
 async function rejects(promise, status) {

@@ -125,7 +125,7 @@ def not_started():
 
 
 def refused():
-    for fields in ({"net_allow": ["tcp://10.1.2.3/8"]}, {"cpu_cores": [5000]}, {"cwd": "/nope"}):
+    for fields in ({"net_allow": ["tcp://10.1.2.3/8"]}, {"cpu_cores": [1000]}, {"cwd": "/nope"}):
         try:
             Sandbox(fs_readable=SYSTEM, **fields).run(["true"])
             check(False, fields)

@@ -152,11 +152,13 @@ func entries(directory string) int {
 }
 
 // libraryRuns says whether threads of the library still run. Those of handlers end a moment after the last sandbox; their names
-// begin alike.
+// begin alike. But what is called as workers are can be Go's own: Go starts threads from where it needs them, a handler too, and names
+// are inherited.
 func libraryRuns() bool {
 	names, _ := filepath.Glob("/proc/self/task/*/comm")
 	for _, name := range names {
-		if text, _ := os.ReadFile(name); strings.HasPrefix(string(text), "sandlock") {
+		text, _ := os.ReadFile(name)
+		if strings.HasPrefix(string(text), "sandlock") && string(text) != "sandlock-worker\n" {
 			return true
 		}
 	}
