@@ -4,7 +4,9 @@ process holds, in lines as leak.py has them, and then `delay NAME VALUE` in mill
 did not get its turn. It ends with programs that run: `alive PID` for each."""
 
 import asyncio
+import collections
 import gc
+import math
 import os
 import random
 import statistics
@@ -15,7 +17,7 @@ import time
 from leak import ASKS_FOR_PARENT, NULL, WAYS, answer_later, be_quiet, box, check, say_what_is_held
 
 THREADS, TASKS, PARTS = 2, 4, 5
-delays = []
+delays = collections.Counter()  # by milliseconds, so that it does not grow with time
 failures = []
 runs = 0
 lock = threading.Lock()
@@ -62,7 +64,7 @@ async def load_the_loop(until, seed):
         while time.monotonic() < until:
             start = time.monotonic()
             await asyncio.sleep(0.005)
-            delays.append((time.monotonic() - start - 0.005) * 1000)
+            delays[math.ceil((time.monotonic() - start - 0.005) * 1000)] += 1
 
     await asyncio.gather(watch(), *(task(number) for number in range(TASKS)))
 
@@ -101,8 +103,8 @@ def main():
     seconds = float(os.environ.get("SANDLOCK_SOAK_SECONDS", 20))
     for number in range(PARTS):
         part(number, seconds / PARTS)
-    print("delay median", round(statistics.median(delays), 2))
-    print("delay longest", round(max(delays), 2))
+    print("delay median", statistics.median(delays.elements()))
+    print("delay longest", max(delays))
     running = [box.popen(["sleep", "1000"], NULL, NULL, NULL, {"uname": answer_later}) for _ in range(3)]
     for process in running:
         print("alive", process.pid)

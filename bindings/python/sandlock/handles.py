@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from .errors import StateError
-from .threads import local, wait_until_none_stays
+from .threads import forget, local, wait_until_none_stays
 
 
 class Handle:
@@ -111,6 +111,8 @@ def callback() -> Iterator[None]:
         yield
     finally:
         here.depth -= 1
+        if not here.depth and not here.stay:
+            forget(here.ident)
 
 
 @atexit.register

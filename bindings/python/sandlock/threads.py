@@ -19,13 +19,26 @@ _news: "queue.SimpleQueue[None]" = queue.SimpleQueue()
 _awaited = False
 
 
+def forget(ident: int) -> None:
+    """Whoever asks for the current thread, as every line of a log does, is given an object for one that Python has not made; before
+    3.12 that is kept for good, under a number that the next thread may have."""
+    if isinstance(_known.get(ident), _Dummy):
+        _known.pop(ident, None)
+
+
+_known = getattr(threading, "_active", {})
+_Dummy = getattr(threading, "_DummyThread", ())
+
+
 class _Stay:
     """Belongs to a thread's state, and ends with that."""
 
-    def __init__(self) -> None:
+    def __init__(self, ident: int) -> None:
+        self.ident = ident
         _staying.add(id(self))
 
     def __del__(self) -> None:
+        forget(self.ident)
         _staying.discard(id(self))
         if _awaited:
             _news.put(None)
@@ -74,9 +87,10 @@ def stay(here: Here) -> None:
     Python's: the lock is taken, and the two uses are over. The last function that was named is called first.
     """
     here.asked = True
+    forget(here.ident)
     if _at_exit is None or any(thread.ident == here.ident for thread in threading.enumerate()):
         return  # Python has made this one itself.
-    here.stay = _Stay()
+    here.stay = _Stay(here.ident)
     _ensure()
     for function, argument in ((_release, _UNLOCKED), (_release, _LOCKED), (_ensure, None)):
         address = ctypes.cast(function, ctypes.c_void_p)
