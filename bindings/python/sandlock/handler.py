@@ -81,7 +81,7 @@ class NotifAction:
         # they are not asked for a text.
         if self.kind == "return":
             value = self.value
-            if not -(2**63) <= value < 2**63:
+            if not 0 <= value < 2**31:  # and not at once with what is large, which takes longer
                 within(value, -(2**63), 2**63 - 1)
             status = _RETURN[noun](pointer, value, None)
         elif self.kind == "errno":
@@ -161,6 +161,22 @@ def within(value: int, least: int, most: int) -> int:
     return value
 
 
+class _Look:
+    """Something of a call that is looked up when it is first asked for, and kept beside its name then."""
+
+    def __init__(self, look: Callable[[int], Any]) -> None:
+        self.look = look
+
+    def __set_name__(self, _: Any, name: str) -> None:
+        self.name = name
+
+    def __get__(self, context: Any, _: Any = None) -> Any:
+        if context is None:
+            return self
+        context.__dict__[self.name] = value = self.look(context._valid())
+        return value
+
+
 class Context:
     """A system call, as a handler sees it. Of no more use when the handler has returned."""
 
@@ -173,22 +189,15 @@ class Context:
         self._pointer: Optional[int] = pointer
         self._thread = thread
 
-    def __getattr__(self, name: str) -> Any:
-        # What is not asked for is not looked up. One that was put off has seen all of it.
-        look = _LOOKS.get(name)
-        if look is None:
-            raise AttributeError(f"a call has no {name}")
-        value = look(self._valid())
-        setattr(self, name, value)
-        return value
-
-    number: int
+    number: int = _Look(lambda pointer: capi.sandlock_notification_syscall(pointer))  # type: ignore[assignment]
     """The number of the call."""
-    name: str
+    name: str = _Look(lambda pointer: capi.sandlock_notification_syscall_name(pointer).decode())  # type: ignore[assignment]
     """Its name: "openat"."""
-    args: Tuple[int, ...]
+    args: Tuple[int, ...] = _Look(  # type: ignore[assignment]
+        lambda pointer: tuple(capi.sandlock_notification_arg(pointer, index) for index in range(6))
+    )
     """Its six arguments as they were in the registers: an int has rubbish in its upper half."""
-    pid: int
+    pid: int = _Look(lambda pointer: capi.sandlock_notification_pid(pointer))  # type: ignore[assignment]
     """The thread that calls, as the host numbers it."""
 
     def _function(self, verb: str) -> Any:
@@ -226,7 +235,7 @@ class Context:
         """Puts the answer off: whoever has it gives it later, from any thread, by what this returns. What the handler returns does
         not count then. A call whose Pending is closed or forgotten is denied with EPERM."""
         out = ctypes.c_void_p()
-        seen = {name: getattr(self, name) for name in _LOOKS}
+        seen = {name: getattr(self, name) for name in ("number", "name", "args", "pid")}
         call(capi.sandlock_notification_defer, self._valid(), ctypes.byref(out))
         self._deferred = True
         self._pointer = None
@@ -234,14 +243,6 @@ class Context:
 
     def _close(self) -> None:
         self._pointer = None
-
-
-_LOOKS: Mapping[str, Callable[[int], Any]] = {
-    "number": lambda pointer: capi.sandlock_notification_syscall(pointer),
-    "name": lambda pointer: capi.sandlock_notification_syscall_name(pointer).decode(),
-    "args": lambda pointer: tuple(capi.sandlock_notification_arg(pointer, index) for index in range(6)),
-    "pid": lambda pointer: capi.sandlock_notification_pid(pointer),
-}
 
 
 class Pending(Context):
