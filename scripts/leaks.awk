@@ -13,7 +13,12 @@
 #
 # Go keeps threads: there may be `threads` more, and each has `each` bytes of its own.
 #
-# Programs under load say besides `delay median` and `delay longest`, in milliseconds, the latter of which may be `delay` at most.
+# V8 reserves and compiles as it sees fit: with Node.js resident memory comes and goes by tens of MiB, and allocated memory by 300 KiB. So
+# there a loss is seen from 64 bytes in each run on, or a page; the library itself is held to the stricter rule by the program in C.
+#
+# Programs under load say besides `delay median` and `delay longest`, in milliseconds: how long their event loop did not get its turn.
+# The former may be a hundredth of `delay`, which the latter may be: machines under tests are busy, but what waits in the loop for a
+# sandbox waits for seconds.
 $1 == "held" {
     if (!lines++)
         split($0, first)
@@ -21,7 +26,7 @@ $1 == "held" {
     print "# " name ": " $2 " runs: descriptors " $3 ", threads " $4 ", children " $5 ", resident " $6 " KiB, allocated " $7 " bytes"
     next
 }
-$1 == "delay" && $2 == "longest" { longest = $3; delays++ }
+$1 == "delay" { delays[$2] = $3 }
 $1 == "delay" { print "# " name ": the loop was held up " $3 " ms: " $2 }
 $1 == "alive" || $1 == "delay" { next }
 { print }
@@ -45,6 +50,6 @@ END {
     check("resident_memory_is_flat", last[6] - first[6] <= resident)
     check("allocated_memory_is_flat", last[7] - first[7] <= allocated + each * (last[4] - first[4]))
     if (delay)
-        check("loop_has_its_turn", delays && longest <= delay)
+        check("loop_has_its_turn", ("longest" in delays) && delays["longest"] <= delay && delays["median"] <= delay / 100)
     exit failed != 0
 }

@@ -38,9 +38,11 @@ may_grow() { # WHAT LANGUAGE
     case $1-$2 in
     leak-c | leak-cpp) echo "-v resident=512 -v allocated=8192" ;;
     leak-go) echo "-v resident=4096 -v allocated=8192 -v threads=8 -v each=8192" ;;
-    *) echo "-v resident=4096 -v allocated=262144" ;;
+    leak-python) echo "-v resident=1024 -v allocated=16384" ;;
+    soak-python) echo "-v resident=4096 -v allocated=65536 -v delay=2000" ;;
+    leak-node) echo "-v resident=32768 -v allocated=524288" ;;
+    soak-node) echo "-v resident=32768 -v allocated=524288 -v delay=2000" ;;
     esac
-    [ "$1" != soak ] || echo "-v delay=500"
 }
 
 # Has malloc(3) count exactly: without what each thread keeps of freed blocks, and with one arena instead of those that threads come by.

@@ -144,7 +144,9 @@ impl<'a> Attendance<'a> {
             match self.arena.record().listener() {
                 Listener::At(number) => self.take_over(number),
                 // The child has failed before.
-                Listener::NotYet | Listener::BeingMade | Listener::CalledOff | Listener::Taken => self.supervision = None,
+                Listener::NotYet | Listener::BeingMade | Listener::CalledOff | Listener::Taken => {
+                    self.supervision = None
+                }
             }
         }
     }
