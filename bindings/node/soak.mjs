@@ -11,6 +11,7 @@ import { collect, policy, sayWhatIsHeld, ways } from './leak.mjs';
 const TASKS = 8;
 const PARTS = 5;
 const RESOLUTION = 5;
+const PAUSE = 20; // between two runs, so that tests may run beside
 const seconds = Number(process.env.SANDLOCK_SOAK_SECONDS || 20);
 const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
 let runs = 0;
@@ -19,6 +20,7 @@ async function task(until) {
   while (performance.now() < until) {
     await ways[Math.floor(Math.random() * ways.length)]();
     runs++;
+    await sleep(Math.random() * PAUSE);
   }
 }
 

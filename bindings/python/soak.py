@@ -17,6 +17,7 @@ import time
 from leak import ASKS_FOR_PARENT, NULL, WAYS, answer_later, be_quiet, box, check, say_what_is_held
 
 THREADS, TASKS, PARTS = 2, 4, 5
+PAUSE = 0.02  # between two runs, so that tests may run beside
 delays = collections.Counter()  # by milliseconds, so that it does not grow with time
 failures = []
 runs = 0
@@ -34,6 +35,7 @@ def work(until, seed):
     while time.monotonic() < until and not failures:
         chance.choice(WAYS)()
         count()
+        time.sleep(chance.random() * PAUSE)
 
 
 async def once_on_the_loop(chance):
@@ -59,6 +61,7 @@ async def load_the_loop(until, seed):
         chance = random.Random(seed * 100 + number)
         while time.monotonic() < until and not failures:
             await once_on_the_loop(chance)
+            await asyncio.sleep(chance.random() * PAUSE)
 
     async def watch():
         while time.monotonic() < until:
