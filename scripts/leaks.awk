@@ -14,7 +14,7 @@
 # Go keeps threads: there may be `threads` more, and each has `each` bytes of its own.
 #
 # V8 reserves as it sees fit: with Node.js resident memory comes and goes by tens of MiB, and allocated memory grows in steps, of its
-# tables. So there a loss is seen from 24 bytes in each run on, or a page; the library itself is held to the stricter rule by the program in C.
+# tables. So there a loss is seen from 48 bytes in each run on, or a page; the library itself is held to the stricter rule by the program in C.
 #
 # Programs under load say besides `delay median` and `delay longest`, in milliseconds: how long their event loop did not get its turn.
 # The former may be a hundredth of `delay`, which the latter may be: machines under tests are busy, but what waits in the loop for a

@@ -51,7 +51,7 @@ build_node() {
     fi
     local flags=()
     # What is compiled when it is hot is memory that comes and goes.
-    [ "$1" != leak ] || flags=(--jitless)
+    [ "$1" != leak ] || flags=(--jitless --no-expose-wasm)
     cp "$root"/bindings/node/{bench,leak,soak}.mjs "$stage/" && wrap "$2" "$(command -v node)" "${flags[@]}" "$stage/$1.mjs"
 }
 

@@ -40,7 +40,7 @@ may_grow() { # WHAT LANGUAGE
     leak-go) echo "-v resident=4096 -v allocated=8192 -v threads=8 -v each=8192" ;;
     leak-python) echo "-v resident=1024 -v allocated=16384" ;;
     soak-python) echo "-v resident=4096 -v allocated=65536 -v delay=2000" ;;
-    leak-node) echo "-v resident=32768 -v allocated=196608" ;;
+    leak-node) echo "-v resident=32768 -v allocated=393216" ;;
     soak-node) echo "-v resident=32768 -v allocated=2097152 -v delay=2000" ;;
     esac
 }
