@@ -412,7 +412,7 @@ impl Process {
     }
 
     /// What was enforced.
-    pub fn report(&self) -> &Report {
+    pub fn report(&self) -> &Arc<Report> {
         &self.report
     }
 
