@@ -16,6 +16,8 @@
 # V8 reserves as it sees fit: with Node.js resident memory comes and goes by tens of MiB, and allocated memory grows in steps, of its
 # tables. So there a loss is seen from 48 bytes in each run on, or a page; the library itself is held to the stricter rule by the program in C.
 #
+# The lines themselves are told if `verbose` is 1, or something has grown.
+#
 # Programs under load say besides `delay median` and `delay longest`, in milliseconds: how long their event loop did not get its turn.
 # The former may be a hundredth of `delay`, which the latter may be: machines under tests are busy, but what waits in the loop for a
 # sandbox waits for seconds.
@@ -23,7 +25,7 @@ $1 == "held" {
     if (!lines++)
         split($0, first)
     split($0, last)
-    print "# " name ": " $2 " runs: descriptors " $3 ", threads " $4 ", children " $5 ", resident " $6 " KiB, allocated " $7 " bytes"
+    said = said "# " name ": " $2 " runs: descriptors " $3 ", threads " $4 ", children " $5 ", resident " $6 " KiB, allocated " $7 " bytes\n"
     next
 }
 $1 == "delay" { delays[$2] = $3 }
@@ -38,6 +40,7 @@ function check(what, good) {
 
 END {
     if (lines < 5) {
+        printf "%s", said
         print "not ok " name "_ended_before_its_time"
         exit 1
     }
@@ -51,5 +54,7 @@ END {
     check("allocated_memory_is_flat", last[7] - first[7] <= allocated + each * (last[4] - first[4]))
     if (delay)
         check("loop_has_its_turn", ("longest" in delays) && delays["longest"] <= delay && delays["median"] <= delay / 100)
+    if (failed || verbose)
+        printf "%s", said
     exit failed != 0
 }

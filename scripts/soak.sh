@@ -11,9 +11,11 @@ trap 'chmod -R u+w "$stage"; rm -rf "$stage"' EXIT
 chmod 755 "$stage"
 
 as_user=()
+verbose=0
 if [ -z "${PREFIX:-}" ]; then
     PREFIX=$stage/prefix
     make --no-print-directory --silent -C "$root" install PREFIX="$PREFIX" || exit 2
+    verbose=1
     for language in go node; do
         ! PATH=$PATH:/usr/local/go/bin command -v "$language" >/dev/null || offered+=" $language"
     done
@@ -37,7 +39,7 @@ offered() { [[ " ${offered//,/ } " == *" $1 "* ]]; }
 may_grow() { # WHAT LANGUAGE
     case $1-$2 in
     leak-c | leak-cpp) echo "-v resident=512 -v allocated=8192" ;;
-    leak-go) echo "-v resident=4096 -v allocated=8192 -v threads=8 -v each=8192" ;;
+    leak-go) echo "-v resident=4096 -v allocated=32768 -v threads=8 -v each=8192" ;;
     leak-python) echo "-v resident=1024 -v allocated=16384" ;;
     soak-python) echo "-v resident=4096 -v allocated=65536 -v delay=2000" ;;
     leak-node) echo "-v resident=32768 -v allocated=393216" ;;
@@ -53,7 +55,7 @@ measure() { # WHAT LANGUAGE
     local program=$stage/$1-$2 log=$stage/$1-$2.said status=0 began=$SECONDS
     (cd / && "${as_user[@]}" "$program") >"$log" 2>"$log.errors" </dev/null || status=$?
     # shellcheck disable=SC2046
-    sed "s/^# /# $1 $2: /" "$log" | awk -v name="$1_$2" $(may_grow "$1" "$2") -f "$root/scripts/leaks.awk" || failed=1
+    sed "s/^# /# $1 $2: /" "$log" | awk -v name="$1_$2" -v verbose="$verbose" $(may_grow "$1" "$2") -f "$root/scripts/leaks.awk" || failed=1
     echo "# $1 $2: $((SECONDS - began)) s"
     [ "$status" -eq 0 ] && [ ! -s "$log.errors" ] || { sed 's/^/# /' "$log.errors" && not_ok "$1_$2_ends_well: exit $status"; }
 }

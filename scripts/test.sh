@@ -238,8 +238,7 @@ section "command line and bindings"
 mkdir "$stage/checkout"
 cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.md "$stage/checkout/"
 chmod -R a+rX "$stage/checkout"
-live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
-# Leak checks and the mixed load, beside the bindings' tests: both wait a good deal. `make soak` has them at full length.
+# Leak checks and the mixed load, beside the tests that follow: both wait a good deal. `make soak` has them at full length.
 {
     soaked=0
     "${as_user[@]}" env PREFIX="$prefix" SANDLOCK_LEAK_RUNS="${SANDLOCK_LEAK_RUNS:-1000}" \
@@ -247,6 +246,7 @@ live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-test
     echo "$soaked" >"$stage/soak.status"
 } &
 soak=$!
+live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
 for binding in bindings/*/test.sh; do
     live "$(basename "$(dirname "$binding")")" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/$binding"
 done
