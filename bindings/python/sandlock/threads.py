@@ -102,9 +102,11 @@ def wait_until_none_stays(seconds: float) -> bool:
     global _awaited
     _awaited = True
     end = time.monotonic() + seconds
-    while _staying:
-        try:
+    try:
+        while _staying:
             _news.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
-            return False
-    return True
+        return True
+    except queue.Empty:
+        return False
+    finally:
+        _awaited = False
