@@ -376,8 +376,13 @@ def in_thread(function: Callable[[], Any]) -> "asyncio.Future[Any]":
     future = loop.create_future()
 
     def settle(error: Optional[BaseException], value: Any) -> None:
-        if not future.cancelled():
-            future.set_exception(error) if error else future.set_result(value)
+        if future.cancelled():
+            return
+        if error:
+            future.set_exception(error)
+            future.exception()  # Who was cancelled meanwhile does not ask, and asyncio would say so when the loop is closed by then.
+        else:
+            future.set_result(value)
 
     def body() -> None:
         value, error = None, None
