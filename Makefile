@@ -20,13 +20,14 @@ CFLAGS ?= -O2
 SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl overlay go node
 export SANDLOCK_TEST_EXPECT
 
-.PHONY: help all setup demo test vm-test bench header docs lint install deb abi-dump fuzz clean
+.PHONY: help all setup demo test vm-test bench soak header docs lint install deb abi-dump fuzz clean
 
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
 	@echo "make test      all tests, the live ones as an unprivileged user and, if started as root, some as root"
 	@echo "make vm-test   the tests of control groups, and of what newer kernels bring, on other kernels in an emulated machine"
-	@echo "make bench     every figure beside its reference: a table, and target/bench.json"
+	@echo "make bench     every figure beside its reference: a table, and target/bench.json; GROUP=bindings: those alone"
+	@echo "make soak      leak checks of 10,000 runs in C and each language, and five minutes of mixed load"
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make deb       Debian packages, in target/deb"
@@ -54,7 +55,10 @@ vm-test: setup all
 	    test_net_unix test_net test_confine_self
 
 bench: setup all
-	@scripts/bench.sh
+	@GROUP="$(GROUP)" scripts/bench.sh
+
+soak: setup all
+	@scripts/soak.sh
 
 header:
 	SANDLOCK_WRITE_HEADER=1 $(CARGO) test --quiet --locked --test header

@@ -3,6 +3,7 @@
  *     bench JSON-FILE [GROUP]  everything, or one group of figures
  *     bench --host MEBIBYTES   a host of that size, which starts one program for each line on its standard input
  *     bench --client TOPIC PORT COUNT   the client of the network's figures: see traffic.c
+ *     bench --worker PROGRAM   the worker that those of the bindings are compared with: see bindings.c
  *
  * Absolute times say little: machines differ and are shared. What counts is the median of the ratios of pairs. */
 #include "bench.h"
@@ -693,6 +694,13 @@ void bound(const char *name, const char *unit, double found, double most)
     figure(name, reference, unit, &found, &most, 1, 1.0);
 }
 
+void not_measured(const char *name, const char *variant, const char *why)
+{
+    printf("%s, %s: not measured: %s\n", name, variant, why);
+    fprintf(json, "%s  {\"figure\": \"%s, %s\", \"measured\": false, \"why\": \"%s\"}", printed++ ? ",\n" : "", name, variant, why);
+    fflush(stdout);
+}
+
 /* Starts sandboxes until there are `count` of them, idle, all with one supervisor. Says how long each took. */
 static int start_idle(const sandlock_policy *policy, sandlock_supervisor *supervisor, sandlock_process **processes, int count,
                       double *took)
@@ -769,7 +777,7 @@ static const struct {
     void (*run)(void);
 } groups[] = {{"start", bench_start},     {"namespaces", bench_namespaces}, {"calls", bench_calls}, {"forks", bench_forks},
               {"supervisor", bench_supervisor}, {"scale", bench_scale},     {"limits", bench_limits},
-              {"network", bench_network}};
+              {"network", bench_network},       {"bindings", bench_bindings}};
 
 int main(int argc, char **argv)
 {
@@ -785,8 +793,10 @@ int main(int argc, char **argv)
         run_host((size_t)atol(argv[2]));
     if (argc == 5 && !strcmp(argv[1], "--client"))
         return be_client(argv[2], argv[3], argv[4]);
+    if (argc == 3 && !strcmp(argv[1], "--worker"))
+        return be_worker(argv[2]);
     if (argc < 2 || argc > 3 || !(json = fopen(argv[1], "w"))) {
-        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale|limits|network]\n");
+        fprintf(stderr, "usage: bench JSON-FILE [start|namespaces|calls|forks|supervisor|scale|limits|network|bindings]\n");
         return 2;
     }
     printf("%-44s %13s %13s %8s\n", "figure", "median", "reference", "ratio");

@@ -35,6 +35,8 @@ void figure(const char *name, const char *reference, const char *unit, const dou
             double most);
 /* A figure of which there is one, beside what it may be at most. */
 void bound(const char *name, const char *unit, double found, double most);
+/* One that this machine cannot have, and why. */
+void not_measured(const char *name, const char *variant, const char *why);
 
 /* Limits of the sandbox as a whole, in limits.c. */
 void bench_limits(void);
@@ -48,5 +50,9 @@ int be_client(const char *topic, const char *port, const char *count);
 /* Forks a process that ends with the bench. It has a session of its own, as servers have: where the kernel shares processors out by
  * sessions (autogroup), to wake somebody of the same session is cheaper, and programs in sandboxes have sessions of their own. */
 pid_t start_apart(void);
+
+/* The bindings to other languages, in bindings.c, and the worker in C that they are compared with, in worker.c. */
+void bench_bindings(void);
+int be_worker(const char *program);
 
 #endif

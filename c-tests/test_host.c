@@ -55,6 +55,32 @@ static void failed_spawn_leaves_nothing_behind(void)
     sandlock_policy_free(bad);
 }
 
+/* Most of what a start takes goes into the filter, in the kernel, and the program is killed there: what the kernel then leaves in this
+ * process is for the library to know of. */
+static void time_that_is_up_during_a_start_leaves_nothing_behind(void)
+{
+    static const char *const groups[] = {"@clock", "@keyring", "@pkey", "@resources", "@sandbox", "@setuid", "@timer"};
+    sandlock_policy *policy = system_policy();
+    struct footprint before;
+    int i, early = 0;
+
+    for (i = 0; i < (int)(sizeof groups / sizeof *groups); i++)
+        sandlock_policy_deny_syscall(policy, groups[i], 10 + i, NULL);
+    run_status(policy, ARGV("true"));
+    before = footprint();
+    for (i = 0; i < 400; i++) {
+        sandlock_result *result = NULL;
+        int32_t status = sandlock_run(policy, NULL, ARGV("sleep", "60"), i % 2, &result, NULL);
+        CHECK(status == SANDLOCK_OK ? sandlock_result_reason(result) == SANDLOCK_REASON_TIMEOUT
+                                    : status == SANDLOCK_ERROR_CHILD_SETUP);
+        early += status != SANDLOCK_OK;
+        sandlock_result_free(result);
+    }
+    CHECK(early > 0);
+    CHECK_UNCHANGED(before);
+    sandlock_policy_free(policy);
+}
+
 static void host_without_descriptors_gets_an_error_and_keeps_none(void)
 {
     struct rlimit saved, tight;
@@ -653,7 +679,8 @@ static void escaped_output_does_not_hold_the_result_up(void)
     sandlock_policy_free(policy);
 }
 
-TESTS(T(failed_spawn_leaves_nothing_behind), T(host_without_descriptors_gets_an_error_and_keeps_none),
+TESTS(T(failed_spawn_leaves_nothing_behind), T(time_that_is_up_during_a_start_leaves_nothing_behind),
+      T(host_without_descriptors_gets_an_error_and_keeps_none),
       T(host_without_threads_gets_an_error), T(sixty_four_threads_run_at_once),
       T(program_outlives_the_thread_that_started_it), T(several_threads_wait_while_another_kills),
       T(wait_with_a_timeout_leaves_the_program_running), T(daemons_die_with_the_program),

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Measures every figure beside its reference. Called by `make bench`, after the library was built. Run it on a quiet machine.
+# Measures every figure beside its reference, or those of one GROUP. Called by `make bench`, after the library was built. Run it on a
+# quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,17 @@ gcc $flags -o "$stage/bench" benches/*.c $(pkg-config --cflags --libs sandlock) 
 # shellcheck disable=SC2086
 gcc $flags -o "$stage/probe" c-tests/probe.c -lpthread
 
+# Programs of the bindings, as far as there are toolchains here.
+languages=(cpp python)
+for language in go node; do
+    if PATH=$PATH:/usr/local/go/bin command -v "$language" >/dev/null; then
+        languages+=("$language")
+    else
+        echo "$language is not installed" >"$stage/bench-$language.absent"
+    fi
+done
+PREFIX=$stage/prefix scripts/programs.sh "$stage" bench "${languages[@]}" || { cat "$stage"/bench-*.failed && exit 1; }
+
 run=()
 if [ "$(id -u)" -eq 0 ]; then
     user=nobody
@@ -22,7 +34,7 @@ fi
 touch "$stage/bench.json"
 chmod 666 "$stage/bench.json"
 status=0
-(cd / && "${run[@]}" "$stage/bench" "$stage/bench.json") || status=$?
+(cd / && "${run[@]}" "$stage/bench" "$stage/bench.json" ${GROUP:+"$GROUP"}) || status=$?
 mkdir -p target
 cp "$stage/bench.json" target/bench.json
 echo "written: target/bench.json"

@@ -255,6 +255,9 @@ cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.
 chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
 live "examples" "${as_user[@]}" env BIN="$bin" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
+# `make soak` has these at full length.
+beside "leaks and load" "${as_user[@]}" env PREFIX="$prefix" SANDLOCK_LEAK_RUNS="${SANDLOCK_LEAK_RUNS:-1000}" \
+    SANDLOCK_SOAK_SECONDS="${SANDLOCK_SOAK_SECONDS:-20}" "$stage/checkout/scripts/soak.sh"
 beside go "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/bindings/go/test.sh"
 beside cpp "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/bindings/cpp/test.sh"
 beside documentation "$PWD/scripts/docs/test.sh"

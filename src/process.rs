@@ -471,6 +471,10 @@ impl Process {
         &self.report
     }
 
+    pub(crate) fn shared_report(&self) -> &Arc<Report> {
+        &self.report
+    }
+
     /// Waits for the sandbox to end; None if `timeout` passes first, and the program runs on. Without one it waits without limit. Waiting
     /// again gives the same.
     ///

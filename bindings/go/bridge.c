@@ -28,7 +28,7 @@ go_function *go_take_unneeded(void)
 
 static int32_t handle_call(sandlock_notification *call, void *user_data)
 {
-    return sandlockGoHandler(call, ((go_function *)user_data)->handle);
+    return sandlockGoHandler((uintptr_t)call, ((go_function *)user_data)->handle);
 }
 
 sandlock_status go_add_handler(sandlock_supervisor *supervisor, const char *syscall, go_function *function,

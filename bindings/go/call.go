@@ -25,15 +25,15 @@ type Pending struct {
 
 // trapped is what both have in common. Its lock is for who uses a call that is gone.
 type trapped struct {
-	mu sync.RWMutex
+	mu sync.Mutex
 	c  C.go_call
 }
 
-func (t *trapped) gone() bool { return t.c.now == nil && t.c.later == nil }
+func (t *trapped) gone() bool { return t.c.now == 0 && t.c.later == 0 }
 
 func (t *trapped) answer(give func(c C.go_call, cerr **C.sandlock_error) C.sandlock_status) error {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.gone() {
 		return closed("call")
 	}
@@ -41,14 +41,25 @@ func (t *trapped) answer(give func(c C.go_call, cerr **C.sandlock_error) C.sandl
 	return failure(give(t.c, &cerr), cerr)
 }
 
+// give is answer for what a program waits for most often. The error comes by value, so that nothing is allocated for it.
+func (t *trapped) give(give func(c C.go_call) C.go_given) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gone() {
+		return closed("call")
+	}
+	given := give(t.c)
+	return failure(given.status, given.error)
+}
+
 // Pass leaves the call to the next handler; one that all leave runs.
 func (c *Call) Pass() { c.passed = true }
 
 // Defer puts the answer off. The Call is of no more use.
 func (c *Call) Defer() (*Pending, error) {
-	var later *C.sandlock_pending
+	var later C.uintptr_t
 	err := c.answer(func(call C.go_call, cerr **C.sandlock_error) C.sandlock_status {
-		return C.sandlock_notification_defer(call.now, &later, cerr)
+		return C.go_call_defer(call, &later, cerr)
 	})
 	if err != nil {
 		return nil, err
@@ -63,7 +74,7 @@ func (c *Call) expire() {
 	c.mu.Unlock()
 }
 
-func ownPending(c *C.sandlock_pending) *Pending {
+func ownPending(c C.uintptr_t) *Pending {
 	p := &Pending{trapped{c: C.go_call{later: c}}}
 	runtime.SetFinalizer(p, func(p *Pending) { p.Close() })
 	return p
@@ -73,30 +84,30 @@ func ownPending(c *C.sandlock_pending) *Pending {
 func (p *Pending) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	C.sandlock_pending_free(p.c.later)
-	p.c.later = nil
+	C.go_call_free(p.c)
+	p.c.later = 0
 	runtime.SetFinalizer(p, nil)
 	return nil
 }
 
 // Syscall gives the number of the system call; -1 if the call is gone.
 func (t *trapped) Syscall() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return int(C.go_call_syscall(t.c))
 }
 
 // Name gives the system call's name; "unknown" if it has none, or the call is gone.
 func (t *trapped) Name() string {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return C.GoString(C.go_call_syscall_name(t.c))
 }
 
 // Arg gives an argument, 0 to 5, as it was in the register: an int has rubbish in its upper half.
 func (t *trapped) Arg(index int) uint64 {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if index < 0 || index > 5 {
 		return 0
 	}
@@ -105,8 +116,8 @@ func (t *trapped) Arg(index int) uint64 {
 
 // Pid gives the thread that calls, as the host numbers it; 0 if it has no number, or the call is gone.
 func (t *trapped) Pid() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return int(C.go_call_pid(t.c))
 }
 
@@ -151,23 +162,17 @@ func (t *trapped) Write(address uint64, data []byte) error {
 
 // Continue lets the call run. That is no decision on what its pointers point to.
 func (t *trapped) Continue() error {
-	return t.answer(func(c C.go_call, cerr **C.sandlock_error) C.sandlock_status {
-		return C.go_call_continue(c, cerr)
-	})
+	return t.give(func(c C.go_call) C.go_given { return C.go_call_continue(c) })
 }
 
 // Deny has the call fail.
 func (t *trapped) Deny(errno syscall.Errno) error {
-	return t.answer(func(c C.go_call, cerr **C.sandlock_error) C.sandlock_status {
-		return C.go_call_deny(c, C.int32_t(errno), cerr)
-	})
+	return t.give(func(c C.go_call) C.go_given { return C.go_call_deny(c, C.int32_t(errno)) })
 }
 
 // Return has the call return a value without running.
 func (t *trapped) Return(value int64) error {
-	return t.answer(func(c C.go_call, cerr **C.sandlock_error) C.sandlock_status {
-		return C.go_call_return(c, C.int64_t(value), cerr)
-	})
+	return t.give(func(c C.go_call) C.go_given { return C.go_call_return(c, C.int64_t(value)) })
 }
 
 // ReturnFD has the call return a duplicate of a descriptor of the host. With an os.File, keep it alive (runtime.KeepAlive).

@@ -4,9 +4,38 @@ package sandlock
 import "C"
 
 import (
-	"runtime/cgo"
 	"runtime/debug"
+	"sync"
 )
+
+// functions are those that C knows, by numbers, for it must not have pointers of Go. A cgo.Handle would do, but every look for one
+// allocates.
+var functions = struct {
+	mu    sync.RWMutex
+	last  uintptr
+	known map[uintptr]*handler
+}{known: map[uintptr]*handler{}}
+
+func makeKnown(h *handler) C.uintptr_t {
+	functions.mu.Lock()
+	defer functions.mu.Unlock()
+	functions.last++
+	functions.known[functions.last] = h
+	return C.uintptr_t(functions.last)
+}
+
+func known(number C.uintptr_t) *handler {
+	functions.mu.RLock()
+	h := functions.known[uintptr(number)]
+	functions.mu.RUnlock()
+	return h
+}
+
+func forget(number C.uintptr_t) {
+	functions.mu.Lock()
+	delete(functions.known, uintptr(number))
+	functions.mu.Unlock()
+}
 
 // What a handler returns that has failed: any number but the two that are known.
 const handlerFailed = -1
@@ -14,9 +43,9 @@ const handlerFailed = -1
 // sandlockGoHandler is called by a thread of the library. No panic leaves it.
 //
 //export sandlockGoHandler
-func sandlockGoHandler(notification *C.sandlock_notification, function C.uintptr_t) (verdict C.int32_t) {
+func sandlockGoHandler(notification, function C.uintptr_t) (verdict C.int32_t) {
 	verdict = handlerFailed
-	h := cgo.Handle(function).Value().(*handler)
+	h := known(function)
 	call := &Call{trapped: trapped{c: C.go_call{now: notification}}}
 	defer recovered(h.panicked)
 	defer call.expire()
@@ -31,7 +60,7 @@ func sandlockGoHandler(notification *C.sandlock_notification, function C.uintptr
 //
 //export sandlockGoObserver
 func sandlockGoObserver(event *C.sandlock_event, function C.uintptr_t) {
-	h := cgo.Handle(function).Value().(*handler)
+	h := known(function)
 	defer recovered(h.panicked)
 	h.observe(goEvent(event))
 }

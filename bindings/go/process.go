@@ -46,8 +46,7 @@ func ownProcess(c *C.sandlock_process) *Process {
 	p.handle.what = "process"
 	p.handle.c = unsafe.Pointer(c)
 	p.handle.free = func(c unsafe.Pointer) { C.sandlock_process_free((*C.sandlock_process)(c)) }
-	// Freeing may take a moment, for a sandbox that runs is ended first.
-	runtime.SetFinalizer(p, func(p *Process) { go p.Close() })
+	runtime.SetFinalizer(p, func(p *Process) { closeLater(p) })
 	return p
 }
 

@@ -44,3 +44,16 @@ func (s *shared) close() bool {
 	s.closed = true
 	return first
 }
+
+// closing is how many of those that nobody has any more are closed at a time.
+var closing = make(chan struct{}, 4)
+
+// closeLater closes what was collected. That may take a moment, for a sandbox that runs is ended first, and finalizers wait for each
+// other; but each that waits in C occupies a thread, which Go keeps, and a collection finds many.
+func closeLater(collected interface{ Close() error }) {
+	go func() {
+		closing <- struct{}{}
+		collected.Close()
+		<-closing
+	}()
+}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"runtime/cgo"
 	"syscall"
 	"time"
 	"unsafe"
@@ -67,7 +66,7 @@ func NewSupervisor(options *SupervisorOptions) (*Supervisor, error) {
 	s.handle.what = "supervisor"
 	s.handle.c = unsafe.Pointer(c)
 	s.handle.free = func(c unsafe.Pointer) { C.sandlock_supervisor_free((*C.sandlock_supervisor)(c)) }
-	runtime.SetFinalizer(s, func(s *Supervisor) { go s.Close() })
+	runtime.SetFinalizer(s, func(s *Supervisor) { closeLater(s) })
 	return s, nil
 }
 
@@ -93,7 +92,7 @@ type handler struct {
 func (s *Supervisor) function(h *handler) *C.go_function {
 	h.panicked = s.panicked
 	function := (*C.go_function)(C.malloc(C.sizeof_go_function))
-	function.handle = C.uintptr_t(cgo.NewHandle(h))
+	function.handle = makeKnown(h)
 	function.next = nil
 	return function
 }
@@ -102,7 +101,7 @@ func (s *Supervisor) function(h *handler) *C.go_function {
 func sweep() {
 	for at := C.go_take_unneeded(); at != nil; {
 		next := at.next
-		cgo.Handle(at.handle).Delete()
+		forget(at.handle)
 		C.free(unsafe.Pointer(at))
 		at = next
 	}
@@ -252,7 +251,7 @@ func (s *Supervisor) take() (*Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ownPending(c), nil
+	return ownPending(C.uintptr_t(uintptr(unsafe.Pointer(c)))), nil
 }
 
 // Stats says what the supervisor has done so far.

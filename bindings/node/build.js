@@ -1,7 +1,8 @@
 'use strict';
 
 // Builds the addon: node build.js [DIRECTORY]. It takes a C compiler, pkg-config, the installed library, and the headers of the
-// node that runs this; nothing is downloaded. CC, CFLAGS, LDFLAGS and NODE_INCLUDE_DIR are heeded.
+// node that runs this; nothing is downloaded. CC, CFLAGS, LDFLAGS and NODE_INCLUDE_DIR are heeded. With --headers it only says where
+// those headers are.
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -55,7 +56,8 @@ function build(directory) {
 }
 
 try {
-  build(path.resolve(process.argv[2] || path.join(__dirname, 'build')));
+  if (process.argv[2] === '--headers') console.log(headers());
+  else build(path.resolve(process.argv[2] || path.join(__dirname, 'build')));
 } catch (error) {
   // The compiler and pkg-config have said what is wrong themselves.
   console.error(`the addon was not built: ${error.message}`);

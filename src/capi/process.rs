@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::os::fd::IntoRawFd;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::process::Process;
@@ -197,7 +198,7 @@ pub extern "C" fn sandlock_process_list(
 pub extern "C" fn sandlock_process_report(process: *const sandlock_process) -> *mut sandlock_report {
     value(std::ptr::null_mut(), || {
         on(process).map_or(std::ptr::null_mut(), |process| {
-            into_handle(sandlock_report::new(process.report()))
+            into_handle(sandlock_report::new(Arc::clone(process.shared_report())))
         })
     })
 }

@@ -1,9 +1,10 @@
 //! What was enforced.
 
 use std::ffi::{CString, c_char};
+use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
-use crate::report::{Report, Row};
+use crate::report::Report;
 
 use super::boundary::{free, required, status, value};
 use super::constants::{SANDLOCK_LEVEL_NONE, sandlock_status};
@@ -13,30 +14,49 @@ use super::structs::{Extensible, init, write};
 /// What was enforced on a program: one row per feature. Made by sandlock_process_report(), owned by its caller, never changed,
 /// independent of the process. Any thread, concurrently. Free it with sandlock_report_free().
 pub struct sandlock_report {
-    level: u32,
+    report: Arc<Report>,
+    /// Made when somebody asks for one: bindings keep the reports of all programs, and hardly anybody reads them.
+    texts: OnceLock<Texts>,
+}
+
+struct Texts {
     rows: Vec<TextRow>,
     json: CString,
 }
 
 struct TextRow {
-    row: Row,
     name: CString,
     mechanism: CString,
     detail: CString,
 }
 
 impl sandlock_report {
-    pub(super) fn new(report: &Report) -> Self {
+    pub(super) fn new(report: Arc<Report>) -> Self {
+        Self {
+            report,
+            texts: OnceLock::new(),
+        }
+    }
+
+    fn texts(&self) -> &Texts {
+        self.texts.get().unwrap_or_else(|| {
+            // Before the lock is taken: a fork of the host has a moment less to come in between.
+            let made = Texts::of(&self.report);
+            self.texts.get_or_init(|| made)
+        })
+    }
+}
+
+impl Texts {
+    fn of(report: &Report) -> Self {
         // Texts come from the library and have no NUL.
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let rows = report.rows().iter().map(|row| TextRow {
             name: text(row.feature.name()),
             mechanism: text(&row.mechanism),
             detail: text(&row.detail),
-            row: row.clone(),
         });
         Self {
-            level: report.level().number(),
             rows: rows.collect(),
             json: text(&report.to_json()),
         }
@@ -91,14 +111,16 @@ const EMPTY: sandlock_report_entry = sandlock_report_entry {
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_report_level(report: *const sandlock_report) -> u32 {
     value(SANDLOCK_LEVEL_NONE, || {
-        required(report, "report").map_or(SANDLOCK_LEVEL_NONE, |report| report.level)
+        required(report, "report").map_or(SANDLOCK_LEVEL_NONE, |report| report.report.level().number())
     })
 }
 
 /// How many rows there are: one per feature that this version knows. 0 if `report` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_report_count(report: *const sandlock_report) -> usize {
-    value(0, || required(report, "report").map_or(0, |report| report.rows.len()))
+    value(0, || {
+        required(report, "report").map_or(0, |report| report.report.rows().len())
+    })
 }
 
 /// Sets `entry` to SANDLOCK_REPORT_ENTRY_INIT, for languages without macros. NULL does nothing. Any thread.
@@ -118,20 +140,22 @@ pub extern "C" fn sandlock_report_row(
     error: *mut *mut sandlock_error,
 ) -> sandlock_status {
     status(error, || {
-        let rows = &required(report, "report")?.rows;
-        let found = rows
+        let report = required(report, "report")?;
+        let (rows, texts) = (report.report.rows(), &report.texts().rows);
+        let (row, text) = rows
             .get(index)
+            .zip(texts.get(index))
             .ok_or_else(|| Error::argument(format_args!("row {index} of a report that has {}", rows.len())))?;
         write(
             out,
             &sandlock_report_entry {
-                feature: found.row.feature.number(),
-                requested: found.row.requested.number(),
-                state: found.row.state.number(),
-                errno_value: found.row.errno,
-                name: found.name.as_ptr(),
-                mechanism: found.mechanism.as_ptr(),
-                detail: found.detail.as_ptr(),
+                feature: row.feature.number(),
+                requested: row.requested.number(),
+                state: row.state.number(),
+                errno_value: row.errno,
+                name: text.name.as_ptr(),
+                mechanism: text.mechanism.as_ptr(),
+                detail: text.detail.as_ptr(),
                 ..EMPTY
             },
         )
@@ -143,7 +167,7 @@ pub extern "C" fn sandlock_report_row(
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_report_json(report: *const sandlock_report) -> *const c_char {
     value(c"null".as_ptr(), || {
-        required(report, "report").map_or(c"null".as_ptr(), |report| report.json.as_ptr())
+        required(report, "report").map_or(c"null".as_ptr(), |report| report.texts().json.as_ptr())
     })
 }
 

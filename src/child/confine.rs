@@ -19,7 +19,9 @@ pub(super) fn listen(
     above_stdio: bool,
     record: &Record,
 ) -> sys::Result<()> {
-    record.begin_listening();
+    if !record.begin_listening() {
+        return Err(Errno(libc::ECANCELED));
+    }
     let mut listener = full_tree(seccomp::listen(program, flags))?;
     if above_stdio {
         // On failure, in a full table, it stays where it is.

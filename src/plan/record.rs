@@ -21,7 +21,7 @@ pub struct Record {
     program: AtomicU32,
     /// 1 when the init has made everything ready.
     ready: AtomicU32,
-    /// How far the listener is: [`NOT_YET`], [`BEING_MADE`], or [`LISTENING`] plus its number.
+    /// How far the listener is: [`NOT_YET`], [`BEING_MADE`], [`CALLED_OFF`], [`TAKEN`], or [`LISTENING`] plus its number.
     listener: AtomicU32,
     phase: AtomicU32,
     failed: AtomicU32,
@@ -50,6 +50,7 @@ const STARTED: u32 = 2;
 const RELEASED: u32 = u32::MAX;
 const BEING_MADE: u32 = 1;
 const LISTENING: u32 = 2;
+const CALLED_OFF: u32 = u32::MAX - 1;
 const TAKEN: u32 = u32::MAX;
 
 /// How far the listener is.
@@ -59,6 +60,8 @@ pub enum Listener {
     NotYet,
     /// It will have been made in a moment, or not.
     BeingMade,
+    /// There will be none: the child is about to be killed.
+    CalledOff,
     /// Its parent has taken it over.
     Taken,
     /// It has this number, in the table that child and parent share.
@@ -188,10 +191,23 @@ impl Record {
         }
     }
 
-    /// Notes that the listener comes next, and tells who waits for it.
-    pub fn begin_listening(&self) {
-        self.listener.store(BEING_MADE, Ordering::Release);
+    /// Notes that the listener comes next, and tells who waits for it. False if it was called off.
+    pub fn begin_listening(&self) -> bool {
+        let begun = self.leave_not_yet(BEING_MADE);
         event::wake_all(&self.listener);
+        begun
+    }
+
+    /// Has the child make no listener, for who is killed in the midst of that leaves one whose number nobody knows. False if it has
+    /// begun to.
+    pub fn call_off_listening(&self) -> bool {
+        self.leave_not_yet(CALLED_OFF)
+    }
+
+    fn leave_not_yet(&self, next: u32) -> bool {
+        self.listener
+            .compare_exchange(NOT_YET, next, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Notes the listener's number. Whatever the child calls from now on may be trapped, so nobody is told.
@@ -219,6 +235,7 @@ impl Record {
         match self.listener.load(Ordering::Acquire) {
             NOT_YET => Listener::NotYet,
             BEING_MADE => Listener::BeingMade,
+            CALLED_OFF => Listener::CalledOff,
             TAKEN => Listener::Taken,
             at => Listener::At(at.saturating_sub(LISTENING).cast_signed()),
         }
@@ -303,5 +320,31 @@ fn wait_until_clear(word: &AtomicU32) {
 impl Default for Record {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Listener, Record};
+
+    #[test]
+    fn listener_that_was_called_off_is_not_begun() {
+        let record = Record::new();
+        assert!(record.call_off_listening());
+        assert!(!record.begin_listening());
+        assert_eq!(record.listener(), Listener::CalledOff);
+    }
+
+    #[test]
+    fn listener_that_was_begun_is_not_called_off() {
+        let record = Record::new();
+        assert!(record.begin_listening());
+        assert!(!record.call_off_listening());
+        assert_eq!(record.listener(), Listener::BeingMade);
+        record.set_listener(3);
+        assert!(!record.call_off_listening());
+        assert_eq!(record.listener(), Listener::At(3));
+        record.note_takeover();
+        assert_eq!(record.listener(), Listener::Taken);
     }
 }

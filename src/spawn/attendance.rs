@@ -108,11 +108,11 @@ impl<'a> Attendance<'a> {
         }
     }
 
-    /// Takes over the listener as soon as the child has made it, since its next call may be trapped.
+    /// Takes over the listener as soon as the child has made it, since its next call may be trapped. `until` is when to give that up.
     ///
     /// A child that is killed inside seccomp(2) by somebody outside leaves a listener that nobody knows the number of; the library
-    /// itself does not kill before this returns.
-    pub(super) fn await_listener(&mut self) {
+    /// itself does not: see [`Self::settle_listener`].
+    pub(super) fn await_listener(&mut self, until: Option<Instant>) {
         /// The kernel takes a few times this long to make the filter.
         const NAP: Duration = Duration::from_micros(20);
         const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -122,11 +122,19 @@ impl<'a> Attendance<'a> {
             let left = record.has_left();
             match record.listener() {
                 Listener::At(number) => return self.take_over(number),
-                Listener::Taken => return,
-                _ if left => return,
+                Listener::Taken | Listener::CalledOff => return,
+                _ if left || until.is_some_and(|until| Instant::now() >= until) => return,
                 Listener::NotYet => wait_for_change(record.listener_word(), 0, Some(LOOK_AGAIN)),
                 Listener::BeingMade => wait_for_change(record.listener_word(), 1, Some(NAP)),
             }
+        }
+    }
+
+    /// Before the library kills: the child makes no listener from now on, or has made it. It can have been stopped in between, by
+    /// somebody outside; then it is killed all the same.
+    pub(super) fn settle_listener(&mut self) {
+        if self.supervision.is_some() && !self.arena.record().call_off_listening() {
+            self.await_listener(Some(Instant::now() + LAST_BREATH));
         }
     }
 
@@ -136,7 +144,9 @@ impl<'a> Attendance<'a> {
             match self.arena.record().listener() {
                 Listener::At(number) => self.take_over(number),
                 // The child has failed before.
-                Listener::NotYet | Listener::BeingMade | Listener::Taken => self.supervision = None,
+                Listener::NotYet | Listener::BeingMade | Listener::CalledOff | Listener::Taken => {
+                    self.supervision = None
+                }
             }
         }
     }

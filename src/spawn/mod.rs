@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::plan::{Progress, Record};
+use crate::plan::{Listener, Progress, Record};
 use crate::process::{HostEnds, Process, Shared};
 use crate::supervisor::{Services, Supervision};
 
@@ -250,7 +250,12 @@ pub(crate) fn start(
 
 /// Why the child did not execute its program, if it did not.
 fn failure(record: &Record, purposes: &Purposes, prepared: &Prepared, program: &CStr) -> Option<Error> {
-    match record.progress() {
+    let progress = match record.listener() {
+        // Whether it has come to note that or not.
+        Listener::CalledOff => Progress::Setup,
+        _ => record.progress(),
+    };
+    match progress {
         Progress::Executing => None,
         Progress::StepFailed(index, errno) => Some(purposes.error(index, errno, prepared.view.as_ref(), record.part())),
         Progress::ExecFailed(errno) => {

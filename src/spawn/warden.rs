@@ -159,7 +159,7 @@ fn look_after(
     let supervision = job.supervision.take().filter(|_| listen);
     let mut attendance = Attendance::new(prepared, supervision, &job.arena, &job.shared, reach);
     if job.serves_set_up {
-        attendance.await_listener();
+        attendance.await_listener(None);
     }
     let captures = std::mem::take(&mut job.streams.captures);
     let holds = |limit| job.group.as_ref().is_some_and(|group| group.holds(limit));

@@ -205,6 +205,7 @@ impl Watch<'_> {
                 }
             }
             if let Some(reason) = over {
+                self.attendance.settle_listener();
                 ended_for.get_or_insert(reason);
                 killed = true;
                 self.deadline = None;

@@ -8,8 +8,8 @@ const { Supervisor } = require('./supervisor');
 const { optionsOf } = require('./options');
 const { pipe, terminal } = require('./streams');
 
-/** Longest time between two looks whether a sandbox whose program has ended is over, milliseconds. */
-const SLOWEST = 20;
+/** Time between two looks whether a sandbox whose program has ended is over, milliseconds, when that takes more than a moment. */
+const PAUSE = 20;
 
 // A sandbox goes on when nobody has a reference to it.
 const alive = new Set();
@@ -197,13 +197,23 @@ class Process {
     return this.#streams[which];
   }
 
-  #programEnded() {
+  /** The library's thread has to end what else is in the sandbox first. That is mostly a moment, and tells itself by no descriptor: so a
+   * thread waits for it, and if it takes longer, the loop looks now and then. */
+  async #programEnded() {
     unwatch(this.#handle, this.#watch);
-    this.#look(1);
+    const talking = this.#talking;
+    let raw;
+    try {
+      raw = await (talking ? native.processLastTalk(this.#handle) : native.processLastWait(this.#handle));
+    } catch (error) {
+      if (error.status && error.status !== 'TIMEOUT') this.#failure = error;
+    }
+    if (this.#over) return;
+    if (this.#failure || (raw && talking === this.#talking)) this.#end(raw ?? null);
+    else this.#look();
   }
 
-  /** The library's thread has to end what else is in the sandbox first. That is mostly a moment, and tells itself by no descriptor. */
-  #look(delay) {
+  #look() {
     let raw;
     try {
       raw = this.#talking ? native.processCommunicate(this.#handle, null) : native.processWait(this.#handle);
@@ -212,7 +222,7 @@ class Process {
       raw = null;
     }
     if (raw === undefined) {
-      this.#timer = setTimeout(() => this.#look(Math.min(2 * delay, SLOWEST)), delay);
+      this.#timer = setTimeout(() => this.#look(), PAUSE);
       if (!this.#kept) this.#timer.unref();
       return;
     }

@@ -164,6 +164,7 @@ struct job {
         struct {
             const char *const *allow, *const *deny;
         } net;
+        sandlock_result *result;
         sandlock_members *members;
         sandlock_ports *ports;
         sandlock_capabilities capabilities;

@@ -242,6 +242,43 @@ static napi_value process_resume(napi_env env, napi_callback_info info)
     return start_job(env, info, run_resume, NULL, NULL);
 }
 
+/* How long a thread waits for the end of a sandbox whose program has ended, milliseconds: that is mostly a fraction of one. */
+#define MOMENT 20
+
+static void run_last_wait(struct job *job)
+{
+    job->status = sandlock_process_wait(process_of(job), MOMENT, &job->of.result, &job->error);
+}
+
+static void run_last_talk(struct job *job)
+{
+    job->status = sandlock_process_communicate(process_of(job), NULL, 0, MOMENT, &job->of.result, &job->error);
+}
+
+static napi_value give_result(struct job *job)
+{
+    napi_value value = result_value(job->binding->env, job->of.result);
+
+    sandlock_result_free(job->of.result);
+    return value;
+}
+
+static void drop_result(struct job *job)
+{
+    sandlock_result_free(job->of.result);
+}
+
+/* The program has ended: gives the result when the sandbox has. TIMEOUT if that takes longer. */
+static napi_value last_wait(napi_env env, napi_callback_info info)
+{
+    return start_job(env, info, run_last_wait, give_result, drop_result);
+}
+
+static napi_value last_talk(napi_env env, napi_callback_info info)
+{
+    return start_job(env, info, run_last_talk, give_result, drop_result);
+}
+
 static void run_list(struct job *job)
 {
     job->status = sandlock_process_list(process_of(job), &job->of.members, &job->error);
@@ -385,6 +422,8 @@ void add_process(napi_env env, napi_value exports)
     add_function(env, exports, "processReport", process_report);
     add_function(env, exports, "processStats", process_stats);
     add_function(env, exports, "processFree", process_free);
+    add_function(env, exports, "processLastWait", last_wait);
+    add_function(env, exports, "processLastTalk", last_talk);
     add_function(env, exports, "processKill", process_kill);
     add_function(env, exports, "processPause", process_pause);
     add_function(env, exports, "processResume", process_resume);

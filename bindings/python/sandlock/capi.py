@@ -44,15 +44,25 @@ def load() -> ctypes.CDLL:
         return _library
 
 
-def __getattr__(name: str) -> Any:
-    if name not in capi_table.FUNCTIONS:
-        raise AttributeError(f"the C API has no {name}")
+def _function(library: ctypes.CDLL, name: str) -> Any:
     try:
-        function = load()[name]
+        function = library[name]
     except AttributeError:
         raise LibraryError(f"the installed libsandlock is older than this package: it has no {name}") from None
     function.restype, function.argtypes = capi_table.FUNCTIONS[name]
-    globals()[name] = function
+    return function
+
+
+def with_the_lock(name: str) -> Any:
+    """A function as it is called with the interpreter's lock held: only for what returns at once and waits for nobody."""
+    library = load()
+    return _function(ctypes.PyDLL(library._name, handle=library._handle), name)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in capi_table.FUNCTIONS:
+        raise AttributeError(f"the C API has no {name}")
+    globals()[name] = function = _function(load(), name)
     return function
 
 

@@ -8,15 +8,18 @@ import enum
 import inspect
 import logging
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Set, Tuple, Union
+from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Set, Tuple, Union
 
 from . import capi
-from .errors import Stale, StateError, call
+from .errors import Stale, StateError, call, taken
 from .handles import callback, references
+from .threads import local, stay
 
 log = logging.getLogger("sandlock")
 EPERM = 1
+STALE = -10
 
 
 class ExceptionPolicy(enum.Enum):
@@ -44,17 +47,17 @@ class NotifAction:
     @staticmethod
     def continue_() -> "NotifAction":
         """The call goes on to the next handler for it, and runs if all say so. An `async` handler has no next one."""
-        return NotifAction("continue")
+        return _CONTINUE
 
     @staticmethod
     def errno(number: int) -> "NotifAction":
         """It fails with this errno, 1 to 4095."""
-        return NotifAction("errno", number)
+        return _errnos[number] if type(number) is int and number in _errnos else _known(_errnos, "errno", number)
 
     @staticmethod
     def returns(value: int) -> "NotifAction":
         """It returns this value without running."""
-        return NotifAction("return", value)
+        return _values[value] if type(value) is int and value in _values else _known(_values, "return", value)
 
     @staticmethod
     def inject_fd_send(fd: Any, number: Optional[int] = None, keep_on_exec: bool = False) -> "NotifAction":
@@ -74,16 +77,29 @@ class NotifAction:
 
     def _answer(self, noun: str, pointer: int) -> int:
         """Answers a call in C, of the noun "notification" or "pending"; says what a handler in C returns then."""
-        if self.kind == "continue":
-            if noun == "notification":
-                return capi.SANDLOCK_HANDLER_PASS
-            arguments: Tuple[Any, ...] = ("continue",)
+        # These three are what a program waits for most often; that they fail for another reason than want of a caller is a bug, so
+        # they are not asked for a text.
+        if self.kind == "return":
+            value = self.value
+            if not 0 <= value < 2**31:  # and not at once with what is large, which takes longer
+                within(value, -(2**63), 2**63 - 1)
+            status = _RETURN[noun](pointer, value, None)
         elif self.kind == "errno":
-            arguments = ("deny", within(self.value, 1, 4095))
-        elif self.kind == "return":
-            arguments = ("return", within(self.value, -(2**63), 2**63 - 1))
-        elif self.kind == "bytes":
-            arguments = ("return_bytes", self.data, len(self.data), self._flags())
+            status = _DENY[noun](pointer, within(self.value, 1, 4095), None)
+        elif self.kind == "continue":
+            if noun == "notification":
+                return PASS
+            status = capi.sandlock_pending_continue(pointer, None)
+        else:
+            self._answer_otherwise(noun, pointer)
+            return DONE
+        if status and status != STALE:
+            raise taken(status, None)
+        return DONE
+
+    def _answer_otherwise(self, noun: str, pointer: int) -> None:
+        if self.kind == "bytes":
+            arguments: Tuple[Any, ...] = ("return_bytes", self.data, len(self.data), self._flags())
         elif self.kind == "kill":
             arguments = ("kill",)
         else:
@@ -96,10 +112,46 @@ class NotifAction:
             call(getattr(capi, f"sandlock_{noun}_{arguments[0]}"), pointer, *arguments[1:])
         except Stale:
             pass  # Nobody waits for the answer any more.
-        return capi.SANDLOCK_HANDLER_DONE
 
     def _flags(self) -> int:
         return capi.SANDLOCK_FD_KEEP_ON_EXEC if self.keep_on_exec else 0
+
+
+PASS, DONE = capi.SANDLOCK_HANDLER_PASS, capi.SANDLOCK_HANDLER_DONE
+_CONTINUE = NotifAction("continue")
+
+
+_new = object.__new__
+
+# An answer takes as long to make as everything else that is done for a call. It never changes, so for small numbers there is one of each.
+_values: Dict[int, NotifAction] = {}
+_errnos: Dict[int, NotifAction] = {}
+
+
+def _known(known: Dict[int, NotifAction], kind: str, value: int) -> NotifAction:
+    action = NotifAction(kind, value)
+    if type(value) is int and 0 <= value < 4096:
+        known[value] = action
+    return action
+
+
+class _Answers(Dict[str, Any]):
+    """By nouns, the function that gives this answer.
+
+    That of a notification is called with the interpreter's lock held, as to give it away and take it again takes as long as the rest of
+    the call. It may be, for it waits for nobody: it decides who is first by an atomic number, and tells the kernel.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+
+    def __missing__(self, noun: str) -> Any:
+        name = f"sandlock_{noun}_{self.verb}"
+        self[noun] = function = capi.with_the_lock(name) if noun == "notification" else getattr(capi, name)
+        return function
+
+
+_RETURN, _DENY = _Answers("return"), _Answers("deny")
 
 
 def within(value: int, least: int, most: int) -> int:
@@ -109,25 +161,44 @@ def within(value: int, least: int, most: int) -> int:
     return value
 
 
+class _Look:
+    """Something of a call that is looked up when it is first asked for, and kept beside its name then."""
+
+    def __init__(self, look: Callable[[int], Any]) -> None:
+        self.look = look
+
+    def __set_name__(self, _: Any, name: str) -> None:
+        self.name = name
+
+    def __get__(self, context: Any, _: Any = None) -> Any:
+        if context is None:
+            return self
+        context.__dict__[self.name] = value = self.look(context._valid())
+        return value
+
+
 class Context:
     """A system call, as a handler sees it. Of no more use when the handler has returned."""
 
     _noun = "notification"
+    _lock: ContextManager[Any] = nullcontext()  # it is one thread's
 
-    def __init__(self, pointer: int) -> None:
+    _deferred = False
+
+    def __init__(self, pointer: int, thread: int) -> None:
         self._pointer: Optional[int] = pointer
-        self._thread = threading.get_ident()
-        self._lock = threading.RLock()
-        self._deferred = False
-        get = self._function
-        self.number: int = get("syscall")(pointer)
-        """The number of the call."""
-        self.name: str = get("syscall_name")(pointer).decode()
-        """Its name: "openat"."""
-        self.args: Tuple[int, ...] = tuple(get("arg")(pointer, index) for index in range(6))
-        """Its six arguments as they were in the registers: an int has rubbish in its upper half."""
-        self.pid: int = get("pid")(pointer)
-        """The thread that calls, as the host numbers it."""
+        self._thread = thread
+
+    number: int = _Look(lambda pointer: capi.sandlock_notification_syscall(pointer))  # type: ignore[assignment]
+    """The number of the call."""
+    name: str = _Look(lambda pointer: capi.sandlock_notification_syscall_name(pointer).decode())  # type: ignore[assignment]
+    """Its name: "openat"."""
+    args: Tuple[int, ...] = _Look(  # type: ignore[assignment]
+        lambda pointer: tuple(capi.sandlock_notification_arg(pointer, index) for index in range(6))
+    )
+    """Its six arguments as they were in the registers: an int has rubbish in its upper half."""
+    pid: int = _Look(lambda pointer: capi.sandlock_notification_pid(pointer))  # type: ignore[assignment]
+    """The thread that calls, as the host numbers it."""
 
     def _function(self, verb: str) -> Any:
         return getattr(capi, f"sandlock_{self._noun}_{verb}")
@@ -164,21 +235,25 @@ class Context:
         """Puts the answer off: whoever has it gives it later, from any thread, by what this returns. What the handler returns does
         not count then. A call whose Pending is closed or forgotten is denied with EPERM."""
         out = ctypes.c_void_p()
-        with self._lock:
-            call(capi.sandlock_notification_defer, self._valid(), ctypes.byref(out))
-            self._deferred = True
-            self._pointer = None
-        return Pending(out.value or 0)
+        seen = {name: getattr(self, name) for name in ("number", "name", "args", "pid")}
+        call(capi.sandlock_notification_defer, self._valid(), ctypes.byref(out))
+        self._deferred = True
+        self._pointer = None
+        return Pending(out.value or 0, seen)
 
     def _close(self) -> None:
-        with self._lock:
-            self._pointer = None
+        self._pointer = None
 
 
 class Pending(Context):
     """A system call that was put off. Any thread; of several answers the first counts."""
 
     _noun = "pending"
+
+    def __init__(self, pointer: int, seen: Mapping[str, Any]) -> None:
+        super().__init__(pointer, 0)
+        self._lock = threading.RLock()
+        self.__dict__.update(seen)
 
     def _valid(self) -> int:
         if self._pointer is None:
@@ -204,7 +279,7 @@ class Pending(Context):
     _close = close
 
     def __del__(self) -> None:
-        if getattr(self, "_lock", None):
+        if "_lock" in self.__dict__:
             self.close()
 
 
@@ -250,22 +325,26 @@ class Entry:
         self.loop = loop if inspect.iscoroutinefunction(handler.handle) else None
         self.tasks = tasks
 
-    def serve(self, pointer: int) -> int:
-        context = Context(pointer)
+    def serve(self, pointer: int, thread: int) -> int:
+        # As Context(pointer, thread), without the detour by its class.
+        context = _new(Context)
+        context._pointer = pointer
+        context._thread = thread
         if self.loop:
             self._hand_over(context.defer())
-            return capi.SANDLOCK_HANDLER_DONE
+            return DONE
         try:
-            try:
-                answer = self.handler.handle(context)
-                action = answer if context._deferred else checked(answer)
-            except BaseException as error:  # noqa: B902 - whatever it is, it must not reach C
-                action = self._after(error)
+            action = self.handler.handle(context)
             if context._deferred:
-                return capi.SANDLOCK_HANDLER_DONE
-            return self._given(action, "notification", pointer)
+                return DONE
+            if type(action) is NotifAction:
+                return action._answer("notification", pointer)
+            raise TypeError(f"a handler returned {action!r}, which is no NotifAction")
+        except BaseException as error:  # noqa: B902 - whatever it is, it must not reach C
+            # Of the handler, or an errno out of range, or a descriptor that is not open.
+            return DONE if context._deferred else self._after(error)._answer("notification", pointer)
         finally:
-            context._close()
+            context._pointer = None
 
     def _given(self, action: NotifAction, noun: str, pointer: int) -> int:
         try:
@@ -322,11 +401,20 @@ def checked(action: Any) -> NotifAction:
     return action
 
 
+_entry = references.get
+
+
 def _called(pointer: int, token: int) -> int:
     """Calls the handler that a token stands for. No exception leaves this: C would take one for DONE, without an answer."""
     try:
-        with callback():
-            return references.get(token).serve(pointer)
+        here = local.here
+        if not here.asked:
+            stay(here)
+        here.depth += 1
+        try:
+            return _entry(token).serve(pointer, here.ident)
+        finally:
+            here.depth -= 1
     except BaseException as error:  # noqa: B902
         try:
             log.error("a call could not be handled: %r", error)

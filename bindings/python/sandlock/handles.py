@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from .errors import StateError
+from .threads import forget, local, wait_until_none_stays
 
 
 class Handle:
@@ -60,7 +61,7 @@ class Handle:
         pointer, self._pointer = getattr(self, "_pointer", None), None
         if pointer is None:
             return
-        if getattr(in_callback, "depth", 0):
+        if local.here.depth:
             # Freeing a process waits for its end, which must not happen on a thread that the process may wait for.
             threading.Thread(target=self._free, args=(pointer,), daemon=True).start()
         else:
@@ -73,6 +74,7 @@ class References:
     def __init__(self) -> None:
         self._next = 1
         self._held: Dict[int, Any] = {}
+        self.get: Callable[[int], Any] = self._held.__getitem__
         self._changed = threading.Condition(threading.RLock())
 
     def hold(self, thing: Any) -> int:
@@ -81,9 +83,6 @@ class References:
             self._next += 1
             self._held[token] = thing
             return token
-
-    def get(self, token: int) -> Any:
-        return self._held[token]
 
     def drop(self, token: int) -> None:
         with self._changed:
@@ -99,8 +98,6 @@ class References:
             return self._changed.wait_for(lambda: not self._held, seconds)
 
 
-# Depth of callbacks from C on this thread.
-in_callback = threading.local()
 references = References()
 open_handles: "weakref.WeakSet[Handle]" = weakref.WeakSet()
 
@@ -108,11 +105,14 @@ open_handles: "weakref.WeakSet[Handle]" = weakref.WeakSet()
 @contextmanager
 def callback() -> Iterator[None]:
     """Surrounds what C calls."""
-    in_callback.depth = getattr(in_callback, "depth", 0) + 1
+    here = local.here
+    here.depth += 1
     try:
         yield
     finally:
-        in_callback.depth -= 1
+        here.depth -= 1
+        if not here.depth and not here.stay:
+            forget(here.ident)
 
 
 @atexit.register
@@ -121,6 +121,7 @@ def _end() -> None:
     for handle in sorted(open_handles, key=lambda handle: handle._what != "process"):
         handle.close()
     references.wait_until_none(2)
+    wait_until_none_stays(2)
 
 
 def _forget() -> None:

@@ -286,7 +286,7 @@ class Sandbox:
         """The policy, kept while no field changes: the library then need not prepare it anew for every program."""
         host = None if self.clean_env else environment()
         # One that was made before a fork is of no use after it.
-        key = os.getpid(), host, repr([getattr(self, each.name) for each in fields(self)])
+        key = os.getpid(), host, repr([getattr(self, name) for name in _NAMES])
         with self._lock:
             if self._made is None or self._made[0] != key:
                 self._made = key, Policy(self, host)
@@ -343,6 +343,9 @@ class Sandbox:
         self.close()
 
 
+_NAMES = tuple(each.name for each in fields(Sandbox))
+
+
 def confine(sandbox: Sandbox) -> None:
     """Confines the calling thread itself, for good, and what it starts from now on; not other threads that run already. Fields that are
     for starting a program (env, cwd, cpu_cores, uid, ...) are refused."""
@@ -373,8 +376,13 @@ def in_thread(function: Callable[[], Any]) -> "asyncio.Future[Any]":
     future = loop.create_future()
 
     def settle(error: Optional[BaseException], value: Any) -> None:
-        if not future.cancelled():
-            future.set_exception(error) if error else future.set_result(value)
+        if future.cancelled():
+            return
+        if error:
+            future.set_exception(error)
+            future.exception()  # Who was cancelled meanwhile does not ask, and asyncio would say so when the loop is closed by then.
+        else:
+            future.set_result(value)
 
     def body() -> None:
         value, error = None, None
