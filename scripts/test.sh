@@ -21,6 +21,47 @@ check() { # NAME COMMAND...
 began=$SECONDS
 section() { echo "== $* (at $((SECONDS - began)) s)"; }
 
+stage=$(mktemp -d /tmp/sandlock-stage-XXXXXX)
+trap 'rm -rf "$stage"' EXIT
+chmod 755 "$stage"
+
+run() { # LABEL COMMAND...
+    local log=$stage/log-${1// /-} status=0 start=$SECONDS
+    (cd / && timeout 300 "${@:2}") >"$log" 2>&1 </dev/null || status=$?
+    echo "$status" >"$log.status"
+    echo "$((SECONDS - start)) $1" >>"$stage/seconds"
+}
+account() { # LABEL
+    local label=$1 log=$stage/log-${1// /-} status
+    status=$(cat "$log.status")
+    passed=$((passed + $(grep -c '^ok ' "$log" || true)))
+    absent=$((absent + $(grep -c '^absent ' "$log" || true)))
+    failed=$((failed + $(grep -c '^not ok ' "$log" || true)))
+    grep -E '^(not ok|not run|absent|#)' "$log" | sed "s/^/[$label] /" || true
+    if [ "$status" -ne 0 ] && ! grep -q '^not ok ' "$log"; then
+        tail -n 40 "$log"
+        not_ok "[$label] ended with status $status"
+    fi
+    grep -qE '^(ok|absent) ' "$log" || not_ok "[$label] ran no test"
+}
+live() { # LABEL COMMAND...
+    run "$@"
+    account "$1"
+}
+# One for each processor at a time and one more, for what has no time of its own: mostly compilers. all_beside() waits, and accounts.
+besides=()
+beside() { # LABEL COMMAND...
+    [ "$(jobs -rp | wc -l)" -le "$(nproc)" ] || wait -n
+    besides+=("$1")
+    run "$@" &
+}
+all_beside() {
+    local label
+    wait
+    for label in "${besides[@]}"; do account "$label"; done
+    besides=()
+}
+
 # --- which C tests run how: as an unprivileged user, under sanitizers, and as root ---
 everywhere="test_api test_run test_process test_streams test_report test_members test_limits"
 everywhere+=" test_toml"
@@ -46,16 +87,12 @@ grep -vE '^$|^running|^\.+$' target/cargo-test.log || true
 rust=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' target/cargo-test.log | awk '{sum += $1} END {print sum + 0}')
 passed=$((passed + rust))
 
-# What worker and manager share, in every order of their steps.
-section "models"
-check "worker_and_manager_agree_in_every_order" env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" CARGO_TARGET_DIR=target/loom \
-    cargo test --quiet --locked --lib models
+# What worker and manager share, in every order of their steps; beside what follows, up to the live tests.
+beside models env RUSTFLAGS="${RUSTFLAGS:-} --cfg loom" CARGO_TARGET_DIR="$PWD/target/loom" bash -c \
+    'cd "$0" && cargo test --quiet --locked --lib models && echo "ok worker_and_manager_agree_in_every_order"' "$PWD"
 
 # --- an installed copy, where an unprivileged user can reach it ---
 section "install"
-stage=$(mktemp -d /tmp/sandlock-stage-XXXXXX)
-trap 'rm -rf "$stage"' EXIT
-chmod 755 "$stage"
 make --no-print-directory --silent install PREFIX="$stage/prefix"
 make --no-print-directory --silent install DESTDIR="$stage/destdir" PREFIX=/usr LIBDIR=/usr/lib/sandlock-test
 prefix=$stage/prefix
@@ -85,9 +122,9 @@ dynamic=$(readelf -d "$prefix/lib/libsandlock.so")
 check "soname_is_libsandlock_so_0" grep -q 'SONAME.*\[libsandlock.so.0\]' <<<"$dynamic"
 check "library_is_never_unloaded" grep -q 'NODELETE' <<<"$dynamic"
 check "relocations_are_read_only" grep -q 'NOW' <<<"$dynamic"
-native() { cargo rustc --quiet --locked --release --lib --crate-type staticlib -- --print native-static-libs 2>&1 |
+# Without optimising: the libraries are the same. What rustc said of what is up to date cargo says again.
+native() { cargo rustc --quiet --locked --lib --crate-type staticlib -- --print native-static-libs 2>&1 |
     sed -n 's/.*native-static-libs: //p'; }
-touch src/lib.rs
 check "private_libs_in_pc_are_rustcs" test "$(native)" = "$(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/sandlock.pc")"
 check "syscall_tables_are_generated" python3 scripts/gen-syscalls.py --check
 
@@ -108,17 +145,20 @@ section "building the C tests"
 flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror"
 library=$(pkg-config --cflags --libs sandlock)
 run_path="-Wl,-rpath,$prefix/lib"
-# One for each processor at a time; built() waits for all, and fails if one has.
+# One for each processor at a time, models aside; built() waits for all, and fails if one has.
+builders=()
 build() { # OUTPUT SOURCE LIBRARIES...
     local output=$1 source=$2
     shift 2
-    [ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
+    [ "$(jobs -rp | wc -l)" -le "$(nproc)" ] || wait -n
     # shellcheck disable=SC2086
     gcc $flags -o "$output" "$source" "$@" &
+    builders+=("$!")
 }
 built() {
     local job
-    for job in $(jobs -p); do wait "$job"; done
+    for job in "${builders[@]}"; do wait "$job"; done
+    builders=()
 }
 libraries="$library $run_path -lpthread -lutil -lrt"
 for source in c-tests/test_*.c c-tests/attack_table.c; do
@@ -177,6 +217,8 @@ built
 cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/net_child" "$bin/ports_child" "$bin/asan/"
 check "sanitizer_is_linked" bash -c "ldd '$bin/asan/test_run' | grep -q libasan"
 
+all_beside
+
 # --- who runs them ---
 if [ "$(id -u)" -eq 0 ]; then
     user=sandlock-test
@@ -195,43 +237,6 @@ else
     user=$(id -un)
     as_user=()
 fi
-
-run() { # LABEL COMMAND...
-    local log=$stage/log-${1// /-} status=0 start=$SECONDS
-    (cd / && timeout 300 "${@:2}") >"$log" 2>&1 </dev/null || status=$?
-    echo "$status" >"$log.status"
-    echo "$((SECONDS - start)) $1" >>"$stage/seconds"
-}
-account() { # LABEL
-    local label=$1 log=$stage/log-${1// /-} status
-    status=$(cat "$log.status")
-    passed=$((passed + $(grep -c '^ok ' "$log" || true)))
-    absent=$((absent + $(grep -c '^absent ' "$log" || true)))
-    failed=$((failed + $(grep -c '^not ok ' "$log" || true)))
-    grep -E '^(not ok|not run|absent|#)' "$log" | sed "s/^/[$label] /" || true
-    if [ "$status" -ne 0 ] && ! grep -q '^not ok ' "$log"; then
-        tail -n 40 "$log"
-        not_ok "[$label] ended with status $status"
-    fi
-    grep -qE '^(ok|absent) ' "$log" || not_ok "[$label] ran no test"
-}
-live() { # LABEL COMMAND...
-    run "$@"
-    account "$1"
-}
-# One for each processor at a time, for what has no time of its own: mostly compilers. all_beside() waits, and accounts.
-besides=()
-beside() { # LABEL COMMAND...
-    [ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
-    besides+=("$1")
-    run "$@" &
-}
-all_beside() {
-    local label
-    wait
-    for label in "${besides[@]}"; do account "$label"; done
-    besides=()
-}
 
 # A few seconds on any machine: the figures are for `make bench`.
 section "live tests as $user"
