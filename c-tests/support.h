@@ -187,7 +187,10 @@ static inline void expect_output(sandlock_policy *policy, const char *const *arg
     sandlock_result *result = run_program(policy, argv);
 
     if (!CHECK(!strcmp(output(result), expected_output)))
-        printf("# found \"%s\", not \"%s\" (%s)\n", output(result), expected_output, errors(result));
+        printf("# ended with reason %u, limit %u, signal %d, exit code %d: %s\n# found \"%s\", not \"%s\"\n",
+               (unsigned)sandlock_result_reason(result), (unsigned)sandlock_result_limit(result),
+               (int)sandlock_result_signal(result), (int)sandlock_result_exit_code(result), errors(result), output(result),
+               expected_output);
     sandlock_result_free(result);
 }
 

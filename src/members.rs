@@ -275,6 +275,21 @@ pub(crate) fn was_woken(pid: i32) -> bool {
     running > 0 && !threads.iter().any(|thread| thread.has_stopped)
 }
 
+/// True if the process `pid` was made and has run no code of its own since: then it has touched no memory but where the kernel itself
+/// tells it its number (CLONE_CHILD_SETTID).
+pub(crate) fn has_run_nothing(pid: i32) -> bool {
+    let Ok(Some(stat)) = read(pid, "stat") else {
+        return false;
+    };
+    // Minor page faults, numbered 10 in proc(5), where the state after the name is 3.
+    let faults = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(10 - 3));
+    faults
+        .and_then(|text| text.parse::<u64>().ok())
+        .is_some_and(|faults| faults <= 1)
+}
+
 /// A thread of a process, as the vigil over stopped ones sees it.
 struct Thread {
     has_stopped: bool,

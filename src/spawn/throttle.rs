@@ -159,9 +159,10 @@ impl Throttle {
 
     /// Counts what was used since the last look, and stops the sandbox if that is too much. Returns when to look again.
     fn look_around(&mut self, share: u64, now: Instant) -> Duration {
-        if self.take_account(share, now).is_err() {
+        let Ok(found) = self.take_account(share, now) else {
             return LATEST;
-        }
+        };
+        self.release_newborn(&found);
         if self.credit >= 0 {
             self.unindebted = self.last;
             // With all processors busy it may be used up by then.
@@ -225,6 +226,17 @@ impl Throttle {
     fn until_paid(&self, share: u64) -> Duration {
         let owed = (-self.credit).max(0);
         nanoseconds(owed * 100 / i128::from(share.max(1))).max(SOONEST)
+    }
+
+    /// A fork that was under way when the throttle's signal came hands that on to its child, which may come to be only after the others
+    /// were let go on. It has stopped before it has run anything of the program's, and nobody else has stopped it.
+    fn release_newborn(&self, found: &[Found]) {
+        for process in found {
+            let pid = process.member.pid;
+            if process.has_stopped() && members::has_run_nothing(pid) {
+                self.reach.signal_one(pid, libc::SIGCONT);
+            }
+        }
     }
 
     /// Lets go on whom the throttle has stopped. The youngest first: a parent that looks after its children sees them run.

@@ -54,9 +54,13 @@ def _function(library: ctypes.CDLL, name: str) -> Any:
 
 
 def with_the_lock(name: str) -> Any:
-    """A function as it is called with the interpreter's lock held: only for what returns at once and waits for nobody."""
+    """A function as it is called with the interpreter's lock held: only for what returns at once and waits for nobody. Where its last
+    parameter would be given an error it is to be None."""
     library = load()
-    return _function(ctypes.PyDLL(library._name, handle=library._handle), name)
+    function = _function(ctypes.PyDLL(library._name, handle=library._handle), name)
+    # None is a null pointer without being told so, and is one in half of the time then.
+    function.argtypes = function.argtypes[:-1]
+    return function
 
 
 def __getattr__(name: str) -> Any:
