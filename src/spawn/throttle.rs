@@ -229,7 +229,8 @@ impl Throttle {
     }
 
     /// A fork that was under way when the throttle's signal came hands that on to its child, which may come to be only after the others
-    /// were let go on. It has stopped before it has run anything of the program's, and nobody else has stopped it.
+    /// were let go on. It has stopped before it has run anything of the program's. Who is stopped so early by its own parent looks the
+    /// same, and so does a child of vfork(2), which touches no memory of its own: these go on, too.
     fn release_newborn(&self, found: &[Found]) {
         for process in found {
             let pid = process.member.pid;
