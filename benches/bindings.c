@@ -1,8 +1,9 @@
 /* What the bindings cost over the C API: starting a program and waiting for it, and a call that a handler answers.
  *
  * For each language there is a worker, a program beside the bench that does the same as the worker in C and says how long it took.
- * Both run all the time and are asked by turns, so that whatever slows the machine down slows both. A line on a worker's standard
- * input is a task, a line on its standard output the answer, in nanoseconds:
+ * Both run at once and are asked by turns, so that whatever slows the machine down slows both; and as a process is a few per cent
+ * faster or slower than the next one for as long as it lives, from where its memory is, they are started anew a few times. A line on a
+ * worker's standard input is a task, a line on its standard output the answer, in nanoseconds:
  *
  *     spawn N     starts /bin/true N times, waits for it and gives the sandbox back: all of that
  *     handler N   runs the measuring program, which makes rounds of N calls that a handler answers: one call
@@ -18,7 +19,7 @@
 
 extern char **environ;
 
-enum { SPAWN_PAIRS = 200, HANDLER_PAIRS = 50 };
+enum { STARTS = 5, SPAWN_PAIRS = 40, HANDLER_PAIRS = 12 }; /* pairs of each start */
 
 struct worker {
     const char *language;
@@ -79,20 +80,28 @@ static void end_worker(struct worker *worker)
     fclose(worker->answers);
 }
 
-static void compare(const char *name, const char *unit, double factor, const char *task, const struct worker *one,
-                    const struct worker *in_c, int pairs, double most)
-{
+struct pairs {
     double ours[MOST], theirs[MOST];
-    char title[100];
+    int count;
+};
+
+static void ask_both(struct pairs *pairs, double factor, const char *task, const struct worker *one, const struct worker *in_c, int count)
+{
     int i, turn;
 
-    for (i = 0; i < pairs; i++)
+    for (i = 0; i < count; i++, pairs->count++)
         for (turn = 0; turn < 2; turn++) {
             int is_ours = (i + turn) % 2;
-            *(is_ours ? &ours[i] : &theirs[i]) = ask(is_ours ? one : in_c, task) * factor;
+            *(is_ours ? &pairs->ours[pairs->count] : &pairs->theirs[pairs->count]) = ask(is_ours ? one : in_c, task) * factor;
         }
-    snprintf(title, sizeof title, "%s, %s", name, one->language);
-    figure(title, "the C API doing the same", unit, ours, theirs, pairs, most);
+}
+
+static void print_pairs(const char *name, const char *language, const char *unit, struct pairs *pairs, double most)
+{
+    char title[100];
+
+    snprintf(title, sizeof title, "%s, %s", name, language);
+    figure(title, "the C API doing the same", unit, pairs->ours, pairs->theirs, pairs->count, most);
 }
 
 void bench_bindings(void)
@@ -104,14 +113,14 @@ void bench_bindings(void)
     } bindings[] = {{"C again", NULL, 0}, {"C++", "bench-cpp", 1.1}, {"Go", "bench-go", 1.1}, {"Python", "bench-python", 1.3},
                     {"Node.js", "bench-node", 0}};
     const char *const c_argv[] = {self, "--worker", probe, NULL};
-    struct worker in_c = start_worker("C", c_argv);
     size_t i;
 
     for (i = 0; i < sizeof bindings / sizeof *bindings; i++) {
         char path[PATH_MAX + 64], reason[200] = "";
         const char *const argv[] = {path, probe, NULL};
-        struct worker one;
+        struct pairs spawned = {.count = 0}, handled = {.count = 0};
         FILE *file;
+        int start;
 
         snprintf(path, sizeof path, "%s/%s.absent", directory, bindings[i].program ? bindings[i].program : "");
         if (bindings[i].program && (file = fopen(path, "r"))) {
@@ -124,10 +133,16 @@ void bench_bindings(void)
             continue;
         }
         snprintf(path, sizeof path, "%s/%s", directory, bindings[i].program ? bindings[i].program : "");
-        one = start_worker(bindings[i].language, bindings[i].program ? argv : c_argv);
-        compare("start, execute, wait", "us", 1e-3 / 10, "spawn 10", &one, &in_c, SPAWN_PAIRS, bindings[i].most);
-        compare("getppid answered by a handler", "ns", 1, "handler 1000", &one, &in_c, HANDLER_PAIRS, bindings[i].most);
-        end_worker(&one);
+        for (start = 0; start < STARTS; start++) {
+            struct worker in_c = start_worker("C", c_argv);
+            struct worker one = start_worker(bindings[i].language, bindings[i].program ? argv : c_argv);
+
+            ask_both(&spawned, 1e-3 / 10, "spawn 10", &one, &in_c, SPAWN_PAIRS);
+            ask_both(&handled, 1, "handler 1000", &one, &in_c, HANDLER_PAIRS);
+            end_worker(&one);
+            end_worker(&in_c);
+        }
+        print_pairs("start, execute, wait", bindings[i].language, "us", &spawned, bindings[i].most);
+        print_pairs("getppid answered by a handler", bindings[i].language, "ns", &handled, bindings[i].most);
     }
-    end_worker(&in_c);
 }

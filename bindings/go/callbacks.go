@@ -6,35 +6,43 @@ import "C"
 import (
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 // functions are those that C knows, by numbers, for it must not have pointers of Go. A cgo.Handle would do, but every look for one
-// allocates.
-var functions = struct {
-	mu    sync.RWMutex
-	last  uintptr
-	known map[uintptr]*handler
-}{known: map[uintptr]*handler{}}
+// allocates. Whoever changes the table makes a new one, so that a call need not wait to look.
+var functions struct {
+	mu    sync.Mutex
+	known atomic.Pointer[[]*handler]
+}
 
 func makeKnown(h *handler) C.uintptr_t {
 	functions.mu.Lock()
 	defer functions.mu.Unlock()
-	functions.last++
-	functions.known[functions.last] = h
-	return C.uintptr_t(functions.last)
+	var table []*handler
+	if known := functions.known.Load(); known != nil {
+		table = append(table, *known...)
+	}
+	number := 0
+	for number < len(table) && table[number] != nil {
+		number++
+	}
+	if number == len(table) {
+		table = append(table, nil)
+	}
+	table[number] = h
+	functions.known.Store(&table)
+	return C.uintptr_t(number)
 }
 
-func known(number C.uintptr_t) *handler {
-	functions.mu.RLock()
-	h := functions.known[uintptr(number)]
-	functions.mu.RUnlock()
-	return h
-}
+func known(number C.uintptr_t) *handler { return (*functions.known.Load())[number] }
 
 func forget(number C.uintptr_t) {
 	functions.mu.Lock()
-	delete(functions.known, uintptr(number))
-	functions.mu.Unlock()
+	defer functions.mu.Unlock()
+	table := append([]*handler(nil), *functions.known.Load()...)
+	table[number] = nil
+	functions.known.Store(&table)
 }
 
 // What a handler returns that has failed: any number but the two that are known.

@@ -106,8 +106,12 @@ func (e *Error) Is(target error) bool {
 // failure makes an error of what a function of the library gave, and frees what that owns.
 func failure(status C.sandlock_status, from *C.sandlock_error) error {
 	if status == C.SANDLOCK_OK {
-		return nil
+		return nil // and this much is inlined
 	}
+	return failed(status, from)
+}
+
+func failed(status C.sandlock_status, from *C.sandlock_error) error {
 	defer C.sandlock_error_free(from)
 	return &Error{
 		Status:  Status(status),

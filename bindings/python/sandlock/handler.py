@@ -80,12 +80,9 @@ class NotifAction:
         # These three are what a program waits for most often; that they fail for another reason than want of a caller is a bug, so
         # they are not asked for a text.
         if self.kind == "return":
-            value = self.value
-            if not 0 <= value < 2**31:  # and not at once with what is large, which takes longer
-                within(value, -(2**63), 2**63 - 1)
-            status = _RETURN[noun](pointer, value, None)
+            status = _RETURN[noun](pointer, ctypes.c_int64(within(self.value, -(2**63), 2**63 - 1)), None)
         elif self.kind == "errno":
-            status = _DENY[noun](pointer, within(self.value, 1, 4095), None)
+            status = _DENY[noun](pointer, ctypes.c_int32(within(self.value, 1, 4095)), None)
         elif self.kind == "continue":
             if noun == "notification":
                 return PASS
@@ -93,9 +90,7 @@ class NotifAction:
         else:
             self._answer_otherwise(noun, pointer)
             return DONE
-        if status and status != STALE:
-            raise taken(status, None)
-        return DONE
+        return settled(status)
 
     def _answer_otherwise(self, noun: str, pointer: int) -> None:
         if self.kind == "bytes":
@@ -125,6 +120,8 @@ _new = object.__new__
 
 # An answer takes as long to make as everything else that is done for a call. It never changes, so for small numbers there is one of each.
 _values: Dict[int, NotifAction] = {}
+_numbers: Dict[int, Any] = {}
+"""These values, as C is given them."""
 _errnos: Dict[int, NotifAction] = {}
 
 
@@ -132,7 +129,16 @@ def _known(known: Dict[int, NotifAction], kind: str, value: int) -> NotifAction:
     action = NotifAction(kind, value)
     if type(value) is int and 0 <= value < 4096:
         known[value] = action
+        if kind == "return":
+            _numbers[value] = ctypes.c_int64.from_param(value)
     return action
+
+
+def settled(status: int) -> int:
+    """What a handler in C returns when it has given an answer, and that came to a status."""
+    if status and status != STALE:  # for which nobody waits any more
+        raise taken(status, None)
+    return DONE
 
 
 class _Answers(Dict[str, Any]):
@@ -182,8 +188,6 @@ class Context:
 
     _noun = "notification"
     _lock: ContextManager[Any] = nullcontext()  # it is one thread's
-
-    _deferred = False
 
     def __init__(self, pointer: int, thread: int) -> None:
         self._pointer: Optional[int] = pointer
@@ -237,7 +241,6 @@ class Context:
         out = ctypes.c_void_p()
         seen = {name: getattr(self, name) for name in ("number", "name", "args", "pid")}
         call(capi.sandlock_notification_defer, self._valid(), ctypes.byref(out))
-        self._deferred = True
         self._pointer = None
         return Pending(out.value or 0, seen)
 
@@ -325,32 +328,9 @@ class Entry:
         self.loop = loop if inspect.iscoroutinefunction(handler.handle) else None
         self.tasks = tasks
 
-    def serve(self, pointer: int, thread: int) -> int:
-        # As Context(pointer, thread), without the detour by its class.
-        context = _new(Context)
-        context._pointer = pointer
-        context._thread = thread
-        if self.loop:
-            self._hand_over(context.defer())
-            return DONE
-        try:
-            action = self.handler.handle(context)
-            if context._deferred:
-                return DONE
-            if type(action) is NotifAction:
-                return action._answer("notification", pointer)
-            raise TypeError(f"a handler returned {action!r}, which is no NotifAction")
-        except BaseException as error:  # noqa: B902 - whatever it is, it must not reach C
-            # Of the handler, or an errno out of range, or a descriptor that is not open.
-            return DONE if context._deferred else self._after(error)._answer("notification", pointer)
-        finally:
-            context._pointer = None
-
-    def _given(self, action: NotifAction, noun: str, pointer: int) -> int:
-        try:
-            return action._answer(noun, pointer)
-        except BaseException as error:  # noqa: B902 - an errno out of range, a descriptor that is not open
-            return self._after(error)._answer(noun, pointer)
+    def function(self) -> Any:
+        """What C calls. It is to be kept until C says that it needs it no more."""
+        return capi.sandlock_handler_fn(_putting_off(self) if self.loop else _answering(self))
 
     def _hand_over(self, pending: Pending) -> None:
         assert self.loop
@@ -377,7 +357,10 @@ class Entry:
                 action = self._after(error)
             with pending._lock:
                 if pending._pointer is not None:  # it was not answered by the handler itself
-                    self._given(action, "pending", pending._pointer)
+                    try:
+                        action._answer("pending", pending._pointer)
+                    except BaseException as error:  # noqa: B902 - an errno out of range, a descriptor that is not open
+                        self._after(error)._answer("pending", pending._pointer)
         finally:
             pending.close()
 
@@ -401,26 +384,65 @@ def checked(action: Any) -> NotifAction:
     return action
 
 
-_entry = references.get
+# What C calls for a handler. A call into Python and another out of it again cost so much more than the work in between that both are
+# all there is on the way of a call: there is one function for each handler, so that nothing is looked up, and one frame, with the answer
+# that is given most often in it. No exception leaves these: C would take one for DONE, without an answer.
 
 
-def _called(pointer: int, token: int) -> int:
-    """Calls the handler that a token stands for. No exception leaves this: C would take one for DONE, without an answer."""
+def _answering(entry: Entry) -> Callable[[int, int], int]:
+    handle = entry.handler.handle
+    give = _RETURN["notification"]
+
+    def called(pointer: int, _: int) -> int:
+        try:
+            here = local.here
+            if not here.asked:
+                stay(here)
+            # As Context(pointer, here.ident), without the detour by its class.
+            context = _new(Context)
+            context._pointer = pointer
+            context._thread = here.ident
+            try:
+                action = handle(context)
+                if context._pointer is None:  # it was put off
+                    return DONE
+                if type(action) is not NotifAction:
+                    raise TypeError(f"a handler returned {action!r}, which is no NotifAction")
+                if action.kind == "return" and action.value in _numbers:
+                    status = give(pointer, _numbers[action.value], None)
+                    return settled(status) if status else DONE
+                return action._answer("notification", pointer)
+            except BaseException as error:  # noqa: B902 - whatever it is, it must not reach C
+                # Of the handler, or an errno out of range, or a descriptor that is not open.
+                return DONE if context._pointer is None else entry._after(error)._answer("notification", pointer)
+            finally:
+                context._pointer = None
+        except BaseException as error:  # noqa: B902
+            return _failed(error)
+
+    return called
+
+
+def _putting_off(entry: Entry) -> Callable[[int, int], int]:
+    def called(pointer: int, _: int) -> int:
+        try:
+            here = local.here
+            if not here.asked:
+                stay(here)
+            entry._hand_over(Context(pointer, here.ident).defer())
+            return DONE
+        except BaseException as error:  # noqa: B902
+            return _failed(error)
+
+    return called
+
+
+def _failed(error: BaseException) -> int:
     try:
-        here = local.here
-        if not here.asked:
-            stay(here)
-        here.depth += 1
-        try:
-            return _entry(token).serve(pointer, here.ident)
-        finally:
-            here.depth -= 1
-    except BaseException as error:  # noqa: B902
-        try:
-            log.error("a call could not be handled: %r", error)
-        except Exception:
-            pass
-        return -1  # which C takes for a handler that failed: the call is denied
+        log.error("a call could not be handled: %r", error)
+    except Exception:
+        pass
+    return -1  # which C takes for a handler that failed: the call is denied
 
 
 def _destroyed(token: int) -> None:
@@ -435,6 +457,5 @@ def _said(level: int, message: bytes, _token: int) -> None:
 
 
 # Made once and kept for good: C may call them as long as anything lives.
-on_call = capi.sandlock_handler_fn(_called)
 on_destroy = capi.sandlock_destroy_fn(_destroyed)
 on_log = capi.sandlock_log_fn(_said)

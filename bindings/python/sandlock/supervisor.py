@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping, Optional, Union
 
 from . import capi
 from .errors import call
-from .handler import Entry, FunctionHandler, Handler, Tasks, on_call, on_destroy, on_log
+from .handler import Entry, FunctionHandler, Handler, Tasks, on_destroy, on_log
 from .handles import Handle, references
 from .values import encode
 
@@ -70,8 +70,9 @@ class Supervisor(Handle):
                 self._loop_thread = LoopThread()
                 loop = self._loop_thread.loop
             for name, handler in sorted(wrapped.items(), key=lambda item: item[0] in slow):
-                token = references.hold(Entry(name, handler, loop, self._tasks))
-                call(capi.sandlock_supervisor_add_handler, out, encode(name), on_call, token, on_destroy, 0)
+                function = Entry(name, handler, loop, self._tasks).function()
+                token = references.hold(function)
+                call(capi.sandlock_supervisor_add_handler, out, encode(name), function, token, on_destroy, 0)
         except BaseException:
             self.close()
             raise

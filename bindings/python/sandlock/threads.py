@@ -87,6 +87,7 @@ def stay(here: Here) -> None:
     Python's: the lock is taken, and the two uses are over. The last function that was named is called first.
     """
     here.asked = True
+    here.depth += 1  # and never less: it is always in a callback
     forget(here.ident)
     if _at_exit is None or any(thread.ident == here.ident for thread in threading.enumerate()):
         return  # Python has made this one itself.
