@@ -73,8 +73,10 @@ programs="test_net_programs test_net_services test_net_hosts"
 # What newer kernels bring.
 newer=
 [[ " ${SANDLOCK_TEST_EXPECT//,/ } " != *" landlock-9 "* ]] || newer=test_net_unix
-# Two thirds of a minute of readings, which neither sanitizer nor root would change, and another of disks.
-user_tests="$everywhere $programs $newer test_net_made test_resources test_disk test_faults test_host test_confine_self test_terminal attack_table static_test_run"
+# Two thirds of a minute of readings, which neither sanitizer nor root would change.
+user_tests="$everywhere $programs $newer test_net_made test_resources test_faults test_host test_confine_self test_terminal static_test_run"
+# The longest, which do not ask how long something takes: these run beside the sanitized ones and root's.
+long_tests="attack_table test_disk"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere $programs $newer test_confine_self test_terminal attack_table"
 
@@ -209,9 +211,14 @@ check "cmake_finds_the_package" cmake_build
 # Under AddressSanitizer and UndefinedBehaviorSanitizer.
 mkdir "$bin/asan"
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=all"
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
 for name in $sanitized_tests; do
     # shellcheck disable=SC2086
     build "$bin/asan/$name" "c-tests/$name.c" $sanitizers $libraries
+done
+for example in examples/*.c; do
+    # shellcheck disable=SC2086
+    build "$bin/asan/example_$(basename "$example" .c)" "$example" $sanitizers $libraries
 done
 built
 cp "$bin"/attack_* "$bin/probe" "$bin/caller" "$bin/metadata_child" "$bin/net_child" "$bin/ports_child" "$bin/asan/"
@@ -241,17 +248,22 @@ fi
 # A few seconds on any machine: the figures are for `make bench`.
 section "live tests as $user"
 for name in $user_tests; do
-    if [ "$name" = attack_table ] && [ "$(id -u)" -ne 0 ]; then
-        # Making a set-user-ID program for another user takes root.
-        live "$name" env SANDLOCK_TEST_EXPECT="$SANDLOCK_TEST_EXPECT" "$bin/$name"
-        continue
-    fi
     live "$name" "${as_user[@]}" "$bin/$name"
 done
+section "live tests as $user, under sanitizers and as root"
+for name in $long_tests; do run "$name" "${as_user[@]}" "$bin/$name"; done &
 for name in $sanitized_tests; do
-    live "asan $name" "${as_user[@]}" env SANDLOCK_TEST_RUNS=500 SANDLOCK_TEST_SANITIZER=1 \
-        ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 "$bin/asan/$name"
+    live "asan $name" "${as_user[@]}" env SANDLOCK_TEST_RUNS=500 SANDLOCK_TEST_SANITIZER=1 "$bin/asan/$name"
 done
+if [ "$(id -u)" -eq 0 ]; then
+    for name in $root_tests; do
+        live "root $name" "$bin/$name"
+    done
+else
+    echo "not run: the tests as root, which take root"
+fi
+wait
+for name in $long_tests; do account "$name"; done
 
 # The command line, examples and bindings to other languages, from a copy of the checkout that whoever runs them can read.
 section "command line, examples, documentation, bindings"
@@ -260,6 +272,7 @@ cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.
 chmod -R a+rX "$stage/checkout"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
 live "examples" "${as_user[@]}" env BIN="$bin" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
+live "asan examples" "${as_user[@]}" env BIN="$bin/asan" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
 # `make soak` has these at full length.
 beside "leaks and load" "${as_user[@]}" env PREFIX="$prefix" SANDLOCK_LEAK_RUNS="${SANDLOCK_LEAK_RUNS:-1000}" \
     SANDLOCK_SOAK_SECONDS="${SANDLOCK_SOAK_SECONDS:-20}" "$stage/checkout/scripts/soak.sh"
@@ -283,15 +296,6 @@ valgrind_run() {
         --errors-for-leak-kinds=definite "$bin/test_valgrind"
 }
 check "valgrind_finds_no_error" valgrind_run
-
-if [ "$(id -u)" -eq 0 ]; then
-    section "live tests as root"
-    for name in $root_tests; do
-        live "root $name" "$bin/$name"
-    done
-else
-    echo "not run: the tests as root, which take root"
-fi
 
 echo "not run: test_cgroup, which takes control groups of version 2 (make vm-test)"
 [ -n "$newer" ] || echo "not run: test_net_unix, which takes Landlock ABI 9 (make vm-test)"
