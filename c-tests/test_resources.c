@@ -527,6 +527,34 @@ static void stops_of_others_are_left_alone_by_the_throttle(void)
     sandlock_policy_free(policy);
 }
 
+/* A signal that comes during a fork is sent to its child, too, once that is there. Here most of the time is spent in forks, as a table of
+ * 60,000 mappings has to be copied; and while one of them is under way and cannot stop, what is owed is paid, for the other process has
+ * stopped, and all are let go on. */
+static void fork_that_was_under_way_at_a_stop_goes_on(void)
+{
+    static const char script[] = "import ctypes, mmap, os\n"
+                                 "count = 30000\n"
+                                 "memory = mmap.mmap(-1, 2 * count * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+                                 "start = ctypes.addressof(ctypes.c_char.from_buffer(memory))\n"
+                                 "protect = ctypes.CDLL(None).mprotect\n"
+                                 "protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int\n"
+                                 "if os.fork() == 0:\n"
+                                 "    while True: pass\n"
+                                 "for i in range(count): assert protect(start + 2 * i * 4096, 4096, 0) == 0\n"
+                                 "for i in range(40):\n"
+                                 "    child = os.fork()\n"
+                                 "    if child == 0: os._exit(0)\n"
+                                 "    os.waitpid(child, 0)\n";
+    sandlock_policy *policy = limited_policy(SANDLOCK_LIMIT_CPU_SHARE, 150);
+    sandlock_result *result = NULL;
+
+    CHECK_STATUS(SANDLOCK_OK,
+                 sandlock_run(policy, NULL, ARGV("/usr/bin/python3", "-S", "-c", script), 30000, &result, NULL));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED && sandlock_result_exit_code(result) == 0);
+    sandlock_result_free(result);
+    sandlock_policy_free(policy);
+}
+
 /* Whoever wakes itself time and again is not held by stops; it is ended, and the result says what it has used. */
 static void sandbox_that_does_not_stand_still_is_killed(void)
 {
@@ -653,5 +681,6 @@ TESTS(T(programs_beneath_the_limit_of_memory_finish), T(result_names_the_limit_o
       T(program_is_warned_before_the_kill), T(limit_that_is_exceeded_after_a_warning_does_not_cut_it_short),
       T(output_kills_also_after_a_warning), T(share_of_processor_time_is_kept),
       T(stops_of_others_are_left_alone_by_the_throttle), T(sandbox_that_does_not_stand_still_is_killed),
-      T(work_in_the_kernel_does_not_count_as_waking), T(paused_program_that_wakes_itself_is_stopped_again),
+      T(work_in_the_kernel_does_not_count_as_waking), T(fork_that_was_under_way_at_a_stop_goes_on),
+      T(paused_program_that_wakes_itself_is_stopped_again),
       T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))
