@@ -72,7 +72,7 @@ static void time_that_is_up_during_a_start_leaves_nothing_behind(void)
         sandlock_result *result = NULL;
         int32_t status = sandlock_run(policy, NULL, ARGV("sleep", "60"), i % 2, &result, NULL);
         CHECK(status == SANDLOCK_OK ? sandlock_result_reason(result) == SANDLOCK_REASON_TIMEOUT
-                                    : status == SANDLOCK_ERROR_CHILD_SETUP);
+                                    : status == SANDLOCK_ERROR_TIMEOUT);
         early += status != SANDLOCK_OK;
         sandlock_result_free(result);
     }

@@ -215,6 +215,32 @@ static void failed_set_up_is_an_error_that_names_the_step(void)
     sandlock_policy_free(policy);
 }
 
+/* Whenever it comes: nobody is told of a set-up that has failed. */
+static void time_that_is_up_before_the_program_is_executed_is_an_error_of_its_own(void)
+{
+    sandlock_policy *policy = system_policy();
+    int i, before = 0;
+
+    for (i = 0; i < 100; i++) {
+        sandlock_result *result = NULL;
+        sandlock_error *error = NULL;
+        sandlock_status status = sandlock_run(policy, NULL, ARGV("sleep", "60"), i % 2, &result, &error);
+
+        if (status == SANDLOCK_OK) {
+            CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_TIMEOUT);
+        } else {
+            CHECK_STATUS(SANDLOCK_ERROR_TIMEOUT, status);
+            CHECK(sandlock_error_stage(error) == SANDLOCK_STAGE_SPAWN);
+            CHECK(!strcmp(sandlock_error_message(error), "spawn: the time was up before the program was executed"));
+            before++;
+        }
+        sandlock_error_free(error);
+        sandlock_result_free(result);
+    }
+    CHECK(before > 0);
+    sandlock_policy_free(policy);
+}
+
 /* --- policies --- */
 
 static void nothing_granted_is_nothing_readable(void)
@@ -355,7 +381,8 @@ TESTS(T(exit_codes_come_back), T(make_test_tree), T(signals_come_back), T(timeou
       T(usage_is_plausible), T(small_program_in_a_large_host_has_a_bound_for_its_memory),
       T(program_that_cannot_be_executed_is_an_error_that_says_why), T(program_is_looked_up_in_its_own_path),
       T(script_without_interpreter_line_runs_in_the_shell), T(bytes_that_are_no_text_pass_through),
-      T(failed_set_up_is_an_error_that_names_the_step), T(nothing_granted_is_nothing_readable),
+      T(failed_set_up_is_an_error_that_names_the_step),
+      T(time_that_is_up_before_the_program_is_executed_is_an_error_of_its_own), T(nothing_granted_is_nothing_readable),
       T(writable_directory_can_be_written_and_others_cannot), T(allowlist_runs_what_it_names),
       T(denied_call_fails_with_the_errno_asked_for), T(replaced_directory_is_noticed),
       T(sandbox_runs_inside_a_sandbox), T(plain_fork_for_tools_behaves_the_same), T(remove_test_tree))

@@ -1992,10 +1992,12 @@ sandlock_status sandlock_spawn(const sandlock_policy *policy,
                                sandlock_error **error);
 
 /// Runs a program to its end: standard input is empty, standard output and error are captured, 16 MiB of each at most. If
-/// `timeout_ms` is not negative and passes after the program was executed, the whole sandbox is killed and the result says
-/// TIMEOUT; that is a success of this function. Output that somebody outside the sandbox keeps open is waited for one second. On success the caller owns `*out`.
+/// `timeout_ms` is not negative and that much time has passed since the child was made, the whole sandbox is killed and the result
+/// says TIMEOUT; that is a success of this function. Output that somebody outside the sandbox keeps open is waited for one second.
+/// On success the caller owns `*out`.
 ///
-/// Failures are those of sandlock_spawn(). Any thread; the policy is read.
+/// Failures are those of sandlock_spawn(), and TIMEOUT: the time was up before the program was executed. Any thread; the policy is
+/// read.
 sandlock_status sandlock_run(const sandlock_policy *policy,
                              sandlock_supervisor *supervisor,
                              const char *const *argv,

@@ -356,6 +356,14 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&self) -> Option<Arc<Outcome>> {
+        match &self.state.lock().phase {
+            Phase::Ended(outcome) => Some(Arc::clone(outcome)),
+            _ => None,
+        }
+    }
+
     /// The warden is gone. If it has not said how things ended, it never will: nobody must wait for that.
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
@@ -489,7 +497,7 @@ impl Process {
 
     fn check_may_wait(&self) -> Result<()> {
         self.check_owner()?;
-        if SERVING.get() == Arc::as_ptr(&self.shared) && self.ended().is_none() {
+        if SERVING.get() == Arc::as_ptr(&self.shared) && self.shared.ended().is_none() {
             return Err(Error::new(
                 ErrorKind::WouldDeadlock,
                 Stage::Wait,
@@ -504,9 +512,9 @@ impl Process {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // The program's end wakes this thread and the warden at the same time, instead of one after the other; what the warden
         // has yet to do then is usually done in less time than it takes to fall asleep and be woken.
-        if self.ended().is_none() && self.program_ends_before(deadline) {
+        if self.shared.ended().is_none() && self.program_ends_before(deadline) {
             let patience = Instant::now() + PATIENCE;
-            while self.ended().is_none() && Instant::now() < patience {
+            while self.shared.ended().is_none() && Instant::now() < patience {
                 std::thread::yield_now();
             }
         }
@@ -525,13 +533,6 @@ impl Process {
                     }
                 }
             }
-        }
-    }
-
-    fn ended(&self) -> Option<Arc<Outcome>> {
-        match &self.shared.state.lock().phase {
-            Phase::Ended(outcome) => Some(Arc::clone(outcome)),
-            _ => None,
         }
     }
 
@@ -666,7 +667,7 @@ impl Drop for Process {
             return;
         }
         // Also if the sandbox has ended: a host with one thread must have one thread afterwards, or its unshare(2) fails.
-        if self.ended().is_none() {
+        if self.shared.ended().is_none() {
             self.shared.request_end(Reason::Killed);
         }
         join(warden);

@@ -177,12 +177,12 @@ impl Sandbox {
         self.start(supervisor, strings(argv)?, options, None)
     }
 
-    /// Runs `argv` to its end with standard output and error captured, 16 MiB of each, and standard input empty. When `timeout` has passed,
-    /// counted from when the program was executed, the sandbox is killed and the outcome says so.
+    /// Runs `argv` to its end with standard output and error captured, 16 MiB of each, and standard input empty. When `timeout` has passed
+    /// since the child was made, the sandbox is killed and the outcome says so.
     ///
     /// # Errors
     ///
-    /// Those of [`Sandbox::spawn`].
+    /// Those of [`Sandbox::spawn`], and [`Timeout`](ErrorKind::Timeout): the time was up before the program was executed.
     pub fn run<S: AsRef<OsStr>>(
         &self,
         supervisor: Option<&Supervisor>,

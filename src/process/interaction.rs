@@ -143,7 +143,7 @@ impl Process {
         let Some(terminal) = &self.streams.kept_terminal else {
             return Err(failed("the program has no terminal of its own"));
         };
-        if self.ended().is_some() {
+        if self.shared.ended().is_some() {
             return Err(failed("the program has ended"));
         }
         sys::terminal::set_size(terminal.as_raw_fd(), rows, columns).map_err(|errno| {
@@ -226,14 +226,14 @@ impl Process {
         }
         let Some((mut traffic, last)) = late.take() else {
             // Another call may have added to it meanwhile.
-            return Some(self.ended().unwrap_or(outcome));
+            return Some(self.shared.ended().unwrap_or(outcome));
         };
         traffic.drain(deadline.map_or(last, |deadline| deadline.min(last)));
         if traffic.is_open() && Instant::now() < last {
             *late = Some((traffic, last));
             return None;
         }
-        let mut complete = Outcome::clone(&*self.ended().unwrap_or(outcome));
+        let mut complete = Outcome::clone(&*self.shared.ended().unwrap_or(outcome));
         if traffic.has_overflowed() && matches!(complete.reason, Reason::Exited | Reason::Signaled) {
             complete.reason = Reason::Limit;
         }

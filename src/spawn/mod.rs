@@ -29,20 +29,20 @@ mod vigil;
 mod warden;
 mod watch;
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::plan::{Listener, Progress, Record};
-use crate::process::{HostEnds, Process, Shared};
+use crate::plan::{Listener, Progress};
+use crate::process::{HostEnds, Process, Reason, Shared};
 use crate::supervisor::{Services, Supervision};
 
 pub(crate) use own_process::confine_self;
 pub(crate) use prepare::Prepared;
 pub(crate) use view::{FilesOfRules, View};
 
-use purposes::{Purposes, Shortfalls};
+use purposes::Shortfalls;
 use thread::Waiting;
 
 /// Where a standard stream of the program comes from or goes to.
@@ -230,10 +230,25 @@ pub(crate) fn start(
     let (cloned, handle) = waiting.start_child(job)?;
     drop(child_ends);
     let record = arena.record();
-    if let Some(error) = failure(record, &cloned.purposes, &prepared, &program) {
+    let progress = match record.listener() {
+        // Whether it has come to note that or not.
+        Listener::CalledOff => Progress::Setup,
+        _ => record.progress(),
+    };
+    if progress != Progress::Executing {
         // The child has ended or is about to. An error would be the warden's panic.
         let _ = handle.join();
-        return Err(error);
+        return Err(match progress {
+            Progress::StepFailed(step, errno) => {
+                let view = prepared.view.as_ref();
+                cloned.purposes.error(step, errno, view, record.part())
+            }
+            Progress::ExecFailed(errno) => {
+                let program = program.to_bytes().escape_ascii();
+                Error::system(ErrorKind::Exec, Stage::Exec, program, errno)
+            }
+            Progress::Setup | Progress::Executing => killed_early(&shared),
+        });
     }
     let shortfalls = Shortfalls {
         no_domain: cloned.no_domain,
@@ -248,24 +263,12 @@ pub(crate) fn start(
     Ok(process)
 }
 
-/// Why the child did not execute its program, if it did not.
-fn failure(record: &Record, purposes: &Purposes, prepared: &Prepared, program: &CStr) -> Option<Error> {
-    let progress = match record.listener() {
-        // Whether it has come to note that or not.
-        Listener::CalledOff => Progress::Setup,
-        _ => record.progress(),
-    };
-    match progress {
-        Progress::Executing => None,
-        Progress::StepFailed(index, errno) => Some(purposes.error(index, errno, prepared.view.as_ref(), record.part())),
-        Progress::ExecFailed(errno) => {
-            let program = program.to_bytes().escape_ascii();
-            Some(Error::system(ErrorKind::Exec, Stage::Exec, program, errno))
-        }
-        Progress::Setup => Some(Error::new(
-            ErrorKind::ChildSetup,
-            Stage::Spawn,
-            "the child was killed before it executed its program",
-        )),
+/// The child was killed before it executed its program, by the warden or by somebody else.
+fn killed_early(shared: &Shared) -> Error {
+    if shared.ended().is_some_and(|outcome| outcome.reason == Reason::Timeout) {
+        let what = "the time was up before the program was executed";
+        return Error::new(ErrorKind::Timeout, Stage::Spawn, what);
     }
+    let what = "the child was killed before it executed its program";
+    Error::new(ErrorKind::ChildSetup, Stage::Spawn, what)
 }
