@@ -22,7 +22,7 @@ struct setting {
     const char *bind[2];     /* and where it may serve */
 };
 
-enum { READ_PROC = 1, USE_TERMINALS = 2, READ_RANDOM = 4, WRITE_SHM = 8 };
+enum { READ_PROC = 1, USE_TERMINALS = 2, READ_RANDOM = 4, WRITE_SHM = 8, EXECUTE_WRITABLE = 16 };
 /* The system and what the policy grants of the tree, and nothing else; of that, the programs with their set-user-ID bits. */
 enum { NARROW_VIEW = 1, READ_ONLY_VIEW = 2 };
 enum { AS_ROOT = 1, AS_USER = 2, AS_ANY = 3 };
@@ -170,6 +170,14 @@ static const struct attack_case cases[] = {
     {DESTINATIONS("send_second_message_elsewhere", "send-second", "%v", "%w"), REACHING("udp://127.0.0.1:%v"),
         REACHING_ALSO("udp://127.0.0.1:%w")},
     {DESTINATIONS("connect_to_any_address", "connect-to-any", "%v"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("join_a_group", "join", "ip"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("join_a_group_of_a_source", "join", "ip-source"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("join_a_group_of_any_family", "join", "group"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("join_a_group_of_any_family_and_source", "join", "source"), REACHING("udp://127.0.0.1:%v"),
+        RULES_OFF("socket")},
+    {DESTINATIONS("join_a_group_of_ipv6", "join", "ipv6"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
+    {DESTINATIONS("join_a_group_of_any_family_by_ipv6", "join", "group-ipv6"), REACHING("udp://127.0.0.1:%v"),
+        RULES_OFF("socket")},
     {DESTINATIONS("record_the_route", "options", "record", "%v"), REACHING("udp://127.0.0.1:%v"), RULES_OFF("socket")},
     {DESTINATIONS("record_the_route_by_message", "options-message", "record", "%v"), REACHING("udp://127.0.0.1:%v"),
         RULES_OFF("socket")},
@@ -302,6 +310,9 @@ static const struct attack_case cases[] = {
     /* Two features share the scope: the domain of the program and that of the thread that kills it. */
     {PROCESSES("signal_another_process", "kill", "%P"),
         .ablation = {.disable = {SANDLOCK_FEATURE_SIGNAL_SCOPE, SANDLOCK_FEATURE_KILL_ALL}}},
+    /* The thread that kills is one of the host's, and in a domain with the program. */
+    {PROCESSES("signal_threads_of_the_host", "threads"), .grants = READ_PROC,
+        .base = {.disable = {SANDLOCK_FEATURE_SIGNAL_SCOPE}}, OFF(KILL_ALL)},
     {PROCESSES("trace_against_filter", "ptrace", "%P"), .base = {.disable = {LANDLOCK}}, OFF(SYSCALLS)},
     {PROCESSES("trace_against_landlock", "ptrace", "%P"), .base = {.allow = {"ptrace"}},
         .ablation = {.disable = {LANDLOCK}}},
@@ -391,6 +402,8 @@ static const struct attack_case cases[] = {
     {MEMORY("hold_too_much_shared_memory", "shared", "300"), LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_too_much_memory_in_a_memfd", "memfd", "300"), LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_too_much_memory_in_a_mapped_memfd", "mapped-memfd", "300"), LIMIT(MEMORY, 128 << 20)},
+    {MEMORY("hold_too_much_secret_memory", "secret", "300"), .ablation = {.allow = {"memfd_secret"}},
+        LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_too_much_memory_without_a_main_thread", "headless", "300"), LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_a_memfd_without_a_main_thread", "headless-memfd", "300"), LIMIT(MEMORY, 128 << 20)},
     {MEMORY("hold_too_much_memory_in_tmpfs", "tmpfs", "300", "/dev/shm"), .grants = WRITE_SHM,
@@ -403,6 +416,10 @@ static const struct attack_case cases[] = {
     {DISK("fill_the_disk_with_deleted_files", "deleted", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
     {DISK("fill_the_disk_through_memory", "mapped", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
     {DISK("fill_the_disk_through_memory_alone", "mapped-deleted", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_through_memory_later", "mapped-later", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_with_files_of_a_ruleset", "ruled", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
+    {DISK("fill_the_disk_with_deleted_programs", "executed", "96", "%T/writable"), .grants = READ_PROC | EXECUTE_WRITABLE,
+        LIMIT(DISK, 32 << 20)},
     {DISK("reserve_the_disk", "reserve", "96", "%T/writable"), LIMIT(DISK, 32 << 20)},
     {MEMORY("compute_in_many_processes", "burn", "1000", "4"), LIMIT(CPU_TOTAL, 300)},
     {MEMORY("sleep_too_long", "sleep", "1000"), LIMIT(WALL, 300)},
@@ -727,6 +744,8 @@ static int run_under_policy(const struct attack_case *attack, const char *const 
     allow(policy, in_tree(tree, "writable"), SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
     allow(policy, in_tree(tree, "writeonly"), SANDLOCK_ACCESS_WRITE);
     allow(policy, in_tree(tree, "foreign"), SANDLOCK_ACCESS_READ);
+    if (attack->grants & EXECUTE_WRITABLE)
+        allow(policy, in_tree(tree, "writable"), SANDLOCK_ACCESS_READ_EXECUTE);
     if (attack->grants & READ_PROC)
         allow(policy, "/proc", SANDLOCK_ACCESS_READ);
     if (attack->grants & USE_TERMINALS) {

@@ -809,7 +809,42 @@ static int listen_after_refusal(char **unused)
     return judge("listen", listen(fd, 1));
 }
 
-ATTACKS({"option", set_option}, {"listen-after-refusal", listen_after_refusal}, {"connect-mapped", connect_mapped}, {"send-mapped", send_mapped}, {"send-ipv4-by-ipv6", send_ipv4_by_ipv6},
+/* join FORM: a group of the loopback device, by each of the options that do */
+static int join_group(char **argument)
+{
+    struct ip_mreq plain = {.imr_multiaddr.s_addr = htonl(0xe8010203), .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ip_mreq_source source = {.imr_multiaddr = plain.imr_multiaddr, .imr_interface = plain.imr_interface,
+                                    .imr_sourceaddr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct group_req either = {.gr_interface = 1};
+    struct group_source_req sourced = {.gsr_interface = 1};
+    struct ipv6_mreq plain6 = {.ipv6mr_interface = 1};
+    struct sockaddr_in group = {.sin_family = AF_INET, .sin_addr = plain.imr_multiaddr},
+                       from = {.sin_family = AF_INET, .sin_addr = plain.imr_interface};
+    struct sockaddr_in6 group6 = {.sin6_family = AF_INET6};
+    int four = open_socket(AF_INET, SOCK_DGRAM), six = open_socket(AF_INET6, SOCK_DGRAM);
+    const char *form = argument[0];
+
+    inet_pton(AF_INET6, "ff11::1234", &group6.sin6_addr);
+    plain6.ipv6mr_multiaddr = group6.sin6_addr;
+    memcpy(&sourced.gsr_group, &group, sizeof group);
+    memcpy(&sourced.gsr_source, &from, sizeof from);
+    if (!strcmp(form, "ip"))
+        return judge("setsockopt", setsockopt(four, IPPROTO_IP, IP_ADD_MEMBERSHIP, &plain, sizeof plain));
+    if (!strcmp(form, "ip-source"))
+        return judge("setsockopt", setsockopt(four, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &source, sizeof source));
+    if (!strcmp(form, "source"))
+        return judge("setsockopt", setsockopt(four, IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &sourced, sizeof sourced));
+    if (!strcmp(form, "ipv6"))
+        return judge("setsockopt", setsockopt(six, IPPROTO_IPV6, IPV6_JOIN_GROUP, &plain6, sizeof plain6));
+    if (!strcmp(form, "group-ipv6")) {
+        memcpy(&either.gr_group, &group6, sizeof group6);
+        return judge("setsockopt", setsockopt(six, IPPROTO_IPV6, MCAST_JOIN_GROUP, &either, sizeof either));
+    }
+    memcpy(&either.gr_group, &group, sizeof group);
+    return judge("setsockopt", setsockopt(four, IPPROTO_IP, MCAST_JOIN_GROUP, &either, sizeof either));
+}
+
+ATTACKS({"join", join_group}, {"option", set_option}, {"listen-after-refusal", listen_after_refusal}, {"connect-mapped", connect_mapped}, {"send-mapped", send_mapped}, {"send-ipv4-by-ipv6", send_ipv4_by_ipv6},
         {"send-without-family", send_without_family}, {"send-elsewhere", send_elsewhere}, {"send-second", send_second},
         {"connect-to-any", connect_to_any}, {"fastopen-sendmmsg", fast_open_messages},
         {"fastopen-option", fast_open_by_option}, {"family", reach_family}, {"options", send_by_options},

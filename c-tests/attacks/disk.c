@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { CHUNK = 1 << 20, SMALL = 64 << 10 };
@@ -173,6 +175,99 @@ static int by_deleted_mapping(char **argument)
     return map_files(argument, 1);
 }
 
+/* mapped-later MEBIBYTES DIRECTORY: likewise, after the empty files have been looked at */
+static int by_later_mapping(char **argument)
+{
+    enum { COUNT = 8 };
+    size_t length = bytes(argument[0]) / COUNT, at;
+    int files[COUNT], i;
+
+    for (i = 0; i < COUNT; i++)
+        if ((files[i] = make_in(argument[1], "later", i)) < 0)
+            return judge("open", -1);
+    hold();
+    for (i = 0; i < COUNT; i++) {
+        volatile char *memory;
+        if (ftruncate(files[i], (off_t)length))
+            return cannot("make a file longer");
+        memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, files[i], 0);
+        if (memory == MAP_FAILED || remove_from(argument[1], "later", i))
+            return cannot("map a file");
+        close(files[i]);
+        for (at = 0; at < length; at += 4096)
+            memory[at] = 1;
+        /* So that the file system knows. */
+        msync((void *)memory, length, MS_SYNC);
+    }
+    return hold();
+}
+
+/* ruled MEBIBYTES DIRECTORY: in files that a Landlock ruleset knows, and nobody else */
+static int by_ruleset(char **argument)
+{
+    struct landlock_ruleset_attr rights = {.handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &rights, sizeof rights, 0), result = SUCCEEDED;
+    size_t done;
+
+    if (ruleset < 0)
+        return judge("landlock_create_ruleset", -1);
+    for (done = 0; done < bytes(argument[0]) && result == SUCCEEDED; done += CHUNK) {
+        int file = make_in(argument[1], "ruled", (long)(done / CHUNK));
+        struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_EXECUTE, .parent_fd = file};
+        if (file < 0 || remove_from(argument[1], "ruled", (long)(done / CHUNK)))
+            return judge("open", -1);
+        if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+            return judge("landlock_add_rule", -1);
+        result = fill(file, CHUNK);
+        close(file);
+    }
+    return result == SUCCEEDED ? hold() : result;
+}
+
+/* executed MEBIBYTES DIRECTORY: in programs that are executed and have lost their names */
+static int by_programs(char **argument)
+{
+    static char own[4 << 20], room[CHUNK];
+    int program = open("/proc/self/exe", O_RDONLY), i, result = SUCCEEDED;
+    ssize_t length = read(program, own, sizeof own);
+    char path[4096];
+
+    if (length <= 0)
+        return cannot("read the program");
+    for (i = 0; i < atoi(argument[0]) / 8 && result == SUCCEEDED; i++) {
+        int file = make_in(argument[1], "executed", i), started[2];
+        size_t done;
+        if (file < 0 || pipe2(started, O_CLOEXEC))
+            return judge("open", -1);
+        if (write(file, own, (size_t)length) != length)
+            return judge("write", -1);
+        for (done = 0; done < 8 && result == SUCCEEDED; done++)
+            result = write(file, room, sizeof room) == (ssize_t)sizeof room ? SUCCEEDED : judge("write", -1);
+        fchmod(file, 0700);
+        close(file);
+        snprintf(path, sizeof path, "%s/executed-%d-%d", argument[1], (int)getpid(), i);
+        if (fork() == 0) {
+            execl(path, path, "rest", NULL);
+            _exit(write(started[1], "", 1) == 1 ? CANNOT : SUCCEEDED);
+        }
+        close(started[1]);
+        /* Its end closes when the program is executed. */
+        if (read(started[0], path, 1) != 0)
+            return cannot("execute a program");
+        close(started[0]);
+        remove_from(argument[1], "executed", i);
+    }
+    return result == SUCCEEDED ? hold() : result;
+}
+
+/* rest: what those do; their file counts while they live */
+static int rest(char **unused)
+{
+    (void)unused;
+    sleep(2);
+    return SUCCEEDED;
+}
+
 /* reserve MEBIBYTES DIRECTORY: beyond the end, which no limit of file sizes sees */
 static int by_reservation(char **argument)
 {
@@ -300,6 +395,7 @@ static int by_empty_files(char **argument)
 
 ATTACKS({"files", by_files}, {"hurried", in_a_hurry}, {"tree", by_fork_tree}, {"large", by_large_file},
         {"signalled", by_signalled_file}, {"append", by_appending}, {"deleted", by_deleted_files}, {"mapped", by_mapping},
-        {"mapped-deleted", by_deleted_mapping}, {"reserve", by_reservation}, {"reserve-ioctl", by_reservation_request},
+        {"mapped-deleted", by_deleted_mapping}, {"mapped-later", by_later_mapping}, {"ruled", by_ruleset},
+        {"executed", by_programs}, {"rest", rest}, {"reserve", by_reservation}, {"reserve-ioctl", by_reservation_request},
         {"posix-reserve", by_portable_reservation}, {"punch", punch}, {"sparse", by_holes}, {"linked", by_links},
         {"hidden", in_hiding}, {"deep", in_the_depth}, {"empty", by_empty_files})

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -185,6 +186,37 @@ static int by_shared_tree(char **argument)
     return SUCCEEDED;
 }
 
+/* secret MEBIBYTES: in memory that the kernel itself has no way to */
+static int by_secret_memory(char **argument)
+{
+    enum { MOST = 7 << 20 }; /* of each process: it is locked */
+    size_t done;
+
+    for (done = 0; done < bytes(argument[0]); done += MOST) {
+        int file = (int)syscall(SYS_memfd_secret, 0);
+        volatile char *memory;
+        size_t at;
+        pid_t child;
+        if (file < 0)
+            return judge("memfd_secret", -1);
+        child = fork();
+        if (child < 0)
+            return judge("fork", -1);
+        if (child == 0) {
+            if (ftruncate(file, MOST))
+                _exit(CANNOT);
+            memory = mmap(NULL, MOST, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+            if (memory == MAP_FAILED)
+                _exit(CANNOT);
+            for (at = 0; at < MOST; at += 4096)
+                memory[at] = 1;
+            _exit(hold());
+        }
+        close(file);
+    }
+    return hold();
+}
+
 /* mapped-memfd MEBIBYTES: written and mapped; it counts once */
 static int by_mapped_memfd(char **argument)
 {
@@ -342,6 +374,6 @@ static int be_awake(char **argument)
 
 ATTACKS({"malloc", by_allocation}, {"mmap", by_mapping}, {"shared", by_shared_mapping}, {"memfd", by_memfd},
         {"headless-memfd", by_headless_memfd}, {"headless", by_headless_process}, {"tmpfs", by_tmpfs},
-        {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"burn", by_computing},
+        {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"secret", by_secret_memory}, {"burn", by_computing},
         {"sleep", by_sleeping}, {"behind-victim", by_hiding_behind_a_victim},
         {"descriptors", by_descriptors}, {"outrun", by_waking}, {"awake", be_awake})

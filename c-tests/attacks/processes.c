@@ -1,12 +1,14 @@
 /* Attacks on other processes, and on the limits of one's own. */
 #include "attack.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -244,7 +246,28 @@ static int raise_limit(char **unused)
     return judge("setrlimit", setrlimit(RLIMIT_RTPRIO, &limit));
 }
 
-ATTACKS({"kill", signal_host}, {"ptrace", trace_host}, {"vm-readv", read_host_memory},
+/* threads: of the process that has started this one, any that may be signalled */
+static int signal_threads(char **unused)
+{
+    char path[64];
+    struct dirent *entry;
+    DIR *threads;
+    int reached = 0;
+
+    (void)unused;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)getppid());
+    threads = opendir(path);
+    if (!threads)
+        return cannot("list the threads");
+    while ((entry = readdir(threads)))
+        if (entry->d_name[0] != '.' && syscall(SYS_tgkill, getppid(), atoi(entry->d_name), 0) == 0)
+            reached++;
+    closedir(threads);
+    errno = EPERM;
+    return judge("tgkill", reached ? 0 : -1);
+}
+
+ATTACKS({"kill", signal_host}, {"threads", signal_threads}, {"ptrace", trace_host}, {"vm-readv", read_host_memory},
         {"pidfd-getfd", take_host_descriptor}, {"prlimit", limit_host}, {"renice", renice_host}, {"affinity", pin_host},
         {"session", share_session}, {"run-setuid", run_setuid}, {"effective-user", effective_user},
         {"adopt-out", adopt_out}, {"daemon", leave_daemon}, {"capability", use_capability}, {"memory", take_memory}, {"heap", take_heap},

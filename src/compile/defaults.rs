@@ -103,6 +103,8 @@ const ABSENT: &[&str] = &[
     "io_uring_register",
     "statmount",
     "listmount",
+    // Memory that no reading shows: neither of the process nor, once it has no descriptor any more, of its files.
+    "memfd_secret",
 ];
 
 /// Calls that change what Landlock does not govern: mode, owner, times and extended attributes of files.
@@ -152,7 +154,8 @@ pub struct Gaps {
     pub network: Option<Network>,
     /// The policy has rules about networks. Then these say what is allowed, and to allow a call of theirs by name lifts nothing.
     pub network_rules: bool,
-    /// No space in files that is not written: terabytes of it can be had in no time, between two looks at what is written.
+    /// Nothing in files that looks at them do not see: space that is not written, terabytes of which can be had in no time, between two
+    /// looks; and files that a Landlock ruleset keeps when they have neither a name nor a descriptor any more.
     pub reservations: bool,
 }
 
@@ -174,6 +177,9 @@ pub fn rules(gaps: Gaps) -> Vec<(&'static str, Rule)> {
     rules.extend(sockets::rules(gaps.network));
     if gaps.reservations {
         rules.push(("fallocate", no_reservations()));
+        // As where Landlock is built in and not enabled, which programs know.
+        let not_enabled = Rule::always(Action::fail(libc::EOPNOTSUPP));
+        rules.extend(["landlock_create_ruleset", "landlock_add_rule"].map(|name| (name, not_enabled.clone())));
     }
     rules
 }

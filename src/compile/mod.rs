@@ -127,21 +127,22 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
         problems.extend(namespaces::relative_paths(policy));
     }
     let network = uses(Feature::Network).then(|| network::decided(policy, request, kernel));
+    // A PID namespace ends with its init, which could mount nothing if it were in a domain.
+    let in_domain = decisions.enforces(Feature::KillAll) && !uses(Feature::NsPid);
     let parts = Parts {
         files: uses(Feature::Files),
         refer: uses(Feature::FilesRefer),
         truncate: uses(Feature::FilesTruncate),
         ioctl_dev: uses(Feature::FilesIoctlDev),
         network,
-        // Below that, namespaces do it.
-        signal_scope: uses(Feature::SignalScope) && kernel.landlock_abi >= 6,
+        // Below that, namespaces do it. The warden, a thread of the host, is in its own domain with the program: whatever the policy says of
+        // signals, that must have one more between them.
+        signal_scope: (uses(Feature::SignalScope) || in_domain) && kernel.landlock_abi >= 6,
         abstract_unix_scope: uses(Feature::AbstractUnixScope) && kernel.landlock_abi >= 6,
         resolve_unix: network.is_some() && kernel.landlock_abi >= network::UNIX_PATHS_ABI,
         knows_refer: kernel.landlock_abi >= 2,
     };
     let ruleset = RulesetSpec::new(policy, parts);
-    // A PID namespace ends with its init, which could mount nothing if it were in a domain.
-    let in_domain = decisions.enforces(Feature::KillAll) && !uses(Feature::NsPid);
     let domain = in_domain.then(RulesetSpec::signal_scope_only);
     let gaps = Gaps {
         metadata: metadata(policy, request, &decisions, kernel),

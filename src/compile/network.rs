@@ -2,12 +2,12 @@
 
 use crate::error::Stage;
 use crate::feature::{Feature, Strictness};
-use crate::policy::Policy;
 use crate::policy::net::reach::{Network, Reach};
+use crate::policy::{Flag, Policy};
 use crate::probe::Capabilities;
 
-use super::Request;
 use super::mechanism::{Lack, needed_abi, serving_lack, unavailable};
+use super::{Request, Serving};
 
 /// What becomes of the program's calls: what the rules ask for, without what would be the library's to do if that cannot be.
 pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities) -> Network {
@@ -17,8 +17,16 @@ pub(super) fn decided(policy: &Policy, request: &Request, kernel: &Capabilities)
             makes_sockets: kernel.pidfd_getfd_errno != 0 && (network.takes_sockets() || network.netlink),
             ..network
         },
-        Some(_) => network.without_service(keeps_unix_rules(policy, kernel)),
+        Some(_) => Network {
+            overseen: is_overseen(policy, request),
+            ..network.without_service(keeps_unix_rules(policy, kernel))
+        },
     }
+}
+
+/// True if the host is known to be supervised, or the policy says what is for hosts that are.
+fn is_overseen(policy: &Policy, request: &Request) -> bool {
+    request.serving == Serving::HostIsSupervised || policy.process.has(Flag::NoSupervisor)
 }
 
 /// The Landlock ABI that governs Unix sockets by path.
@@ -57,7 +65,7 @@ pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) ->
         lack.map(|(why, errno)| unavailable(why.to_owned(), errno))
     };
     if !network.needs_service() {
-        return nothing_else();
+        return overseen_lack(network, request).or_else(nothing_else);
     }
     let (why, errno) = service_lack(policy, request, kernel)?;
     let left = network.without_service(keeps_unix_rules(policy, kernel));
@@ -70,12 +78,24 @@ pub(super) fn lack(policy: &Policy, request: &Request, kernel: &Capabilities) ->
         .chain(network.names.then_some("host names"))
         .collect();
     if lost.is_empty() {
-        return nothing_else();
+        return overseen_lack(left, request).or_else(nothing_else);
     }
     Some(Lack {
         why: format!("the library has to serve {}: {why}", lost.join(", ")),
         errno,
         instead: Some("landlock, seccomp; closed is what the library would serve"),
+    })
+}
+
+/// Why rules that are left to Landlock may not be kept: a supervisor of the host may connect and bind for the program, and asks only
+/// its own rules.
+fn overseen_lack(network: Network, request: &Request) -> Option<Lack> {
+    let left = kinds(network).into_iter().any(|(_, reach)| reach == Reach::Landlock);
+    (left && request.serving == Serving::HostIsSupervised).then(|| Lack {
+        why: "the host itself is supervised, and its supervisor may do for the program what Landlock keeps it from"
+            .to_owned(),
+        errno: libc::EBUSY,
+        instead: Some("landlock, unless the supervisor serves connections"),
     })
 }
 

@@ -61,6 +61,15 @@ pub(super) fn rules(network: Option<Network>) -> Vec<(&'static str, Rule)> {
     if network.netlink && !network.serves_connections() {
         rules.push(("connect", refused_if(vec![ask(vec![is(2, NETLINK_ADDRESS)])])));
     }
+    // Landlock refuses these, too; the filter's word comes before that of any supervisor.
+    let unix = network.unix != Reach::Closed;
+    if network.overseen && !unix && network.tcp == Reach::Closed && !network.has_udp() && network.icmp == Reach::Closed
+    {
+        rules.push(("connect", Rule::always(Action::fail(libc::EACCES))));
+    }
+    if network.overseen && !unix && network.bind_tcp == Reach::Closed && network.bind_udp == Reach::Closed {
+        rules.push(("bind", Rule::always(Action::fail(libc::EACCES))));
+    }
     rules.extend(bind(network).map(|rule| ("bind", rule)));
     rules.extend(listen(network).map(|rule| ("listen", rule)));
     rules.extend(setsockopt(network).map(|rule| ("setsockopt", rule)));
@@ -272,6 +281,9 @@ fn setsockopt(network: Network) -> Option<Rule> {
                 libc::IPV6_MULTICAST_IF,
             ],
         );
+        if network.has_udp() || network.icmp != Reach::Closed {
+            clauses.extend(membership());
+        }
     }
     if network.netlink && (network.bind_tcp != Reach::Open || network.bind_udp != Reach::Open) {
         // Which free port the kernel chooses.
@@ -282,6 +294,29 @@ fn setsockopt(network: Network) -> Option<Rule> {
         ]));
     }
     (!clauses.is_empty()).then(|| refused_if(clauses))
+}
+
+/// Whoever joins a group has the kernel tell the neighbours of the host. Options of each level that lie together: those that join, and
+/// with them those that leave or keep sources away, which nobody needs then.
+fn membership() -> [Clause; 4] {
+    const IPV6_LEAVE_ANYCAST: i32 = 28;
+    [
+        (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, libc::MCAST_MSFILTER),
+        (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_ADD_MEMBERSHIP,
+            libc::IPV6_DROP_MEMBERSHIP,
+        ),
+        (libc::IPPROTO_IPV6, IPV6_LEAVE_ANYCAST - 1, IPV6_LEAVE_ANYCAST),
+        (libc::IPPROTO_IPV6, libc::MCAST_JOIN_GROUP, libc::MCAST_MSFILTER),
+    ]
+    .map(|(level, first, last)| {
+        refuse(vec![
+            number(1, level),
+            word(2, Compare::AtLeast, first.cast_unsigned()),
+            word(2, Compare::AtMost, last.cast_unsigned()),
+        ])
+    })
 }
 
 /// As getifaddrs(3) of musl asks for what an rtnetlink socket has to say. That of glibc calls recvmsg(2).

@@ -18,7 +18,7 @@ use crate::sys;
 use crate::sys::directory::{self, Moment, Occupant};
 
 use super::Found;
-use super::open::{visit_nameless_mapped, visit_open};
+use super::open::{program, visit_nameless_mapped, visit_open};
 
 type Device = (u32, u32);
 type FileKey = (Device, u64);
@@ -225,16 +225,20 @@ impl Walk<'_> {
         let devices: BTreeSet<Device> = self.trees.systems.iter().map(|system| system.device).collect();
         let mut goes_on = true;
         let mut found = Vec::new();
+        let mut visit = |path: &CStr| {
+            let nameless = directory::occupant_at(path).ok();
+            found.extend(nameless.filter(|file| file.links == 0 && devices.contains(&file.device)));
+        };
+        if let Some(path) = program(process) {
+            visit(&path);
+        }
         let sure = visit_open(
             process,
             || {
                 goes_on = goes_on && (self.goes_on)();
                 goes_on
             },
-            |path| {
-                let nameless = directory::occupant_at(path).ok();
-                found.extend(nameless.filter(|file| file.regular && file.links == 0 && devices.contains(&file.device)));
-            },
+            visit,
         );
         self.whole &= sure;
         for file in found {
@@ -243,10 +247,20 @@ impl Walk<'_> {
         }
         visit_nameless_mapped(process, |device, inode, reach| {
             let key = (device, inode);
-            if devices.contains(&device) && !self.counted.contains_key(&key) && !self.trees.before.contains_key(&key) {
-                // Nobody tells what it occupies: what it did when it was last seen, or as much as the mapping can hold.
-                let bytes = self.trees.counted.get(&key).copied().unwrap_or(reach);
-                self.count(key, bytes);
+            if !devices.contains(&device) || self.counted.contains_key(&key) {
+                return;
+            }
+            // Nobody tells what it occupies: what it did when it was last seen, or as much as the mapping can hold. Written to through that
+            // it may have come to be more; how much the file system as a whole has risen decides then.
+            let before = self.trees.before.get(&key).map(|former| former.bytes);
+            let seen = self.trees.counted.get(&key).copied();
+            if before.is_some() || seen.is_some() {
+                self.whole &= reach <= before.unwrap_or(0).saturating_add(seen.unwrap_or(0));
+            }
+            match seen {
+                Some(seen) => self.count(key, seen),
+                None if before.is_none() => self.count(key, reach),
+                None => {}
             }
         });
         goes_on.then_some(())

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::sys;
 use crate::sys::fd::Extent;
 
-use super::open::{c_path, visit_open};
+use super::open::{c_path, program, visit_open};
 use super::{Found, read};
 
 /// What a process holds by its mappings, bytes.
@@ -191,7 +191,10 @@ impl Files {
         });
         self.cut_short = cut_short;
         self.unsure |= !sure;
-        added
+        let program = program(process).and_then(|path| sys::fd::extent(&path, true).ok());
+        // One that has a name was there before, or is seen where that is.
+        let program = program.filter(|extent| extent.links == 0);
+        added + program.map_or(0, |extent| self.add(&extent, places))
     }
 
     fn add(&mut self, extent: &Extent, places: &Places) -> u64 {

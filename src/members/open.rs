@@ -44,6 +44,11 @@ pub(super) fn visit_open(process: &Found, mut has_time: impl FnMut() -> bool, mu
     sure
 }
 
+/// The path that leads to the program that `process` executes, whose file it keeps also if nothing of it is mapped any more.
+pub(super) fn program(process: &Found) -> Option<CString> {
+    c_path(Path::new(&format!("/proc/{}/exe", process.member.pid)))
+}
+
 /// Shows files that `process` has mapped and that have no name any more: device, inode number, and how far its mapping reaches into them.
 pub(super) fn visit_nameless_mapped(process: &Found, mut visit: impl FnMut((u32, u32), u64, u64)) {
     let Ok(Some(maps)) = with_memory(process, "maps") else {

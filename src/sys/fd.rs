@@ -333,6 +333,8 @@ pub struct Extent {
     pub bytes: u64,
     /// True for a regular file.
     pub regular: bool,
+    /// How many names it has.
+    pub links: u32,
     /// When its inode has last changed, seconds since 1970.
     pub changed: i64,
 }
@@ -342,7 +344,7 @@ pub struct Extent {
 pub fn extent(path: &CStr, follow: bool) -> Result<Extent> {
     let mut found = core::mem::MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT | if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-    let wanted = libc::STATX_TYPE | libc::STATX_INO | libc::STATX_BLOCKS | libc::STATX_CTIME;
+    let wanted = libc::STATX_TYPE | libc::STATX_INO | libc::STATX_NLINK | libc::STATX_BLOCKS | libc::STATX_CTIME;
     // SAFETY: `path` is NUL-terminated and `found` has room for the structure.
     check(unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, wanted, found.as_mut_ptr()) })?;
     // SAFETY: all-zero is a valid statx, and the call succeeded in filling it.
@@ -352,6 +354,7 @@ pub fn extent(path: &CStr, follow: bool) -> Result<Extent> {
         inode: found.stx_ino,
         bytes: found.stx_blocks.saturating_mul(512),
         regular: u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFREG,
+        links: found.stx_nlink,
         changed: found.stx_ctime.tv_sec,
     })
 }

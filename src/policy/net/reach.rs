@@ -38,6 +38,9 @@ pub struct Network {
     pub remaps: bool,
     /// Nobody can take duplicates of its sockets: the library makes those that it works with.
     pub makes_sockets: bool,
+    /// The host may be supervised by somebody who carries out calls for it, past its own Landlock domains: what nothing is allowed of must
+    /// not come before that one.
+    pub overseen: bool,
 }
 
 /// Most ports that are left to Landlock, whose ruleset has a rule for each.
@@ -56,6 +59,7 @@ impl Network {
         netlink: false,
         remaps: false,
         makes_sockets: false,
+        overseen: false,
     };
 
     /// What `rules` ask for, where everything can be had.
@@ -89,6 +93,7 @@ impl Network {
             netlink: false,
             remaps: false,
             makes_sockets: false,
+            overseen: false,
         };
         if network.udp == Reach::Closed && network.bind_udp != Reach::Closed {
             // What can be bound can send, and somebody must say no to that.
@@ -212,6 +217,7 @@ impl Network {
             netlink: false,
             remaps: false,
             makes_sockets: false,
+            overseen: false,
         };
         // UDP sockets that may send anywhere and be bound to anything are nobody's business; all others are somebody's.
         if left.udp != left.bind_udp {
