@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -679,7 +680,90 @@ static void escaped_output_does_not_hold_the_result_up(void)
     sandlock_policy_free(policy);
 }
 
-TESTS(T(failed_spawn_leaves_nothing_behind), T(time_that_is_up_during_a_start_leaves_nothing_behind),
+/* Must be the first: what is asked once is asked here. */
+static void shortage_at_the_first_probe_is_not_remembered(void)
+{
+    sandlock_capabilities found = SANDLOCK_CAPABILITIES_INIT;
+    struct rlimit usual, few;
+
+    getrlimit(RLIMIT_NOFILE, &usual);
+    few = usual;
+    few.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &few);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_probe(&found, NULL));
+    CHECK(!found.notify_addfd);
+    setrlimit(RLIMIT_NOFILE, &usual);
+    CHECK_STATUS(SANDLOCK_OK, sandlock_probe(&found, NULL));
+    CHECK(found.notify_addfd && found.notify_addfd_send);
+}
+
+static sandlock_process *waited_for;
+
+static void *wait_without_end(void *unused)
+{
+    sandlock_result *result = NULL;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(waited_for, -1, &result, NULL));
+    sandlock_result_free(result);
+    pthread_testcancel();
+    return unused;
+}
+
+static void thread_that_is_cancelled_finishes_its_call(void)
+{
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    pthread_t thread;
+    void *returned = NULL;
+
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("sleep", "0.3"), &options, &waited_for, NULL));
+    pthread_create(&thread, NULL, wait_without_end, NULL);
+    pthread_cancel(thread);
+    pthread_join(thread, &returned);
+    CHECK(returned == PTHREAD_CANCELED);
+    sandlock_process_free(waited_for);
+    sandlock_policy_free(policy);
+}
+
+static atomic_int forking_is_over;
+
+static void *run_all_the_time(void *unused)
+{
+    sandlock_policy *policy = system_policy();
+
+    while (!forking_is_over)
+        run_status(policy, ARGV("true"));
+    sandlock_policy_free(policy);
+    return unused;
+}
+
+/* Whatever the host's other threads were at, none of which a fork has. */
+static void forks_of_a_busy_host_run_programs(void)
+{
+    enum { THREADS = 4, FORKS = 150 };
+    pthread_t threads[THREADS];
+    int i, status;
+
+    forking_is_over = 0;
+    for (i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, run_all_the_time, NULL);
+    for (i = 0; i < FORKS; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            sandlock_policy *policy = system_policy();
+            sandlock_result *result = NULL;
+            alarm(20);
+            _exit(sandlock_run(policy, NULL, ARGV("true"), -1, &result, NULL) != SANDLOCK_OK ||
+                  sandlock_result_exit_code(result) != 0);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    }
+    forking_is_over = 1;
+    for (i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+TESTS(T(shortage_at_the_first_probe_is_not_remembered), T(failed_spawn_leaves_nothing_behind), T(time_that_is_up_during_a_start_leaves_nothing_behind),
       T(host_without_descriptors_gets_an_error_and_keeps_none),
       T(host_without_threads_gets_an_error), T(sixty_four_threads_run_at_once),
       T(program_outlives_the_thread_that_started_it), T(several_threads_wait_while_another_kills),
@@ -688,5 +772,6 @@ TESTS(T(failed_spawn_leaves_nothing_behind), T(time_that_is_up_during_a_start_le
       T(host_that_forbids_itself_descriptors_can_still_end_a_sandbox), T(forks_of_the_host_do_not_hold_up_a_start),
       T(status_survives_a_host_that_ignores_its_children), T(status_survives_a_host_that_reaps_everything),
       T(signals_of_the_host_disturb_nothing), T(host_that_asks_for_the_signal_of_children_gets_it), T(handlers_of_the_signal_run_on_threads_of_the_host), T(host_can_change_its_ids_while_a_program_runs),
+      T(thread_that_is_cancelled_finishes_its_call), T(forks_of_a_busy_host_run_programs),
       T(thread_is_named_and_takes_no_signals), T(escaped_output_does_not_hold_the_result_up),
       T(ten_thousand_runs_leave_the_host_as_it_was))

@@ -36,10 +36,12 @@
  * Threads      policy: one thread at a time, but functions that take a const policy may run at the same time. process: any
  *              thread, concurrently, but for its _free; so are supervisor and pending. notification: the thread that was
  *              handed it, until the handler returns; event: likewise, until the observer returns. error, result, report, members,
- *              ports, suggestions, text: never change; any thread.
+ *              ports, suggestions, text: never change; any thread. No function is a cancellation point: a thread that is cancelled
+ *              (pthread_cancel(3)) in one finishes it first.
  *
  * Fork         A policy, process, supervisor or pending handle is of no use in a process forked off later: it gives STATE there, or the
- *              answer for NULL. Freeing it frees memory and touches no sandbox.
+ *              answer for NULL. Freeing it frees memory and touches no sandbox. New ones can be made there, whatever other threads
+ *              the host had.
  *
  * Host         The library installs no signal handlers, never waits for children that are not its own, never writes to
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,

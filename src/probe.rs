@@ -81,17 +81,23 @@ pub struct Refusals {
     pub mount: Option<Refusal>,
 }
 
+/// True if what was refused with this errno may be had the next time: for want of memory, processes, descriptors or namespaces.
+fn is_passing(errno: i32) -> bool {
+    const PASSING: &[i32] = &[
+        libc::EAGAIN,
+        libc::ENOMEM,
+        libc::ENOSPC,
+        libc::EUSERS,
+        libc::EMFILE,
+        libc::ENFILE,
+    ];
+    PASSING.contains(&errno)
+}
+
 impl Refusals {
-    /// True if a refusal may be gone the next time: for want of memory, processes or namespaces.
-    pub(crate) fn may_pass(&self) -> bool {
-        let passing = |refusal: &Refusal| {
-            matches!(
-                refusal.errno(),
-                libc::EAGAIN | libc::ENOMEM | libc::ENOSPC | libc::EUSERS
-            )
-        };
+    fn may_pass(&self) -> bool {
         let all = [self.user, self.ipc, self.uts, self.net, self.pid, self.mount];
-        all.iter().flatten().any(passing)
+        all.iter().flatten().any(|refusal| is_passing(refusal.errno()))
     }
 
     /// Asks about the namespaces that these CLONE_NEW* `flags` name (clone(2)), by starting processes that end at once and that the host
@@ -247,26 +253,38 @@ impl Capabilities {
             groups: Groups::default(),
         }
     }
+
+    /// True if something is missing that may be there the next time.
+    pub(crate) fn may_change(&self) -> bool {
+        self.refused_namespaces.may_pass() || is_passing(self.pidfd_getfd_errno)
+    }
 }
 
 /// What listeners can do. It takes one to ask, and a filter of its own for that: a thread makes both, and ends. Asked once: the kernel
-/// stays the same. All is false where nobody can be asked, because the host has a listener already or no thread to spare.
+/// stays the same. Nothing where nobody can be asked: because the host has a listener already, or, which is asked again, has no thread or
+/// descriptor to spare.
 fn listener_features() -> ListenerFeatures {
     static KNOWN: OnceLock<ListenerFeatures> = OnceLock::new();
-    *KNOWN.get_or_init(|| {
-        let asker = std::thread::Builder::new()
-            .name("sandlock-probe".to_owned())
-            .stack_size(64 << 10)
-            .spawn(sys::notify::listener_features);
-        // An error of join would be a panic.
-        asker.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
-    })
+    if let Some(&known) = KNOWN.get() {
+        return known;
+    }
+    let asker = std::thread::Builder::new()
+        .name("sandlock-probe".to_owned())
+        .stack_size(64 << 10)
+        .spawn(sys::notify::listener_features);
+    // An error of join would be a panic.
+    match asker.ok().and_then(|thread| thread.join().ok()) {
+        Some(Ok(known)) => *KNOWN.get_or_init(|| known),
+        Some(Err(errno)) if !is_passing(errno.0) => *KNOWN.get_or_init(ListenerFeatures::default),
+        _ => ListenerFeatures::default(),
+    }
 }
 
 /// The errno of duplicating a descriptor by a pidfd, or 0: one of the caller's own, the pidfd itself.
 fn refused_duplicate() -> i32 {
-    let Ok(pidfd) = sys::process::open_pidfd(sys::process::id()) else {
-        return libc::ENOSYS;
+    let pidfd = match sys::process::open_pidfd(sys::process::id()) {
+        Ok(pidfd) => pidfd,
+        Err(errno) => return errno.0,
     };
     let duplicate = sys::process::duplicate_from(pidfd, pidfd).map(sys::fd::close);
     sys::fd::close(pidfd);

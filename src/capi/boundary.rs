@@ -8,6 +8,7 @@ use std::sync::Once;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::supervisor::FdPlace;
 
+use super::cancel::Uncancelled;
 use super::constants::{SANDLOCK_FD_KEEP_ON_EXEC, SANDLOCK_OK, sandlock_status};
 use super::error::sandlock_error;
 
@@ -34,11 +35,13 @@ pub(super) fn status(error_out: *mut *mut sandlock_error, body: impl FnOnce() ->
 /// Runs `body`, which answers a question that cannot fail; `fallback` is the answer if it panics.
 pub(super) fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     silence_panics();
+    let _whole = Uncancelled::begin();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }
 
 fn caught(body: impl FnOnce() -> Result<()>) -> Result<()> {
     silence_panics();
+    let _whole = Uncancelled::begin();
     // What a panic leaves half-done stays inside handles guarded by locks that do not poison; the error says INTERNAL.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
         let message = LAST_PANIC.with_borrow_mut(std::mem::take);

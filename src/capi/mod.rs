@@ -13,6 +13,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod boundary;
+mod cancel;
 mod constants;
 mod error;
 mod event;

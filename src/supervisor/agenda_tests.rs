@@ -433,7 +433,7 @@ fn panic_of_work_aside_denies_its_call_and_is_told() {
 }
 
 /// Takes note of the ground that it serves on.
-struct Surveyor(parking_lot::Mutex<Vec<Ground>>);
+struct Surveyor(crate::lock::Mutex<Vec<Ground>>);
 
 impl Service for Surveyor {
     fn serve(&self, _call: &Call, ground: Ground) -> Served {
@@ -455,7 +455,7 @@ fn ground_tells_warden_and_attendant_apart_in_a_domain_and_in_none() {
         (Reach::Family(1), Place::Worker, Ground::Free),
     ];
     for (reach, place, ground) in cases {
-        let surveyor = Arc::new(Surveyor(parking_lot::Mutex::default()));
+        let surveyor = Arc::new(Surveyor(crate::lock::Mutex::default()));
         let stage = Stage::of(reach, Arc::clone(&surveyor) as Arc<dyn Service>);
         let given = stage.call();
         stage.serve(place);

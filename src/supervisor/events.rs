@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::members;

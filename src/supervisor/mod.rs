@@ -105,7 +105,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::lock::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::members::Reach;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering,
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::lock::{Condvar, Mutex};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sys;

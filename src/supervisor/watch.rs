@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use super::session::Session;
 

@@ -108,17 +108,15 @@ pub struct ListenerFeatures {
 
 /// Asks the kernel what listeners can do, by making one. The calling thread has a filter that allows everything from then on, and
 /// no_new_privs: let it end.
-pub fn listener_features() -> ListenerFeatures {
+pub fn listener_features() -> Result<ListenerFeatures> {
     let allow = [super::seccomp::Instruction {
         code: 6, // BPF_RET | BPF_K
         jt: 0,
         jf: 0,
         k: super::seccomp::RET_ALLOW,
     }];
-    let made = super::credentials::set_no_new_privs().and_then(|()| super::seccomp::listen(&allow, 0));
-    let Ok(listener) = made else {
-        return ListenerFeatures::default();
-    };
+    super::credentials::set_no_new_privs()?;
+    let listener = super::seccomp::listen(&allow, 0)?;
     // No call has the number 0: what the kernel knows fails for that, and not for the flags.
     let no_such_call = Err(Errno(libc::ENOENT));
     let known = ListenerFeatures {
@@ -127,7 +125,7 @@ pub fn listener_features() -> ListenerFeatures {
         add_fd_send: succeed_with_fd(listener, 0, listener, None, true) == no_such_call,
     };
     super::fd::close(listener);
-    known
+    Ok(known)
 }
 
 /// Takes the next call. Blocks if there is none, so the caller polls first, and is the only one to take calls meanwhile.

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::supervisor::{Call, Errand};
 use crate::sys::socket::Flags;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use crate::lock::{Mutex, RwLock};
 
 use crate::policy::net::{Decision, NetRule, NetRules, Protocol, Table};
 

@@ -44,7 +44,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::supervisor::{Call, Reply, Served, sealed_file};

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::sys::{Errno, event};
 

@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::policy::net::Protocol;
