@@ -137,7 +137,8 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
         network,
         // Below that, namespaces do it. The warden, a thread of the host, is in its own domain with the program: whatever the policy says of
         // signals, that must have one more between them.
-        signal_scope: (uses(Feature::SignalScope) || in_domain) && kernel.landlock_abi >= 6,
+        signal_scope: (uses(Feature::SignalScope) || (in_domain && request.serving != Serving::NoNewProcess))
+            && kernel.landlock_abi >= 6,
         abstract_unix_scope: uses(Feature::AbstractUnixScope) && kernel.landlock_abi >= 6,
         resolve_unix: network.is_some() && kernel.landlock_abi >= network::UNIX_PATHS_ABI,
         knows_refer: kernel.landlock_abi >= 2,

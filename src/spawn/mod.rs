@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::plan::{Listener, Progress};
-use crate::process::{HostEnds, Process, Reason, Shared};
+use crate::process::{HostEnds, Outcome, Process, Reason, Shared};
 use crate::supervisor::{Services, Supervision};
 
 pub(crate) use own_process::confine_self;
@@ -247,7 +247,7 @@ pub(crate) fn start(
                 let program = program.to_bytes().escape_ascii();
                 Error::system(ErrorKind::Exec, Stage::Exec, program, errno)
             }
-            Progress::Setup | Progress::Executing => killed_early(&shared),
+            Progress::Setup | Progress::Executing => killed_early(&shared, deadline),
         });
     }
     let shortfalls = Shortfalls {
@@ -264,8 +264,14 @@ pub(crate) fn start(
 }
 
 /// The child was killed before it executed its program, by the warden or by somebody else.
-fn killed_early(shared: &Shared) -> Error {
-    if shared.ended().is_some_and(|outcome| outcome.reason == Reason::Timeout) {
+fn killed_early(shared: &Shared, deadline: Option<Duration>) -> Error {
+    // A child that is called off in the midst of a step ends by itself, perhaps before the kill comes.
+    let outlasts =
+        |outcome: &Outcome| deadline.is_some_and(|deadline| Duration::from_micros(outcome.usage.wall_us) >= deadline);
+    if shared
+        .ended()
+        .is_some_and(|outcome| outcome.reason == Reason::Timeout || outlasts(&outcome))
+    {
         let what = "the time was up before the program was executed";
         return Error::new(ErrorKind::Timeout, Stage::Spawn, what);
     }
