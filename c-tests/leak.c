@@ -210,7 +210,7 @@ static void timed_out(void)
     sandlock_error *error = NULL;
     int32_t status = sandlock_run(policy, NULL, ARGV("sleep", "60"), 1, &result, &error);
 
-    if (status == SANDLOCK_ERROR_CHILD_SETUP) {
+    if (status == SANDLOCK_ERROR_TIMEOUT) {
         CHECK_CONTAINS(sandlock_error_message(error), "killed before it executed its program");
         sandlock_error_free(error);
         return;

@@ -176,7 +176,7 @@ void timed_out(const sandlock::policy &policy)
 {
     const auto result = sandlock::try_run(policy, {"sleep", "60"}, 1ms);
 
-    check(result ? result->reason() == sandlock::reason::timeout : result.status() == sandlock::status::child_setup, "timed out");
+    check(result ? result->reason() == sandlock::reason::timeout : result.status() == sandlock::status::timeout, "timed out");
 }
 
 // Destroyed while it runs, by an exception that passes by.
