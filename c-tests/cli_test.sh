@@ -199,6 +199,18 @@ call run --profile wrong.toml -- true
 is 125; complains "line 2, column 1"
 verdict profiles_are_read_and_added_to
 
+# A directory that somebody else has filled: its files are no profiles by bearing the names of such.
+printf '[filesystem]\nall = ["/"]\n' >compute
+call run --profile compute -- cat "$tmp/secret"
+is 1; complains "Permission denied"
+mkdir build
+call run --profile build -- true
+is 0
+call run --profile ./compute -- cat "$tmp/secret"
+is 0; says secret
+rm -r compute build
+verdict names_of_profiles_are_those_of_installed_ones
+
 # --- network ---
 python3 - "$sandlock" "${system[@]}" >out 2>err <<'END'
 import socket, subprocess, sys

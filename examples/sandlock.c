@@ -158,7 +158,15 @@ static uint64_t duration(const char *text)
 
 /* ---- The policy ---- */
 
-/* Reads a profile: a file, or if there is no "/" and no such file, one that was installed with the library. */
+/* A file goes by a "/" or by .toml; every other name is that of a profile that was installed with the library. Whatever lies in the
+ * directory that we are in may be the program's own, which must not choose its policy by bearing such a name. */
+static bool is_file_of_profile(const char *name)
+{
+    size_t length = strlen(name);
+
+    return strchr(name, '/') || (length > 5 && !strcmp(name + length - 5, ".toml"));
+}
+
 static sandlock_policy *read_profile(const char *name)
 {
     enum { MOST = 1 << 20 };
@@ -167,17 +175,17 @@ static sandlock_policy *read_profile(const char *name)
     size_t length;
     sandlock_policy *policy = NULL;
     sandlock_error *error = NULL;
-    FILE *file = fopen(name, "re");
+    bool is_file = is_file_of_profile(name);
+    int printed = snprintf(installed, sizeof installed, "%s/%s.toml", SANDLOCK_PROFILES, name);
+    FILE *file = NULL;
 
-    if (!file && errno == ENOENT && !strchr(name, '/')) {
-        int printed = snprintf(installed, sizeof installed, "%s/%s.toml", SANDLOCK_PROFILES, name);
-        if (printed > 0 && (size_t)printed < sizeof installed)
-            file = fopen(installed, "re");
-        if (!file)
-            errno = ENOENT;
-    }
+    if (!is_file && (printed < 0 || (size_t)printed >= sizeof installed))
+        errno = ENAMETOOLONG;
+    else
+        file = fopen(is_file ? name : installed, "re");
     if (!file)
-        fail(OWN_FAILURE, "profile %s: %s", name, strerror(errno));
+        fail(OWN_FAILURE, "profile %s: %s%s", name, strerror(errno),
+             is_file ? "" : "; the name is that of an installed profile, a file goes by a \"/\" or by .toml");
     length = fread(text, 1, sizeof text, file);
     if (ferror(file))
         fail(OWN_FAILURE, "profile %s: %s", name, strerror(errno));

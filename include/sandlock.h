@@ -1072,8 +1072,8 @@ void sandlock_policy_free(sandlock_policy *policy);
 /// instead: see sandlock_policy_set_root().
 ///
 /// Rests on Landlock (SANDLOCK_FEATURE_FILES). Not governed by it: stat(2), chdir(2), access(2), and watching with
-/// inotify(7), so the names and sizes of files can be learned where the user may see them. Changing modes, owners, times and
-/// attributes is refused altogether (SANDLOCK_FEATURE_FILES_METADATA).
+/// inotify(7), so the names and sizes of files can be learned where the user may see them. Modes, owners, times and
+/// attributes can be changed where WRITE is granted, and nowhere else (SANDLOCK_FEATURE_FILES_METADATA).
 ///
 /// INVALID_ARGUMENT: NULL, an empty path, unknown bits, no right among the bits. The thread rule of policies.
 sandlock_status sandlock_policy_allow_path(sandlock_policy *policy,
@@ -2221,8 +2221,8 @@ void sandlock_ports_free(sandlock_ports *ports);
 /// Why the sandbox ended: SANDLOCK_REASON_*. SANDLOCK_REASON_LOST if `result` is NULL. Any thread.
 uint32_t sandlock_result_reason(const sandlock_result *result);
 
-/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL, _WALL or _DISK; 0 if none was, or if `result` is
-/// NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
+/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL, _CPU_SHARE, _WALL or _DISK; 0 if none was, or if
+/// `result` is NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
 /// have gone on without the process that was killed. Any thread.
 uint32_t sandlock_result_limit(const sandlock_result *result);
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -247,6 +248,7 @@ static int by_programs(char **argument)
         close(file);
         snprintf(path, sizeof path, "%s/executed-%d-%d", argument[1], (int)getpid(), i);
         if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             execl(path, path, "rest", NULL);
             _exit(write(started[1], "", 1) == 1 ? CANNOT : SUCCEEDED);
         }
@@ -260,11 +262,11 @@ static int by_programs(char **argument)
     return result == SUCCEEDED ? hold() : result;
 }
 
-/* rest: what those do; their file counts while they live */
+/* rest: what those do, as long as who has started them lives; their file counts as long */
 static int rest(char **unused)
 {
     (void)unused;
-    sleep(2);
+    pause();
     return SUCCEEDED;
 }
 

@@ -117,8 +117,8 @@ pub unsafe extern "C" fn sandlock_policy_free(policy: *mut sandlock_policy) {
 /// instead: see sandlock_policy_set_root().
 ///
 /// Rests on Landlock (SANDLOCK_FEATURE_FILES). Not governed by it: stat(2), chdir(2), access(2), and watching with
-/// inotify(7), so the names and sizes of files can be learned where the user may see them. Changing modes, owners, times and
-/// attributes is refused altogether (SANDLOCK_FEATURE_FILES_METADATA).
+/// inotify(7), so the names and sizes of files can be learned where the user may see them. Modes, owners, times and
+/// attributes can be changed where WRITE is granted, and nowhere else (SANDLOCK_FEATURE_FILES_METADATA).
 ///
 /// INVALID_ARGUMENT: NULL, an empty path, unknown bits, no right among the bits. The thread rule of policies.
 #[unsafe(no_mangle)]

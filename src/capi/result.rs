@@ -87,8 +87,8 @@ pub extern "C" fn sandlock_result_reason(result: *const sandlock_result) -> u32 
     on(result, SANDLOCK_REASON_LOST, |result| result.outcome.reason.number())
 }
 
-/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL, _WALL or _DISK; 0 if none was, or if `result` is
-/// NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
+/// Which limit of the sandbox as a whole was exceeded: SANDLOCK_LIMIT_MEMORY, _CPU_TOTAL, _CPU_SHARE, _WALL or _DISK; 0 if none was, or if
+/// `result` is NULL. The last one if there were several. With SANDLOCK_FLAG_MEMORY_KILLS_LARGEST the reason need not be LIMIT: the program may
 /// have gone on without the process that was killed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_result_limit(result: *const sandlock_result) -> u32 {

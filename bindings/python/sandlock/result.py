@@ -57,7 +57,7 @@ class Result:
     signal: int
     """The signal that ended it, or 0."""
     limit: Optional[str]
-    """The limit of the sandbox that was exceeded: "memory", "cpu_total", "wall", "disk"."""
+    """The limit of the sandbox that was exceeded: "memory", "cpu_total", "cpu_share", "wall", "disk"."""
     truncated: int
     """How many bytes of output were dropped, of both streams, because they came beyond 16 MiB."""
     usage: Usage
