@@ -348,7 +348,8 @@ _NAMES = tuple(each.name for each in fields(Sandbox))
 
 def confine(sandbox: Sandbox) -> None:
     """Confines the calling thread itself, for good, and what it starts from now on; not other threads that run already. Fields that are
-    for starting a program (env, cwd, cpu_cores, uid, ...) are refused."""
+    for starting a program (env, cwd, cpu_cores, uid, ...) are refused. The default of max_processes falls away, for it takes a new process
+    to count what comes of it; any other number is refused."""
     policy = Policy(sandbox, None)
     try:
         with policy._use() as pointer:
