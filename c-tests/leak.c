@@ -211,7 +211,7 @@ static void timed_out(void)
     int32_t status = sandlock_run(policy, NULL, ARGV("sleep", "60"), 1, &result, &error);
 
     if (status == SANDLOCK_ERROR_TIMEOUT) {
-        CHECK_CONTAINS(sandlock_error_message(error), "killed before it executed its program");
+        CHECK_CONTAINS(sandlock_error_message(error), "the time was up before the program was executed");
         sandlock_error_free(error);
         return;
     }

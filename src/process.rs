@@ -51,10 +51,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lock::{Condvar, Mutex};
-
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::numbered;
+use crate::lock::{Condvar, Mutex};
 use crate::report::Report;
 use crate::sys;
 use crate::sys::event::{Wait, poll};

@@ -36,14 +36,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::lock::Mutex;
-
 use crate::compile::arch::Arch;
 use crate::compile::filter::{Action, CallData};
 use crate::compile::traps::Selector;
 use crate::compile::{self, Serving};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::Feature;
+use crate::lock::Mutex;
 use crate::policy::syscalls::{SyscallRule, Verdict};
 use crate::policy::{Policy, check};
 use crate::probe::{Capabilities, Owners, Place, Privileges, Refusals};

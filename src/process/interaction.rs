@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
-
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::Mutex;
 use crate::sys;
 
 use super::relay::Relay;

@@ -7,9 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
-
 use crate::child;
+use crate::lock::Mutex;
 use crate::plan::{ChildPlan, Record};
 use crate::sys;
 use crate::sys::memory::Mapping;

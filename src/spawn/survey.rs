@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lock::{Condvar, Mutex};
-
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feature::Feature;
+use crate::lock::{Condvar, Mutex};
 use crate::members::{Found, Reach, disk::Trees};
 use crate::policy::Limit;
 use crate::process::{LimitHit, Shared};

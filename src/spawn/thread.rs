@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lock::{Condvar, Mutex};
-
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::{Condvar, Mutex};
 use crate::sys;
 
 use super::SpawnOptions;

@@ -5,7 +5,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
-
 use crate::sys::event::poll;
 
 use super::pool::start_thread;

@@ -7,7 +7,6 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
-
 use crate::process::Shared;
 
 use super::aside::{Asides, Work};

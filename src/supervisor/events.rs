@@ -14,9 +14,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use crate::lock::Mutex;
-
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::Mutex;
 use crate::members;
 use crate::sys;
 use crate::sys::event::{Epoll, Wait, poll};

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
-
 use super::call::Place;
 use super::session::Chains;
 use super::{Agenda, Call, Core, Errand, Level, Link, Log, Service, Session};
+use crate::lock::Mutex;
 use crate::members::Reach;
 use crate::process::Shared;
 use crate::sys::event::{Wait, poll};

@@ -105,9 +105,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lock::{Condvar, Mutex, MutexGuard};
-
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::members::Reach;
 use crate::process::Shared;
 use crate::sys;

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering,
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lock::{Condvar, Mutex};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::{Condvar, Mutex};
 use crate::sys;
 use crate::sys::event::poll;
 

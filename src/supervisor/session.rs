@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lock::{Condvar, Mutex};
-
 use crate::members::Reach;
 use crate::process::{Reason, Shared, timeout_until};
 use crate::sys;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::lock::Mutex;
-
 use crate::supervisor::{Call, Errand};
 use crate::sys::socket::Flags;
 use crate::sys::{Errno, socket};

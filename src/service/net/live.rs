@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::lock::{Mutex, RwLock};
-
 use crate::policy::net::{Decision, NetRule, NetRules, Protocol, Table};
 
 type Addresses = BTreeMap<String, Vec<IpAddr>>;

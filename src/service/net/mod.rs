@@ -25,9 +25,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
-
 use crate::error::Result;
+use crate::lock::Mutex;
 
 use crate::policy::Access;
 use crate::policy::net::reach::Network;

@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::lock::Mutex;
-
 use crate::policy::net::reach::{Network, Reach};
 use crate::policy::net::{Decision, Protocol};
 use crate::supervisor::{Call, Suggestion, kind};

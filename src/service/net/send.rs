@@ -8,7 +8,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::lock::Mutex;
-
 use crate::policy::net::Protocol;
 use crate::supervisor::Call;
 use crate::sys::event::{Wait, poll};

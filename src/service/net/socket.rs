@@ -8,7 +8,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::lock::Mutex;
-
 use crate::members;
 use crate::supervisor::{Call, Reply};
 use crate::sys::socket::Kind;

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
-
 use crate::members::{Interruption, interruption};
 use crate::supervisor::{Call, Errand, Errands, Reply};
 use crate::sys::limits::open_files_limit;

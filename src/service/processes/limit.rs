@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::lock::Mutex;
-
 use crate::members;
 use crate::policy::Policy;
 use crate::supervisor::{Call, Ground, Reply, Served, kind};

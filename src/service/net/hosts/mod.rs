@@ -44,9 +44,8 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::lock::Mutex;
-
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::Mutex;
 use crate::supervisor::{Call, Reply, Served, sealed_file};
 use crate::sys::{self, Errno};
 

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
-
 use crate::members::{self, Reach};
 use crate::supervisor::Call;
 use crate::sys::socket::Kind;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
-
 use crate::members::Reach;
 use crate::supervisor::{Call, Errand, Errands};
 use crate::sys::socket;

@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::lock::Mutex;
-
 use crate::supervisor::{Call, Reply};
 use crate::sys::event::{Wait, poll};
 use crate::sys::socket::{self, Flags, LONGEST_ADDRESS};

@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::lock::Mutex;
-
 use crate::sys::{Errno, event};
 
 use super::super::socket::own;

@@ -21,9 +21,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use crate::lock::Mutex;
-
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::lock::Mutex;
 use crate::policy::net::Protocol;
 use crate::sys::socket::{self, Kind, Sharing};
 use crate::sys::{self, Errno, netlink};

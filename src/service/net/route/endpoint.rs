@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use crate::lock::{Mutex, MutexGuard};
-
 use crate::supervisor::{Call, Errand};
 use crate::sys::{self, Errno, netlink};
 

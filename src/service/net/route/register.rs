@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::lock::Mutex;
-
 use crate::sys::Errno;
 
 use super::endpoint::Endpoint;
