@@ -74,9 +74,9 @@ programs="test_net_programs test_net_services test_net_hosts"
 newer=
 [[ " ${SANDLOCK_TEST_EXPECT//,/ } " != *" landlock-9 "* ]] || newer=test_net_unix
 # Two thirds of a minute of readings, which neither sanitizer nor root would change.
-user_tests="$everywhere $newer test_resources test_host test_confine_self test_terminal attack_table static_test_run"
+user_tests="$everywhere $newer test_net_made test_resources test_host test_confine_self test_terminal attack_table static_test_run"
 # These do not ask how long something takes, and run beside the sanitized ones and root's.
-long_tests="test_disk $programs test_net_made test_faults"
+long_tests="test_disk $programs test_faults"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere $programs $newer test_confine_self test_terminal attack_table"
 
