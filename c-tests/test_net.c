@@ -338,6 +338,8 @@ static void ports_are_bound_as_rules_allow(void)
         {{"no bind $2", "bind *"}, {"listen", "127.0.0.1:$2"}, "EACCES", ""},
         {{"no bind $2", "bind *"}, {"listen", "127.0.0.1:$3"}, "ok ok $3", ""},
         {{"bind *"}, {"listen", "127.0.0.1:$3"}, "ok ok $3", ""},
+        /* Ranges of which the user may have nothing. */
+        {{"bind 900-950,$1"}, {"listen", "127.0.0.1:$1"}, "ok ok $1", ""},
         /* Beside other rules. */
         {{"bind $1", "udp://127.0.0.1"}, {"listen", "127.0.0.1:$1"}, "ok ok $1", ""},
         {{"bind $1", "udp://127.0.0.1"}, {"listen", "127.0.0.1:$2"}, "EACCES", ""},

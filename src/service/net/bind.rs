@@ -104,13 +104,20 @@ fn bind_to_any(rules: &Rules, call: &Call, socket: &OwnedFd, kind: Kind, address
             Err(Errno(libc::EACCES))
         }
         Choice::Some(ports) => rules.on_behalf(|| {
+            let mut found = Errno(libc::EADDRINUSE);
             for port in ports {
                 match socket::bind(number, address.with_port(port).bytes()) {
                     Err(Errno(libc::EADDRINUSE)) => {}
+                    // A port that takes a privilege, which the kernel says before it says that the socket is bound already.
+                    Err(errno @ Errno(libc::EACCES)) => found = errno,
                     bound => return bound,
                 }
             }
-            Err(Errno(libc::EADDRINUSE))
+            if found.0 == libc::EACCES {
+                // As where there is none.
+                socket::bind(number, address.bytes())?;
+            }
+            Err(found)
         }),
     }
 }
