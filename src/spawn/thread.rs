@@ -130,6 +130,8 @@ impl Mailbox {
         }
         letters.job = letter;
         self.full.store(true, Ordering::Release);
+        // Whoever is woken takes the lock first.
+        drop(letters);
         self.arrived.notify_all();
         true
     }

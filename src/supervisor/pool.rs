@@ -226,8 +226,10 @@ impl Worker {
 impl Crew {
     fn wake_manager(&self) {
         // Under the lock: the manager may be between saying that it sleeps and sleeping.
-        let _state = self.state.lock();
+        let state = self.state.lock();
         self.asleep.store(false, Ordering::SeqCst);
+        // And without it: whoever is woken takes it first, and would have to sleep again.
+        drop(state);
         self.changed.notify_all();
     }
 

@@ -238,6 +238,8 @@ impl Session {
             } else {
                 apart.calls.push_back(call);
                 if apart.is_attended() {
+                    // Whoever is woken takes the lock first.
+                    drop(apart);
                     self.apart_changed.notify_one();
                 } else {
                     // Only the warden can start one that is confined.
