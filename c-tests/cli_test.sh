@@ -96,7 +96,9 @@ verdict status_is_that_of_the_program
 run -- no-such-program
 is 127; complains "no-such-program"
 run -- ./secret
-is 126
+is 126; complains "chmod +x"
+run -r work --cwd / -- work/script
+is 127; complains "where the program starts: --cwd"
 call run -- /bin/true
 is 126; complains "-r /usr"
 verdict programs_that_do_not_run_give_126_and_127
@@ -304,6 +306,9 @@ complains " $tmp/secret: files-metadata: not beneath"
 run --trace -- cat /proc/self/status
 complains "for read: no path rule"
 expect "a path of this run is suggested" test "$(grep -c '^  -r /proc' err)" -eq 0
+run --trace -- ls /
+is 2; complains "nothing less than a rule for all files would permit it"
+expect "all files are suggested" test "$(grep -c '^  -r /$' err)" -eq 0
 run --trace -- true
 is 0; complains "nothing was refused"
 verdict trace_says_which_options_would_permit_what_was_refused

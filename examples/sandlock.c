@@ -632,6 +632,20 @@ static int exit_status(const sandlock_result *result)
     }
 }
 
+/* Says what may help a program that could not be executed; gives the exit status. */
+static int not_executed(const char *program, int errno_value)
+{
+    bool is_path = strchr(program, '/') != NULL;
+
+    if (errno_value == ENOENT && is_path && program[0] != '/' && !access(program, F_OK))
+        fputs("sandlock: it is here, but looked for where the program starts: --cwd, or what the profile says\n", stderr);
+    else if (errno_value == EACCES && is_path && !access(program, F_OK) && access(program, X_OK))
+        fputs("sandlock: outside the sandbox you may not execute it either: chmod +x\n", stderr);
+    else if (errno_value == EACCES)
+        fputs("sandlock: the program and its libraries take -r, as in -r /usr -r /lib64, or --profile compute\n", stderr);
+    return errno_value == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+}
+
 /* Runs the program to its end, and says what was asked for. */
 static int run_program(const sandlock_policy *policy, const struct settings *settings, char **argv)
 {
@@ -674,9 +688,7 @@ static int run_program(const sandlock_policy *policy, const struct settings *set
     } else {
         fprintf(stderr, "sandlock: %s\n", sandlock_error_message(error));
         if (status == SANDLOCK_ERROR_EXEC)
-            code = sandlock_error_errno(error) == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
-        if (status == SANDLOCK_ERROR_EXEC && sandlock_error_errno(error) == EACCES)
-            fputs("sandlock: the program and its libraries take -r, as in -r /usr -r /lib64, or --profile compute\n", stderr);
+            code = not_executed(argv[0], sandlock_error_errno(error));
     }
     if (settings->trace && started)
         print_trace(stderr, &refused, suggestions);

@@ -1948,8 +1948,8 @@ sandlock_status sandlock_trace_suggest(const sandlock_supervisor *supervisor,
 size_t sandlock_suggestions_count(const sandlock_suggestions *suggestions);
 
 /// The calls, one to a line, ready to be pasted where `policy` and `error` are: path rules in the order of their paths, then system
-/// calls, then network rules. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
-/// are none, or for NULL. Borrowed: valid until they are freed. Any thread.
+/// calls, then network rules. Four or more files of one directory that are only to be read are suggested as the directory; /
+/// itself never is, which would permit all files. "" if there are none, or for NULL. Borrowed: valid until they are freed. Any thread.
 const char *sandlock_suggestions_text(const sandlock_suggestions *suggestions);
 
 /// Frees suggestions, and their text. NULL is allowed. Any thread, when no other uses them any more.
@@ -2011,8 +2011,12 @@ sandlock_status sandlock_run(const sandlock_policy *policy,
 /// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
 /// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
 /// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. Capabilities are
-/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES. Features that need a new process (descriptors, session, parent death, kill-all) do not
-/// apply.
+/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES.
+///
+/// What takes a new process cannot be had here. Features of that kind which every policy asks for (descriptors, session, parent death,
+/// kill-all, and the default of 64 processes) do not apply. Limits of the sandbox as a whole (MEMORY, PROCESSES, THREADS, CPU_TOTAL,
+/// CPU_SHARE, WALL, DISK), a root, mounts, namespaces, and network rules that Landlock alone cannot keep (all but "tcp://*:PORT") are
+/// UNSUPPORTED if the policy has them, unless their features are BEST_EFFORT or DISABLED.
 ///
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
 ///

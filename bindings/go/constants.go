@@ -222,6 +222,17 @@ func (l Limit) String() string {
 	return "unknown"
 }
 
+// unit gives what values of a limit of the sandbox as a whole are counted in.
+func (l Limit) unit() string {
+	switch l {
+	case LimitCPUTotal, LimitWall:
+		return "ms"
+	case LimitCPUShare:
+		return "%"
+	}
+	return "bytes"
+}
+
 var reasonNames = [...]string{"unknown", "exited", "signaled", "timeout", "limit", "killed", "lost"}
 
 // String gives the reason in one word.

@@ -45,7 +45,7 @@ func (r *Result) String() string {
 	case r.Reason == ReasonSignaled:
 		return "signal: " + r.Signal.String()
 	case r.Reason == ReasonLimit && r.Limit != 0:
-		return fmt.Sprintf("limit exceeded: %v of %d, by %d", r.Limit, r.LimitValue, r.LimitReading)
+		return fmt.Sprintf("limit exceeded: %v: %d %s, allowed %d %[3]s", r.Limit, r.LimitReading, r.Limit.unit(), r.LimitValue)
 	case r.Reason == ReasonLimit:
 		return "limit exceeded: captured output"
 	}

@@ -27,7 +27,7 @@ func TestLimitsEndTheSandbox(t *testing.T) {
 	equal(t, result.LimitReading >= 200, true)
 	equal(t, result.ExitCode, -1)
 	equal(t, result.Usage.Wall >= 200*time.Millisecond, true)
-	contains(t, result.String(), "limit exceeded: wall of 200")
+	contains(t, result.String(), "allowed 200 ms")
 }
 
 func TestFailuresSayWhy(t *testing.T) {

@@ -4,7 +4,7 @@ import type { Readable, Writable, Duplex } from 'node:stream';
 export type Bytes = string | Uint8Array;
 export type Int = number | bigint;
 
-export type Access = 'read' | 'execute' | 'write' | 'read-execute' | 'all';
+export type Access = 'read' | 'execute' | 'write' | 'read-execute' | 'read-write' | 'write-execute' | 'all';
 export type Limit =
   | 'cpu' | 'nofile' | 'fsize' | 'core' | 'data' | 'as' | 'stack' | 'nproc' | 'memlock'
   | 'processes' | 'threads' | 'memory' | 'cpu-total' | 'wall' | 'cpu-share' | 'disk';

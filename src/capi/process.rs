@@ -94,10 +94,14 @@ pub extern "C" fn sandlock_process_wait(
             return Err(null("out"));
         }
         let outcome = process.wait(timeout(timeout_ms))?.ok_or_else(|| {
+            let after = match timeout_ms {
+                0 => String::new(),
+                time => format!(" after {time} ms"),
+            };
             Error::new(
                 ErrorKind::Timeout,
                 Stage::Wait,
-                format_args!("process {} still runs after {timeout_ms} ms", process.pid()),
+                format_args!("process {} still runs{after}", process.pid()),
             )
         })?;
         // SAFETY: not NULL, and writable as the header asks.

@@ -233,8 +233,12 @@ pub extern "C" fn sandlock_run(
 /// which hold for the whole process. Threads and processes that it starts from now on are confined with it; its other
 /// threads are not, unless SANDLOCK_FLAG_ALL_THREADS asks for them: that takes Landlock ABI 8 (Linux 7.0) or a policy
 /// that disables every feature of Landlock, and is UNSUPPORTED otherwise, if there is another thread at all. Capabilities are
-/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES. Features that need a new process (descriptors, session, parent death, kill-all) do not
-/// apply.
+/// given up by each thread for itself: a privileged process with several threads must disable SANDLOCK_FEATURE_CAPABILITIES.
+///
+/// What takes a new process cannot be had here. Features of that kind which every policy asks for (descriptors, session, parent death,
+/// kill-all, and the default of 64 processes) do not apply. Limits of the sandbox as a whole (MEMORY, PROCESSES, THREADS, CPU_TOTAL,
+/// CPU_SHARE, WALL, DISK), a root, mounts, namespaces, and network rules that Landlock alone cannot keep (all but "tcp://*:PORT") are
+/// UNSUPPORTED if the policy has them, unless their features are BEST_EFFORT or DISABLED.
 ///
 /// Descriptors that are open stay usable. On failure some of it may have taken effect: end the thread.
 ///

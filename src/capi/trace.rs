@@ -150,8 +150,8 @@ pub extern "C" fn sandlock_suggestions_count(suggestions: *const sandlock_sugges
 }
 
 /// The calls, one to a line, ready to be pasted where `policy` and `error` are: path rules in the order of their paths, then system
-/// calls, then network rules. Four or more files of one directory that are only to be read are suggested as the directory. "" if there
-/// are none, or for NULL. Borrowed: valid until they are freed. Any thread.
+/// calls, then network rules. Four or more files of one directory that are only to be read are suggested as the directory; /
+/// itself never is, which would permit all files. "" if there are none, or for NULL. Borrowed: valid until they are freed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_suggestions_text(suggestions: *const sandlock_suggestions) -> *const c_char {
     // SAFETY: NULL or live suggestions, as the header asks.

@@ -9,7 +9,7 @@ use crate::report::Row;
 use super::group::GroupLimits;
 use super::namespaces::{self, stand_in};
 use super::network;
-use super::watching::{disk_lack, group_lack, looks_at_time, watch_lack, watches_time};
+use super::watching::{disk_lack, group_lack, looks_at_time, timed_limits, watch_lack, watches_time};
 use super::{Request, Serving};
 
 /// The features that will be enforced, with a row for every feature.
@@ -219,6 +219,7 @@ fn lack(feature: Feature, policy: &Policy, request: &Request, kernel: &Capabilit
             }
             let lack = watch_lack(policy, request, kernel)?;
             Some(Lack {
+                why: format!("{}: {}", timed_limits(policy), lack.why),
                 instead: match lack.instead {
                     Some(_)
                         if policy.limit(Limit::CpuShare).is_some()

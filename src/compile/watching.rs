@@ -13,6 +13,13 @@ pub(super) fn watches_time(policy: &Policy) -> bool {
     looks_at_time(policy, GroupLimits::default())
 }
 
+/// The names of those that it limits.
+pub(super) fn timed_limits(policy: &Policy) -> String {
+    let timed = |limit: &&Limit| limit.is_timed() && policy.limit(**limit).is_some();
+    let names: Vec<&str> = policy.limits.keys().filter(timed).map(|limit| limit.name()).collect();
+    names.join(", ")
+}
+
 /// True if it limits what the warden keeps by its own clock, because `group` does not hold it.
 pub(super) fn looks_at_time(policy: &Policy, group: GroupLimits) -> bool {
     policy

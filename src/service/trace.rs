@@ -212,16 +212,22 @@ impl Trace {
     fn tell_missing(&self, call: &Call, name: &str, path: CString, missing: u64) {
         let words = Access::of(missing).words();
         let shown = path.to_bytes().escape_ascii().to_string();
+        // Who only wants the names in / should not be given all files, and there is no rule for less.
+        let all_files = path.to_bytes() == b"/";
+        let permit = if all_files {
+            "nothing less than a rule for all files would permit it".to_owned()
+        } else {
+            format!("allow_path(\"{shown}\", {}) would permit it", words.join(" | "))
+        };
         call.emit(Event {
             errno: libc::EACCES,
             text: format!(
-                "{name} {shown} for {}: no path rule; allow_path(\"{shown}\", {}) would permit it",
+                "{name} {shown} for {}: no path rule; {permit}",
                 words.join(" and ").to_lowercase(),
-                words.join(" | ")
             ),
             path: Some(path.clone()),
             advisory: true,
-            suggestion: Some(Suggestion::Path(path, missing)),
+            suggestion: (!all_files).then_some(Suggestion::Path(path, missing)),
             ..call.event(kind::MISSING)
         });
     }

@@ -2,6 +2,7 @@
 
 // The numbers of the header by name: SANDLOCK_LIMIT_NOFILE is "nofile" of "limit", as it is in policies that are TOML.
 
+const { inspect } = require('node:util');
 const { native } = require('./native');
 const { failure } = require('./error');
 
@@ -20,13 +21,18 @@ for (const [constant, number] of Object.entries(native.constants)) {
 for (const name of ['require', 'best-effort', 'disable']) {
   (byName.strictness ??= new Map()).set(name, native.constants[name.toUpperCase().replace('-', '_')]);
 }
+// Policies that are TOML know these as well.
+for (const other of ['read', 'execute']) {
+  const bits = native.constants.ACCESS_WRITE | native.constants[`ACCESS_${other.toUpperCase()}`];
+  byName.access.set(other === 'read' ? 'read-write' : 'write-execute', bits);
+}
 byName.stdio.set('ignore', native.constants.STDIO_NULL);
 
 function numberOf(group, name) {
   const number = byName[group].get(name);
   if (number === undefined) {
     const known = [...byName[group].keys()].join(', ');
-    throw failure('INVALID_ARGUMENT', `arguments: ${JSON.stringify(name)} is no ${group}; known are ${known}`);
+    throw failure('INVALID_ARGUMENT', `arguments: ${typeof name === 'string' ? JSON.stringify(name) : inspect(name)} is no ${group}; known are ${known}`);
   }
   return number;
 }

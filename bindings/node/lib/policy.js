@@ -29,6 +29,7 @@ class Policy {
   }
 
   static graceOf(policy) {
+    if (!(policy instanceof Policy)) throw new TypeError('a Policy is wanted');
     return policy.#grace;
   }
 

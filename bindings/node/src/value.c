@@ -1,6 +1,7 @@
 /* Arguments from JavaScript, values to it. What is not what it should be throws a TypeError and nothing is called. */
 #include "binding.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,31 @@ void refuse(struct args *args, const char *why)
     if (!args->failed)
         napi_throw_type_error(args->env, "ERR_INVALID_ARG_TYPE", why);
     args->failed = true;
+}
+
+/* The same, of a value: says what it is instead. No code of its own is run for that, as an object's would be. */
+static void refuse_value(struct args *args, napi_value value, const char *why)
+{
+    static const char *const kinds[] = {[napi_symbol] = "a symbol", [napi_object] = "an object", [napi_function] = "a function",
+                                        [napi_external] = "a handle"};
+    napi_valuetype type = napi_undefined;
+    const char *quote = "", *kind;
+    char text[48] = "", message[160];
+    napi_value shown = NULL;
+
+    napi_typeof(args->env, value, &type);
+    kind = (size_t)type < sizeof kinds / sizeof *kinds ? kinds[type] : NULL;
+    if (!kind && napi_coerce_to_string(args->env, value, &shown) == napi_ok)
+        napi_get_value_string_utf8(args->env, shown, text, sizeof text, NULL);
+    if (type == napi_string)
+        quote = "\"";
+    snprintf(message, sizeof message, "%s, not %s%s%s", why, quote, kind ? kind : text, quote);
+    refuse(args, message);
+}
+
+static void refuse_arg(struct args *args, size_t index, const char *why)
+{
+    refuse_value(args, index < args->count ? args->value[index] : undefined(args->env), why);
 }
 
 static napi_valuetype type_of(struct args *args, size_t index)
@@ -178,7 +204,7 @@ uint64_t arg_u64(struct args *args, size_t index)
     default:
         break;
     }
-    refuse(args, "a whole number that is not negative is wanted");
+    refuse_arg(args, index, "a whole number that is not negative is wanted");
     return 0;
 }
 
@@ -202,7 +228,7 @@ int64_t arg_i64(struct args *args, size_t index)
     default:
         break;
     }
-    refuse(args, "a whole number is wanted");
+    refuse_arg(args, index, "a whole number is wanted");
     return 0;
 }
 
@@ -211,7 +237,7 @@ uint32_t arg_u32(struct args *args, size_t index)
     uint64_t value = arg_u64(args, index);
 
     if (value > UINT32_MAX)
-        refuse(args, "a number of 32 bits is wanted");
+        refuse_arg(args, index, "a number of 32 bits is wanted");
     return (uint32_t)value;
 }
 
@@ -220,7 +246,7 @@ int32_t arg_i32(struct args *args, size_t index)
     int64_t value = arg_i64(args, index);
 
     if (value < INT32_MIN || value > INT32_MAX)
-        refuse(args, "a number of 32 bits is wanted");
+        refuse_arg(args, index, "a number of 32 bits is wanted");
     return (int32_t)value;
 }
 
@@ -229,7 +255,7 @@ bool arg_bool(struct args *args, size_t index)
     bool value = false;
 
     if (type_of(args, index) != napi_boolean)
-        refuse(args, "true or false is wanted");
+        refuse_arg(args, index, "true or false is wanted");
     else
         napi_get_value_bool(args->env, args->value[index], &value);
     return value;
@@ -256,7 +282,7 @@ static char *bytes_of(struct args *args, napi_value value, size_t *length)
         napi_get_typedarray_info(args->env, value, &of, length, &data, NULL, NULL);
     if (!array || (of != napi_uint8_array && of != napi_uint8_clamped_array)) {
         *length = 0;
-        refuse(args, "a string or an array of bytes is wanted");
+        refuse_value(args, value, "a string or an array of bytes is wanted");
         return take(&args->arena, 1);
     }
     bytes = take(&args->arena, *length + 1);
@@ -280,7 +306,7 @@ char *arg_bytes(struct args *args, size_t index, size_t *length)
 {
     *length = 0;
     if (arg_missing(args, index)) {
-        refuse(args, "a string or an array of bytes is wanted");
+        refuse_arg(args, index, "a string or an array of bytes is wanted");
         return NULL;
     }
     return bytes_of(args, args->value[index], length);
@@ -299,7 +325,7 @@ static uint32_t array_length(struct args *args, size_t index)
     if (index < args->count)
         napi_is_array(args->env, args->value[index], &array);
     if (!array || napi_get_array_length(args->env, args->value[index], &length) != napi_ok)
-        refuse(args, "an array is wanted");
+        refuse_arg(args, index, "an array is wanted");
     return array ? length : 0;
 }
 

@@ -145,6 +145,11 @@ test('errors say what failed and why', async () => {
   assert.throws(() => systemPolicy().setLimit('memmory', 1), { message: /"memmory" is no limit; known are cpu, / });
   assert.throws(() => systemPolicy().allowPath('/usr\0/secret'), TypeError);
   assert.throws(() => systemPolicy().setLimit('wall', -1), TypeError);
+  assert.throws(() => systemPolicy().setLimit('wall', '1s'), /a whole number that is not negative is wanted, not "1s"/);
+  assert.throws(() => systemPolicy().setLimit('wall', { seconds: 1 }), /wanted, not an object/);
+  assert.throws(() => systemPolicy().setLimit('walls', 1), /"walls" is no limit; known are .*wall/);
+  await assert.rejects(run(systemPolicy(), 'true'), /an array is wanted, not "true"/);
+  await assert.rejects(run({}, ['true']), /a Policy is wanted/);
   await assert.rejects(run(systemPolicy(), []), { status: 'INVALID_ARGUMENT' });
   await assert.rejects(run(systemPolicy(), ['true'], { tiemout: 5 }), { message: /no option "tiemout"/ });
 });

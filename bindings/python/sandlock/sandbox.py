@@ -24,7 +24,8 @@ from .values import Text, command
 class Sandbox:
     """What a program may do, and the programs that were started so. Without any field it may do nothing: it cannot even be executed.
 
-    A field that is None, empty or False asks for nothing. What cannot be enforced on this kernel fails the start with the reason,
+    A field that is left alone asks for nothing, but for max_processes; one that is not supported, and is given a value, raises
+    UnsupportedField, which is a NotImplementedError. What cannot be enforced on this kernel fails the start with the reason,
     unless allow_degraded says otherwise. Fields may be changed; programs that run already are not affected.
     """
 
