@@ -339,7 +339,7 @@ static void sandbox_runs_inside_a_sandbox(void)
     allow(policy, "/dev/null", SANDLOCK_ACCESS_READ | SANDLOCK_ACCESS_WRITE);
     allow(policy, tree, SANDLOCK_ACCESS_ALL);
     sandlock_policy_set_env(policy, "TMPDIR", tree, NULL);
-    result = run_program(policy, ARGV(program("test_run"), "exit_codes_come_back"));
+    result = run_program(policy, ARGV(program(program_invocation_short_name), "exit_codes_come_back"));
     if (!CHECK(!strcmp(output(result), "ok exit_codes_come_back\n")))
         printf("# %s%s", output(result), errors(result));
     sandlock_result_free(result);

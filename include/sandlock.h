@@ -547,7 +547,8 @@
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
 /// -------------------------------------------------------------------------------------------------------------------
 ///
-/// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told.
+/// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told; who looks for a
+/// program along PATH, as execvp(3) does, tells one of these for each directory.
 #define SANDLOCK_EVENT_EXEC 1
 
 /// A process is about to be started by another.

@@ -74,7 +74,7 @@ programs="test_net_programs test_net_services test_net_hosts"
 newer=
 [[ " ${SANDLOCK_TEST_EXPECT//,/ } " != *" landlock-9 "* ]] || newer=test_net_unix
 # Two thirds of a minute of readings, which neither sanitizer nor root would change.
-user_tests="$everywhere $newer test_net_made test_resources test_host test_confine_self test_terminal attack_table static_test_run"
+user_tests="$everywhere $newer test_net_made test_resources test_host test_confine_self test_terminal attack_table static_test_run all_static_test_run"
 # These do not ask how long something takes, and run beside the sanitized ones and root's.
 long_tests="test_disk $programs test_faults"
 sanitized_tests="$everywhere test_faults test_host"
@@ -125,8 +125,9 @@ check "soname_is_libsandlock_so_0" grep -q 'SONAME.*\[libsandlock.so.0\]' <<<"$d
 check "library_is_never_unloaded" grep -q 'NODELETE' <<<"$dynamic"
 check "relocations_are_read_only" grep -q 'NOW' <<<"$dynamic"
 # Without optimising: the libraries are the same. What rustc said of what is up to date cargo says again.
+# But for gcc's own: a compiler driver knows whether that is to be shared or, with -static, not.
 native() { cargo rustc --quiet --locked --lib --crate-type staticlib -- --print native-static-libs 2>&1 |
-    sed -n 's/.*native-static-libs: //p'; }
+    sed -n 's/.*native-static-libs: -lgcc_s //p'; }
 check "private_libs_in_pc_are_rustcs" test "$(native)" = "$(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/sandlock.pc")"
 check "syscall_tables_are_generated" python3 scripts/gen-syscalls.py --check
 
@@ -194,12 +195,15 @@ for example in examples/*.c; do
     build "$bin/example_$(basename "$example" .c)" "$example" $libraries
 done
 
-# Statically linked: the archive and what sandlock.pc lists beside it.
+# Statically linked: the archive and what sandlock.pc lists beside it. And all of it, down to the C library.
 # shellcheck disable=SC2046
 build "$bin/static_test_run" c-tests/test_run.c -I"$prefix/include" -L"$prefix/lib" -l:libsandlock.a \
     $(sed -n 's/^Libs.private: //p' "$prefix/lib/pkgconfig/sandlock.pc")
+# shellcheck disable=SC2046
+build "$bin/all_static_test_run" c-tests/test_run.c -static $(pkg-config --static --cflags --libs sandlock)
 built
 check "static_program_does_not_load_the_library" bash -c "! ldd '$bin/static_test_run' | grep -q sandlock"
+check "all_static_program_loads_nothing" bash -c "! readelf -l '$bin/all_static_test_run' | grep -q INTERP"
 
 # By CMake's find_package.
 cmake_build() {

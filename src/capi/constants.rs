@@ -364,7 +364,8 @@ pub const SANDLOCK_FEATURE_DISK: u32 = 29;
 /// Events: what an observer is told of (sandlock_supervisor_observe), to be or-ed together
 /// -------------------------------------------------------------------------------------------------------------------
 ///
-/// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told.
+/// A program is about to be executed: path and arguments, as the program has said them. Whether it works is not told; who looks for a
+/// program along PATH, as execvp(3) does, tells one of these for each directory.
 pub const SANDLOCK_EVENT_EXEC: u64 = 1;
 /// A process is about to be started by another.
 pub const SANDLOCK_EVENT_FORK: u64 = 2;
