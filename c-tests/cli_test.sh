@@ -309,6 +309,12 @@ expect "a path of this run is suggested" test "$(grep -c '^  -r /proc' err)" -eq
 run --trace -- ls /
 is 2; complains "nothing less than a rule for all files would permit it"
 expect "all files are suggested" test "$(grep -c '^  -r /$' err)" -eq 0
+run --trace -- python3 -c 'import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)'
+complains "--net-bind, would permit it"
+expect "all sockets are suggested" test "$(grep -c 'syscall-allow socket' err)" -eq 0
+cp work/script elsewhere
+run --trace -- "$tmp/elsewhere"
+is 126; complains "  -r $tmp/elsewhere"
 run --trace -- true
 is 0; complains "nothing was refused"
 verdict trace_says_which_options_would_permit_what_was_refused

@@ -58,6 +58,53 @@ static void report_shows_what_was_waived_and_asked_for(void)
     sandlock_policy_free(policy);
 }
 
+/* What a policy allows by name is not kept from the program, and not called enforced. Nor does it fail: nobody but the policy lacks it. */
+static void report_says_what_the_policy_takes_back(void)
+{
+    static const struct { const char *call; uint32_t feature; } cases[] = {
+        {"socket", SANDLOCK_FEATURE_NETWORK},
+        {"utimensat", SANDLOCK_FEATURE_FILES_METADATA},
+        {"memfd_secret", SANDLOCK_FEATURE_MEMORY},
+        {"landlock_create_ruleset", SANDLOCK_FEATURE_DISK},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sandlock_policy *policy = system_policy();
+        sandlock_report_entry entry = SANDLOCK_REPORT_ENTRY_INIT;
+        sandlock_report *report;
+        char words[80];
+
+        sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_MEMORY, 1 << 28, NULL);
+        sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_DISK, 1 << 28, NULL);
+        report = report_of(policy);
+        row_of(report, cases[i].feature, &entry);
+        CHECK(entry.state == SANDLOCK_STATE_ENFORCED && !strstr(entry.detail, "by name"));
+        sandlock_report_free(report);
+        CHECK_STATUS(SANDLOCK_OK, sandlock_policy_allow_syscall(policy, cases[i].call, NULL));
+        report = report_of(policy);
+        CHECK(sandlock_report_level(report) == SANDLOCK_LEVEL_PARTIAL);
+        row_of(report, cases[i].feature, &entry);
+        snprintf(words, sizeof words, "not what the policy allows by name: %s", cases[i].call);
+        CHECK(entry.state == SANDLOCK_STATE_DEGRADED && entry.errno_value == 0);
+        CHECK_CONTAINS(entry.detail, words);
+        sandlock_report_free(report);
+        sandlock_policy_free(policy);
+    }
+    /* And so it is: a socket for UDP can be had. */
+    for (i = 0; i < 2; i++) {
+        sandlock_policy *policy = system_policy();
+        sandlock_result *result;
+
+        if (i)
+            sandlock_policy_allow_syscall(policy, "socket", NULL);
+        result = run_program(policy, ARGV("python3", "-c", "import socket as s; s.socket(s.AF_INET, s.SOCK_DGRAM)"));
+        CHECK((sandlock_result_exit_code(result) == 0) == (i == 1));
+        sandlock_result_free(result);
+        sandlock_policy_free(policy);
+    }
+}
+
 /* Sixteen domains are the most that Landlock nests: deep inside, what is required fails and what is best effort is a row. */
 static void best_effort_step_that_fails_is_a_row_and_a_required_one_an_error(void)
 {
@@ -101,4 +148,4 @@ static void best_effort_step_that_fails_is_a_row_and_a_required_one_an_error(voi
 }
 
 TESTS(T(report_says_what_was_enforced), T(report_shows_what_was_waived_and_asked_for),
-      T(best_effort_step_that_fails_is_a_row_and_a_required_one_an_error))
+      T(report_says_what_the_policy_takes_back), T(best_effort_step_that_fails_is_a_row_and_a_required_one_an_error))

@@ -355,8 +355,9 @@ static void print_refused(FILE *file, char *text)
 {
     static const char *const hints[][2] = {
         {"allow_", NULL},
-        {"a rule for UDP", "--net-allow udp://... would permit it"},
+        {"a rule for UDP", "--net-allow udp://... would permit it; names are looked up with --net-allow tcp://NAME:PORT alone"},
         {"a rule for Unix sockets", "--net-allow unix:... would permit it"},
+        {"any rule about hosts", "any --net-allow of hosts, or --net-bind, would permit it"},
         {"a rule for a port", "--net-bind would permit it"},
     };
     const char *hint = NULL;
@@ -642,7 +643,8 @@ static int not_executed(const char *program, int errno_value)
     else if (errno_value == EACCES && is_path && !access(program, F_OK) && access(program, X_OK))
         fputs("sandlock: outside the sandbox you may not execute it either: chmod +x\n", stderr);
     else if (errno_value == EACCES)
-        fputs("sandlock: the program and its libraries take -r, as in -r /usr -r /lib64, or --profile compute\n", stderr);
+        fprintf(stderr, "sandlock: it takes -r for %s and its libraries, as in -r /usr -r /lib64 or --profile compute\n",
+                is_path ? program : "the program");
     return errno_value == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
@@ -690,7 +692,7 @@ static int run_program(const sandlock_policy *policy, const struct settings *set
         if (status == SANDLOCK_ERROR_EXEC)
             code = not_executed(argv[0], sandlock_error_errno(error));
     }
-    if (settings->trace && started)
+    if (settings->trace && (started || status == SANDLOCK_ERROR_EXEC))
         print_trace(stderr, &refused, suggestions);
     if (settings->report && report)
         print_report(settings, report, result);

@@ -591,7 +591,8 @@
 /// The kernel enforces it.
 #define SANDLOCK_STATE_ENFORCED 1
 
-/// The kernel enforces part of it, or does so by a lesser mechanism.
+/// The kernel enforces part of it, or does so by a lesser mechanism; or the policy itself allows by name a call that gets around it, which
+/// the detail names.
 #define SANDLOCK_STATE_DEGRADED 2
 
 /// The policy disables it.

@@ -399,7 +399,8 @@ pub const SANDLOCK_PROTOCOL_UDP: u32 = 2;
 ///
 /// The kernel enforces it.
 pub const SANDLOCK_STATE_ENFORCED: u32 = 1;
-/// The kernel enforces part of it, or does so by a lesser mechanism.
+/// The kernel enforces part of it, or does so by a lesser mechanism; or the policy itself allows by name a call that gets around it, which
+/// the detail names.
 pub const SANDLOCK_STATE_DEGRADED: u32 = 2;
 /// The policy disables it.
 pub const SANDLOCK_STATE_WAIVED: u32 = 3;

@@ -1,12 +1,17 @@
 //! Which mechanism enforces which feature on this kernel, and what is missing.
 
+use std::fmt::Write;
+
 use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State, Strictness};
+use crate::policy::syscalls::SyscallRules;
 use crate::policy::{Flag, Limit, Policy};
 use crate::probe::Capabilities;
 use crate::report::Row;
 
+use super::defaults::Gaps;
 use super::group::GroupLimits;
+use super::lifted::lifted;
 use super::namespaces::{self, stand_in};
 use super::network;
 use super::watching::{disk_lack, group_lack, looks_at_time, timed_limits, watch_lack, watches_time};
@@ -34,6 +39,23 @@ impl Decisions {
             .map(|&feature| decide(feature, policy, request, kernel, problems))
             .collect();
         Self { rows }
+    }
+
+    /// What the policy's own rules take back is not enforced, however strictly it is asked for.
+    pub fn note_lifted(&mut self, rules: &SyscallRules, gaps: Gaps) {
+        for row in self.rows.iter_mut().filter(|row| row.state == State::Enforced) {
+            let lifted = lifted(row.feature, rules, gaps);
+            if !lifted.is_empty() {
+                row.state = State::Degraded;
+                let separator = if row.detail.is_empty() { "" } else { "; " };
+                // Writing to a String cannot fail.
+                let _ = write!(
+                    row.detail,
+                    "{separator}not what the policy allows by name: {}",
+                    lifted.join(", ")
+                );
+            }
+        }
     }
 
     /// True if `feature` will be enforced, in whole or in part.

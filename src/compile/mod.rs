@@ -9,6 +9,7 @@ pub mod filter;
 mod golden_tests;
 pub mod group;
 pub mod landlock;
+mod lifted;
 pub mod mechanism;
 mod namespaces;
 mod network;
@@ -111,7 +112,7 @@ pub struct Compiled {
 /// Compiles `policy` for `kernel`, or says everything that is wrong.
 pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Result<Compiled, Vec<Error>> {
     let mut problems = Vec::new();
-    let decisions = Decisions::new(policy, request, kernel, &mut problems);
+    let mut decisions = Decisions::new(policy, request, kernel, &mut problems);
     let uses = |feature| decisions.uses(feature);
     if policy.process.has(Flag::WaitForDescendants) && !decisions.enforces(Feature::KillAll) {
         problems.push(Error::policy(
@@ -162,6 +163,7 @@ pub fn compile(policy: &Policy, request: &Request, kernel: &Capabilities) -> Res
             problems.extend(found);
             Filters::default()
         });
+    decisions.note_lifted(&policy.syscalls, gaps);
     let group = GroupLimits::new(policy, request, kernel);
     let limits = resource_limits(policy, &decisions, kernel, group);
     if problems.is_empty() {

@@ -39,7 +39,6 @@ pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec
         return Err(problems);
     }
 
-    let ruled = |name: &str| gaps.network_rules && gaps.network.is_some() && sockets::RULED.contains(&name);
     let mut by_name: BTreeMap<&str, Rule> = BTreeMap::new();
     if rules.mode == SyscallMode::Allowlist {
         let always = arch::group("@default").unwrap_or_default();
@@ -59,7 +58,7 @@ pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec
     }
     for (name, said) in verdicts {
         match said.verdict {
-            Verdict::Allow if said.lifts && !ruled(name) => by_name.insert(name, Rule::always(Action::Allow)),
+            Verdict::Allow if said.lifts && !is_ruled(name, gaps) => by_name.insert(name, Rule::always(Action::Allow)),
             Verdict::Allow => None,
             Verdict::Deny(errno) => by_name.insert(name, Rule::always(Action::Errno(errno))),
         };
@@ -79,6 +78,22 @@ pub fn filter(rules: &SyscallRules, gaps: Gaps, arch: Arch) -> Result<FilterSpec
         otherwise,
         first_unknown: arch.first_unknown(),
     })
+}
+
+/// The calls whose default rules `rules` lift, as [`filter`] has it, in the order of their names.
+pub fn lifted(rules: &SyscallRules, gaps: Gaps) -> Vec<String> {
+    let defaults: BTreeMap<&str, Rule> = defaults::rules(gaps).into_iter().collect();
+    let verdicts = merge(rules, &defaults, &mut Vec::new());
+    let lifts = |name: &str, said: Said<'_>| {
+        said.verdict == Verdict::Allow && said.lifts && !is_ruled(name, gaps) && defaults.contains_key(name)
+    };
+    let lifted = verdicts.into_iter().filter(|&(name, said)| lifts(name, said));
+    lifted.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// True if the policy's network rules say what becomes of the call.
+fn is_ruled(name: &str, gaps: Gaps) -> bool {
+    gaps.network_rules && gaps.network.is_some() && sockets::RULED.contains(&name)
 }
 
 /// Describes a filter that cannot be assembled.

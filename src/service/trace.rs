@@ -99,8 +99,6 @@ pub(crate) struct Trace {
     granted: Option<[(Access, Grants); 3]>,
     /// What network rules say, as far as Landlock alone enforces it.
     network: Option<Table>,
-    /// The policy has network rules, and so calls about sockets are theirs.
-    has_network_rules: bool,
 }
 
 impl Trace {
@@ -116,7 +114,6 @@ impl Trace {
                     granting(Access::EXECUTE, Access::executes),
                 ]
             }),
-            has_network_rules: !run.policy.network.is_empty(),
             network: run
                 .network
                 .filter(|network| !network.needs_service())
@@ -126,7 +123,7 @@ impl Trace {
 
     /// The filter refuses the call.
     fn tell_refused(&self, call: &Call, name: &str, errno: i32) {
-        if let Some(what) = wanted_rule(name, call.received().arguments, self.has_network_rules) {
+        if let Some(what) = wanted_rule(name, call.received().arguments) {
             return call.emit(Event {
                 errno,
                 text: format!("{name}: refused by the filter; {what}"),
@@ -234,17 +231,19 @@ impl Trace {
 }
 
 /// What would permit a call about sockets, if it is a network rule: which one cannot be told before an address is known.
-fn wanted_rule(name: &str, arguments: [u64; 6], has_rules: bool) -> Option<&'static str> {
+fn wanted_rule(name: &str, arguments: [u64; 6]) -> Option<&'static str> {
     let [family, type_, ..] = arguments.map(descriptor);
     match (name, family, type_ & 0xf) {
-        ("socket", libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => {
-            Some("a rule for UDP would permit it: allow_net(\"udp://...\")")
-        }
+        ("socket", libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Some(
+            "a rule for UDP would permit it: allow_net(\"udp://...\"); names that a rule has, \"tcp://NAME:PORT\", are looked up without",
+        ),
         ("socket", libc::AF_UNIX, _) => Some("a rule for Unix sockets would permit it: allow_net(\"unix:/...\")"),
-        ("listen", ..) => Some("a rule for a port would permit it: allow_bind(\"...\")"),
-        ("socket" | "socketpair" | "sendto" | "sendmsg" | "sendmmsg" | "setsockopt", ..) if has_rules => {
-            Some("no rule permits it")
+        ("socket", libc::AF_NETLINK, _) => {
+            Some("any rule about hosts or ports would bring what interfaces are asked by")
         }
+        ("listen", ..) => Some("a rule for a port would permit it: allow_bind(\"...\")"),
+        // To allow one of these by name, for the sake of one protocol, would be to allow them all.
+        ("socket" | "socketpair" | "sendto" | "sendmsg" | "sendmmsg" | "setsockopt", ..) => Some("no rule permits it"),
         _ => None,
     }
 }
