@@ -12,6 +12,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME := libsandlock.so.0
 TARGET := target/release
 INSTALL := install
+PACKAGES := pkgconfig/sandlock.pc cmake/sandlock/sandlockConfig.cmake cmake/sandlock/sandlockConfigVersion.cmake
 CFLAGS ?= -O2
 
 # What the test machine is declared to offer. A test that needs one of these and does not find it fails; a test that needs
@@ -20,7 +21,7 @@ CFLAGS ?= -O2
 SANDLOCK_TEST_EXPECT ?= landlock-7 pidfd-info notify-6.6 ia32 tiocsti userns requests redis nginx musl overlay go node
 export SANDLOCK_TEST_EXPECT
 
-.PHONY: help all setup demo test vm-test bench soak header docs lint install deb abi-dump fuzz clean
+.PHONY: help all setup demo test vm-test bench soak header docs lint built install uninstall deb abi-dump fuzz clean
 
 help:
 	@echo "make demo      install what is missing, build, run the quickstart and a confined Python script"
@@ -30,6 +31,7 @@ help:
 	@echo "make soak      leak checks of 10,000 runs in C and each language, and five minutes of mixed load"
 	@echo "make lint      rustc, clippy, formatting, generated files: a warning is an error"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make deb       Debian packages, in target/deb"
 	@echo "make header    write include/sandlock.h from the source"
 	@echo "make docs      the manual as pages, with everything else there is to read: target/docs/index.html"
@@ -77,7 +79,13 @@ lint: setup
 	python3 scripts/gen-debian.py --check
 	$(CARGO) test --quiet --locked --test header
 
-install: all
+# Root, who installs, may have no cargo: what its user has built is taken.
+built:
+	@if command -v $(CARGO) >/dev/null; then $(MAKE) --no-print-directory all; \
+	elif [ -e $(TARGET)/libsandlock.so ] && [ -e $(TARGET)/libsandlock.a ]; then echo "no $(CARGO) here: installing what was built before"; \
+	else echo "there is no $(CARGO), and nothing was built: run make first, as a user who has it" >&2; exit 1; fi
+
+install: built
 	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/sandlock" "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/sandlock"
 	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
@@ -96,10 +104,23 @@ install: all
 	$(INSTALL) -m 644 docs/man/sandlock.1 "$(DESTDIR)$(PREFIX)/share/man/man1/sandlock.1"
 	$(INSTALL) -m 644 docs/man/libsandlock.3 "$(DESTDIR)$(PREFIX)/share/man/man3/libsandlock.3"
 	$(INSTALL) -m 644 docs/man/sandlock-policy.5 "$(DESTDIR)$(PREFIX)/share/man/man5/sandlock-policy.5"
-	for file in pkgconfig/sandlock.pc cmake/sandlock/sandlockConfig.cmake cmake/sandlock/sandlockConfigVersion.cmake; do \
+	@# Said relative to each other, so that the tree can be moved.
+	headers=$$(realpath -ms --relative-to="$(LIBDIR)" "$(INCLUDEDIR)") && \
+	for file in $(PACKAGES); do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g' \
-	        "scripts/install/$${file##*/}.in" > "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; \
+	        -e "s|@HEADERS@|$$headers|g" -e 's|^\([a-z]*dir\)=$(PREFIX)/|\1=$${prefix}/|' \
+	        "scripts/install/$${file##*/}.in" > "$(TARGET)/$${file##*/}" && \
+	    $(INSTALL) -m 644 "$(TARGET)/$${file##*/}" "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; \
 	done
+
+uninstall:
+	rm -f "$(DESTDIR)$(LIBDIR)/libsandlock.so.$(VERSION)" "$(DESTDIR)$(LIBDIR)/$(SONAME)" "$(DESTDIR)$(LIBDIR)/libsandlock.so"
+	rm -f "$(DESTDIR)$(LIBDIR)/libsandlock.a" "$(DESTDIR)$(INCLUDEDIR)/sandlock.h" "$(DESTDIR)$(INCLUDEDIR)/sandlock.hpp"
+	for file in $(PACKAGES); do rm -f "$(DESTDIR)$(LIBDIR)/$$file"; done
+	for file in profiles/*.toml; do rm -f "$(DESTDIR)$(PREFIX)/share/sandlock/$${file##*/}"; done
+	cd "$(DESTDIR)$(PREFIX)" && rm -f bin/sandlock share/bash-completion/completions/sandlock share/man/man1/sandlock.1 \
+	    share/man/man3/libsandlock.3 share/man/man5/sandlock-policy.5
+	-rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(LIBDIR)/cmake/sandlock" "$(DESTDIR)$(PREFIX)/share/sandlock"
 
 deb: setup all
 	@scripts/deb.sh

@@ -143,6 +143,7 @@ static void answers_after_death_are_stale(void)
     sandlock_supervisor_free(supervisor);
     CHECK_STATUS(SANDLOCK_ERROR_STALE, sandlock_pending_read(later.pending[0], 4096, &byte, 1, &length, NULL));
     CHECK_STATUS(SANDLOCK_ERROR_STALE, sandlock_pending_continue(later.pending[0], NULL));
+    CHECK_STATUS(SANDLOCK_ERROR_STALE, sandlock_pending_continue(later.pending[0], NULL));
     sandlock_pending_free(later.pending[0]);
     sandlock_policy_free(policy);
 }

@@ -212,6 +212,17 @@ cmake_build() {
 }
 check "cmake_finds_the_package" cmake_build
 
+# What was installed can be moved, and taken away.
+moved_tree_is_found() {
+    make -s install PREFIX=/usr DESTDIR="$stage/moved" &&
+        cmake -S c-tests/cmake -B "$stage/cmake-moved" -DCMAKE_PREFIX_PATH="$stage/moved/usr" &&
+        grep -qF -- "-isystem $stage/moved/usr/include" "$stage/cmake-moved/CMakeFiles/shared.dir/flags.make" &&
+        test "$(PKG_CONFIG_PATH=$stage/moved/usr/lib/pkgconfig pkg-config --define-prefix --cflags sandlock)" = "-I$stage/moved/usr/include "
+}
+check "moved_tree_is_found" moved_tree_is_found
+nothing_is_left() { make -s uninstall PREFIX=/usr DESTDIR="$stage/moved" && test -z "$(find "$stage/moved" ! -type d)"; }
+check "uninstall_leaves_nothing" nothing_is_left
+
 # Under AddressSanitizer and UndefinedBehaviorSanitizer.
 mkdir "$bin/asan"
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=all"

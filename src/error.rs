@@ -164,6 +164,13 @@ impl Error {
         }
     }
 
+    /// The same, with an errno that the message says nothing of.
+    #[must_use]
+    pub(crate) fn with_errno(mut self, errno: i32) -> Self {
+        self.cause = Some(Cause(io::Error::from_raw_os_error(errno)));
+        self
+    }
+
     /// Shorthand for an [`ErrorKind::InvalidArgument`] in the arguments of a call.
     pub(crate) fn argument(what: impl fmt::Display) -> Self {
         Self::new(ErrorKind::InvalidArgument, Stage::Arguments, what)

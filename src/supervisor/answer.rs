@@ -40,6 +40,8 @@ pub(super) struct Ticket {
     watched: Option<(Arc<Slot>, Turn)>,
     /// Otherwise: false once it was answered.
     open: AtomicBool,
+    /// It was answered, but nobody was there any more.
+    missed: AtomicBool,
 }
 
 impl Ticket {
@@ -53,6 +55,7 @@ impl Ticket {
             received: Instant::now(),
             watched: None,
             open: AtomicBool::new(true),
+            missed: AtomicBool::new(false),
         }
     }
 
@@ -100,6 +103,7 @@ impl Ticket {
         };
         claimed.map_err(|phase| match phase {
             Phase::Overdue => stale("the handler's deadline has passed, and the call was denied"),
+            _ if self.missed.load(Ordering::Relaxed) => stale(GONE),
             _ => Error::new(ErrorKind::State, Stage::Supervisor, "the call was answered before"),
         })
     }
@@ -113,6 +117,9 @@ impl Ticket {
         session
             .counters()
             .answered(reply, sent.is_ok(), self.received.elapsed());
+        if matches!(&sent, Err(error) if error.kind() == ErrorKind::Stale) {
+            self.missed.store(true, Ordering::Relaxed);
+        }
         sent
     }
 }
@@ -138,8 +145,11 @@ pub(super) fn deny_overdue(session: &Session, about: About) {
     session.core().emit(event);
 }
 
-fn stale(why: &str) -> Error {
-    Error::system(ErrorKind::Stale, Stage::Supervisor, why, libc::ENOENT)
+pub(super) const GONE: &str = "the caller has died, or its call was interrupted";
+
+/// The errno is that of the kernel's answer, but its text would be about a file.
+pub(super) fn stale(why: &str) -> Error {
+    Error::new(ErrorKind::Stale, Stage::Supervisor, why).with_errno(libc::ENOENT)
 }
 
 fn send(session: &Session, id: u64, reply: Reply) -> Result<()> {
@@ -155,7 +165,7 @@ fn send(session: &Session, id: u64, reply: Reply) -> Result<()> {
         }
     };
     sent.map_err(|errno| match errno.0 {
-        libc::ENOENT | libc::EINPROGRESS => stale("the caller has died, or its call was interrupted"),
+        libc::ENOENT | libc::EINPROGRESS => stale(GONE),
         errno => {
             // Never left without an answer.
             let _ = notify::fail(listener, id, session.denial());
@@ -174,7 +184,7 @@ fn send_fd(session: &Session, id: u64, fd: RawFd, target: Option<i32>, cloexec: 
         sent => sent,
     };
     sent.map_err(|errno| match errno.0 {
-        libc::ENOENT | libc::EINPROGRESS => stale("the caller has died, or its call was interrupted"),
+        libc::ENOENT | libc::EINPROGRESS => stale(GONE),
         errno => {
             let shown = match errno {
                 libc::EMFILE => libc::EMFILE.unsigned_abs(),

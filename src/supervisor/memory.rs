@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::sys::{self, notify, remote};
 
+use super::answer::{GONE, stale};
 use super::call::Call;
 
 /// Most bytes that one system call moves, and a page at least.
@@ -31,7 +32,7 @@ pub(super) fn check_waiting(call: &Call) -> Result<()> {
     if notify::is_waiting(call.session().listener(), call.ticket().id()) {
         return Ok(());
     }
-    Err(failed("the caller has died, or its call was interrupted", libc::ENOENT))
+    Err(stale(GONE))
 }
 
 fn thread(call: &Call) -> Result<i32> {

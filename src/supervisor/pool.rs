@@ -501,8 +501,9 @@ fn look(worker: &mut Watched, now: Instant) -> Option<Instant> {
     worker.settled = true;
     if worker.slot.claim(turn, Phase::Overdue).is_ok() {
         deny_overdue(&post.session, about);
-        let message = "a handler's deadline has passed; its call is denied";
-        post.session.core().log(Level::Warning, message);
+        let number = about.number;
+        let message = format!("the deadline of a handler of system call {number} has passed; the call is denied");
+        post.session.core().log(Level::Warning, &message);
     }
     None
 }
