@@ -120,6 +120,40 @@ static void host_without_descriptors_gets_an_error_and_keeps_none(void)
     sandlock_policy_free(policy);
 }
 
+/* As daemons do: what was prepared for one policy must not serve another that has got its numbers since, nor be closed again. */
+static void host_that_closes_what_it_does_not_know_keeps_policies_apart(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        sandlock_policy *strict = system_policy(), *lax = system_policy();
+        const char *const *read = ARGV("cat", "/etc/hostname");
+        int i, files[32];
+
+        test_failures = 0;
+        allow(lax, "/etc/hostname", SANDLOCK_ACCESS_READ);
+        CHECK_STATUS(SANDLOCK_OK, run_status(strict, ARGV("true")));
+        CHECK(run_status(strict, read) == 1);
+        close_range(3, ~0U, 0);
+        CHECK_STATUS(SANDLOCK_OK, run_status(lax, read));
+        CHECK(run_status(strict, read) == 1);
+        CHECK_STATUS(SANDLOCK_OK, run_status(strict, ARGV("true")));
+        CHECK_STATUS(SANDLOCK_OK, run_status(lax, read));
+        close_range(3, ~0U, 0);
+        for (i = 0; i < 32; i++)
+            files[i] = open("/dev/null", O_RDONLY);
+        sandlock_policy_free(strict);
+        CHECK_STATUS(SANDLOCK_OK, run_status(lax, read));
+        sandlock_policy_free(lax);
+        for (i = 0; i < 32; i++)
+            CHECK(fcntl(files[i], F_GETFD) == 0);
+        fflush(stdout);
+        _exit(test_failures != 0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 static void host_without_threads_gets_an_error(void)
 {
     struct rlimit limit = {1, 1};
@@ -768,7 +802,7 @@ static void forks_of_a_busy_host_run_programs(void)
 
 TESTS(T(shortage_at_the_first_probe_is_not_remembered), T(failed_spawn_leaves_nothing_behind), T(time_that_is_up_during_a_start_leaves_nothing_behind),
       T(host_without_descriptors_gets_an_error_and_keeps_none),
-      T(host_without_threads_gets_an_error), T(sixty_four_threads_run_at_once),
+      T(host_that_closes_what_it_does_not_know_keeps_policies_apart), T(host_without_threads_gets_an_error), T(sixty_four_threads_run_at_once),
       T(program_outlives_the_thread_that_started_it), T(several_threads_wait_while_another_kills),
       T(wait_with_a_timeout_leaves_the_program_running), T(daemons_die_with_the_program),
       T(freeing_a_live_process_kills_it_and_its_daemons), T(program_dies_with_the_host),

@@ -81,7 +81,7 @@ def copyright_file():
     stanzas = []
     for package in linked_crates():
         lines = "\n ".join(holders(package))
-        stanzas.append(f"Files: vendor/{package['name']}/*\nCopyright: {lines}\nLicense: {license_of(package)}\n")
+        stanzas.append(f"Files: vendor/{package['name']}-{package['version']}/*\nCopyright: {lines}\nLicense: {license_of(package)}\n")
     return read(COPYRIGHT + ".in").replace("@CRATES@\n", "\n".join(stanzas) + "\n")
 
 

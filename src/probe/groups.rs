@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::sys;
+use crate::sys::kept::KeptFd;
 
 /// What groups hold that the host may make. All false for who was not asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Groups {
 /// The group in which the library makes others, one for each sandbox.
 #[derive(Debug)]
 pub struct Place {
-    directory: Arc<OwnedFd>,
+    directory: Arc<KeptFd>,
     path: PathBuf,
     /// The host's own group as it was then.
     own: Vec<u8>,
@@ -102,7 +103,7 @@ impl Place {
         let starts_inside = try_out(&directory)?;
         let apart = apart(&path, &own, &mounts);
         let place = Self {
-            directory: Arc::new(directory),
+            directory: Arc::new(KeptFd::new(directory)),
             path,
             own,
             starts_inside,
@@ -112,7 +113,7 @@ impl Place {
     }
 
     /// The open directory.
-    pub fn directory(&self) -> &Arc<OwnedFd> {
+    pub fn directory(&self) -> &Arc<KeptFd> {
         &self.directory
     }
 
@@ -128,7 +129,7 @@ impl Place {
 
     /// True if the host is still where it was.
     pub fn is_current(&self) -> bool {
-        own_group().is_some_and(|own| own == self.own)
+        self.directory.is_intact() && own_group().is_some_and(|own| own == self.own)
     }
 
     /// True if memory can run out in a group made here when it does not in the host's, or all here are killed together. The kernel then kills somebody there, and with him
@@ -142,12 +143,12 @@ impl Place {
 
     /// Removes groups that dead hosts have left here.
     pub fn sweep(&self) {
-        sweep(&self.directory, &self.path);
+        sweep(&*self.directory, &self.path);
     }
 }
 
 /// Makes a group with an open directory, locked by the host for as long as it has that open.
-pub fn make(parent: &OwnedFd) -> sys::Result<(CString, OwnedFd)> {
+pub fn make(parent: &impl AsRawFd) -> sys::Result<(CString, OwnedFd)> {
     const TRIES: usize = 8;
     let parent = parent.as_raw_fd();
     let mut refused = sys::Errno(libc::EEXIST);
@@ -174,7 +175,7 @@ pub fn make(parent: &OwnedFd) -> sys::Result<(CString, OwnedFd)> {
 }
 
 /// Removes groups whose hosts have died: nobody has them locked, and nobody is in them.
-fn sweep(directory: &OwnedFd, path: &Path) {
+fn sweep(directory: &impl AsRawFd, path: &Path) {
     let names = fs::read_dir(path).into_iter().flatten().filter_map(|entry| {
         let name = entry.ok()?.file_name();
         let ours = name.as_bytes().starts_with(PREFIX.as_bytes());

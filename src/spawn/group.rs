@@ -20,6 +20,7 @@ use crate::probe::{Place, groups};
 use crate::process::{LimitHit, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
+use crate::sys::kept::KeptFd;
 
 /// The period over which a share of processor time is kept, microseconds.
 const PERIOD: u64 = 100_000;
@@ -33,7 +34,7 @@ static LEFT_BEHIND: AtomicBool = AtomicBool::new(false);
 
 /// A group that exists.
 pub(super) struct Group {
-    parent: Arc<OwnedFd>,
+    parent: Arc<KeptFd>,
     name: CString,
     directory: OwnedFd,
     limits: GroupLimits,
@@ -69,7 +70,7 @@ impl Group {
         if LEFT_BEHIND.swap(false, Ordering::Relaxed) {
             place.sweep();
         }
-        let (name, directory) = groups::make(place.directory()).map_err(failed("make a directory"))?;
+        let (name, directory) = groups::make(&**place.directory()).map_err(failed("make a directory"))?;
         let mut group = Self {
             parent: Arc::clone(place.directory()),
             name,

@@ -239,10 +239,7 @@ pub(crate) fn start(
         // The child has ended or is about to. An error would be the warden's panic.
         let _ = handle.join();
         return Err(match progress {
-            Progress::StepFailed(step, errno) => {
-                let view = prepared.view.as_ref();
-                cloned.purposes.error(step, errno, view, record.part())
-            }
+            Progress::StepFailed(step, errno) => cloned.purposes.error(step, errno, &prepared, record.part()),
             Progress::ExecFailed(errno) => {
                 let program = program.to_bytes().escape_ascii();
                 Error::system(ErrorKind::Exec, Stage::Exec, program, errno)

@@ -23,7 +23,7 @@ pub(crate) fn confine_self(policy: &Policy, prepared: &Prepared) -> Result<()> {
     let record = Record::new();
     child::run_steps(&steps.planned, &record);
     match record.progress() {
-        Progress::StepFailed(index, errno) => Err(steps.purposes.error(index, errno, None, 0)),
+        Progress::StepFailed(index, errno) => Err(steps.purposes.error(index, errno, prepared, 0)),
         _ => Ok(()),
     }
 }

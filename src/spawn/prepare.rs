@@ -17,6 +17,7 @@ use crate::probe::{Place, Privileges};
 use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
+use crate::sys::kept::KeptFd;
 use crate::sys::seccomp::Instruction;
 
 use super::view::View;
@@ -29,16 +30,16 @@ pub(crate) struct Prepared {
     /// How strictly features are asked for.
     pub(crate) policy: Policy,
     /// The child's ruleset.
-    pub(crate) ruleset: Option<OwnedFd>,
+    pub(crate) ruleset: Option<KeptFd>,
     /// The warden's ruleset.
-    pub(crate) domain: Option<OwnedFd>,
+    pub(crate) domain: Option<KeptFd>,
     /// What the program sees, if that is not what the host does. Then the child makes its ruleset itself.
     pub(crate) view: Option<View>,
     /// The code of the init of a PID namespace, and the filter that it has.
-    pub(crate) init: Option<OwnedFd>,
+    pub(crate) init: Option<KeptFd>,
     pub(crate) init_filter: Option<Vec<Instruction>>,
     /// The working directory.
-    pub(crate) cwd: Option<OwnedFd>,
+    pub(crate) cwd: Option<KeptFd>,
     /// The report of a run in which every step succeeds.
     pub(crate) report: Arc<Report>,
     stamps: Vec<(CString, Option<FileId>)>,
@@ -117,7 +118,7 @@ impl Prepared {
         })?;
         let build = |spec: &Option<_>| {
             spec.as_ref()
-                .map(|spec| ruleset::build(spec, &paths, &sockets, &root))
+                .map(|spec| ruleset::build(spec, &paths, &sockets, &root).map(KeptFd::new))
                 .transpose()
                 .map_err(|error| vec![error])
         };
@@ -125,9 +126,9 @@ impl Prepared {
             ruleset: if makes_rules { None } else { build(&compiled.ruleset)? },
             view,
             domain: build(&compiled.domain)?,
-            init: init(&compiled)?,
+            init: init(&compiled)?.map(KeptFd::new),
             init_filter: init_filter(&compiled)?,
-            cwd: cwd.map(|opened| opened.fd),
+            cwd: cwd.map(|opened| KeptFd::new(opened.fd)),
             settings: policy.process.clone(),
             policy: policy.clone(),
             report: Arc::new(Report::new(compiled.decisions.rows().to_vec())),
@@ -140,11 +141,18 @@ impl Prepared {
         })
     }
 
-    /// True if every path still leads to the file that was opened, and a caller with `privileges` who makes this `request`
+    fn kept_fds(&self) -> impl Iterator<Item = &KeptFd> {
+        [&self.ruleset, &self.domain, &self.init, &self.cwd]
+            .into_iter()
+            .flatten()
+    }
+
+    /// True if every path still leads to the file that was opened, which nobody has closed, and a caller with `privileges` who makes this `request`
     /// would be given the same: otherwise the policy must be compiled again.
     pub(crate) fn is_current(&self, privileges: Privileges, request: &Request) -> bool {
         self.privileges == privileges
             && self.request == *request
+            && self.kept_fds().all(KeptFd::is_intact)
             && self.place.as_ref().is_none_or(Place::is_current)
             && self
                 .stamps

@@ -6,12 +6,13 @@ use crate::error::{Error, ErrorKind, Stage};
 use crate::feature::{Feature, State};
 use crate::plan::Record;
 use crate::policy::Limit;
+use crate::policy::process::ProcessSettings;
 use crate::probe::namespace_hint;
 use crate::report::{Report, Row};
 use crate::sys::namespace::Refusal;
 
 use super::prepare::Prepared;
-use super::view::View;
+use super::steps;
 
 /// What a step is for.
 pub(super) struct Purpose {
@@ -39,14 +40,14 @@ impl Purposes {
         self.0.push(purpose);
     }
 
-    /// Describes the failure of step `index`; of a step of `view`, in that `part`.
-    pub(super) fn error(&self, index: usize, errno: i32, view: Option<&View>, part: usize) -> Error {
+    /// Describes the failure of step `index`; of a step of the policy's view, in that `part`.
+    pub(super) fn error(&self, index: usize, errno: i32, prepared: &Prepared, part: usize) -> Error {
         match self.0.get(index) {
             Some(purpose) => {
-                let about = match (view, purpose.feature, purpose.stage) {
+                let about = match (&prepared.view, purpose.feature, purpose.stage) {
                     (Some(view), Some(Feature::NsMount), _) => Some(view.name_of_mount(part)),
                     (Some(view), _, Stage::Landlock) => view.name_of_rule(part),
-                    _ => None,
+                    _ => value_of(purpose, &prepared.policy.process),
                 };
                 let what = about.map_or_else(
                     || format!("{}{}", purpose.what, hint(purpose, errno)),
@@ -167,6 +168,19 @@ fn set_failed(row: &mut Row, what: &str, errno: i32) {
         };
         row.detail = format!("{what}: failed at start");
         row.errno = errno;
+    }
+}
+
+/// What the policy has for a step that takes a value.
+fn value_of(purpose: &Purpose, settings: &ProcessSettings) -> Option<String> {
+    match (purpose.stage, purpose.what) {
+        (Stage::WorkingDirectory, _) => Some(settings.cwd.as_ref()?.to_bytes().escape_ascii().to_string()),
+        (_, steps::NICE) => Some(settings.nice?.to_string()),
+        (_, steps::AFFINITY) => {
+            let numbers: Vec<_> = settings.cpus.iter().map(u32::to_string).collect();
+            Some(numbers.join(", "))
+        }
+        _ => None,
     }
 }
 

@@ -27,6 +27,11 @@ use super::prepare::Prepared;
 use super::purposes::{Purpose, Purposes, RULESET_FEATURES};
 use super::terminal::Terminal;
 
+/// Steps whose failure is told with the value that the policy has for them.
+pub(super) const NICE: &str = "nice value";
+/// Likewise.
+pub(super) const AFFINITY: &str = "processor affinity";
+
 /// Steps and their purposes, index by index.
 pub(super) struct Steps<'a> {
     pub(super) planned: Vec<PlannedStep<'a>>,
@@ -110,10 +115,10 @@ impl<'a> Steps<'a> {
             steps.add(Step::Umask(mask), Stage::Process, "umask");
         }
         if let Some(value) = settings.nice {
-            steps.add(Step::Nice(value), Stage::Process, "nice value");
+            steps.add(Step::Nice(value), Stage::Process, NICE);
         }
         if let Some(set) = run.cpus {
-            steps.add(Step::Affinity(set), Stage::Process, "processor affinity");
+            steps.add(Step::Affinity(set), Stage::Process, AFFINITY);
         }
         let no_randomize = libc::ADDR_NO_RANDOMIZE.cast_unsigned();
         steps.add_for(

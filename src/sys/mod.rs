@@ -25,7 +25,9 @@ pub mod credentials;
 pub mod directory;
 pub mod event;
 pub mod fd;
+
 pub mod init;
+pub mod kept;
 pub mod landlock;
 pub mod limits;
 pub mod memory;
