@@ -49,7 +49,9 @@
  *              host's threads that is not restarted, like epoll_wait(2), or recv(2) with a timeout (EINTR), handler or not. Each running sandbox has one thread, with all signals blocked, and a
  *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
  *              and up to 64 that run handlers; a supervisor with observers has one that tells them, and so has a process whose
- *              output is streamed. Each sandbox takes three descriptors besides its streams. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
+ *              output is streamed. Each sandbox takes three descriptors besides its streams; a policy keeps up to five from its
+ *              first check or use until it is changed or freed, and a supervisor one. A host that closes descriptors it does not know, as
+ *              daemons do, has its policies prepared anew by the next use; supervisors and running sandboxes do not survive it. A bug in the library never unwinds into the caller; it gives INTERNAL. Out of
  *              memory it may abort the process, as Rust does, with a line on standard error. It uses only the C library, so it can be
  *              loaded into Go, Node.js, Python and Java processes. What a
  *              host must do itself: if it is the first process of a container, or a subreaper, reap the orphans that a
@@ -58,6 +60,8 @@
  * Tools        Valgrind and some sanitizers cannot follow a child that shares its parent's memory. For them, set the
  *              environment variable SANDLOCK_SPAWN=fork in the host; everything else is the same, but slower, and the library
  *              serves no calls: SANDLOCK_LIMIT_PROCESSES does not hold, metadata of files cannot be changed, handlers are refused.
+ *              Valgrind 3.19, for one, knows neither Landlock nor seccomp: there is then nothing to confine with, and only a
+ *              policy whose features are all BEST_EFFORT or DISABLED starts anything.
  *
  * Stability    Numbers and layouts in this header do not change within a SONAME (libsandlock.so.0). Texts of messages and
  *              reports may.
@@ -1045,7 +1049,8 @@ void sandlock_capabilities_init(sandlock_capabilities *capabilities);
 /// ends at once, which the host does not notice. A thread that is confined itself may be
 /// offered less than others.
 ///
-/// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
+/// INVALID_ARGUMENT: `out` is NULL or its size is not set. SYSTEM: the host is out of descriptors, memory or threads to ask with; another
+/// time there may be some. Any thread.
 sandlock_status sandlock_probe(sandlock_capabilities *out,
                                sandlock_error **error);
 
@@ -1127,7 +1132,8 @@ sandlock_status sandlock_policy_set_limit(sandlock_policy *policy,
 /// processes, as cgroups(7) demands. So must the `cgroup.procs` of the next group above that the host's own lies in too. The library
 /// moves no process of the host and writes to no file of that group. A sandbox's group is removed when the sandbox has ended.
 ///
-/// A group that cannot be used is UNSUPPORTED when the policy is next checked or used, with the reason. Without a named one, the
+/// A group that cannot be used is UNSUPPORTED, with the reason, when a policy with such a limit is next checked or used; without one
+/// nobody looks at it. Without a named one, the
 /// parent of the host's own group is used if it is such a group and belongs to the host's user, who is not root; otherwise, and where
 /// the program could change its group, the library keeps those limits by looking, as is said of them. It could if a rule grants WRITE on
 /// groups, if the features files or syscalls are not required, and if a rule allows clone3.
@@ -1255,7 +1261,8 @@ sandlock_status sandlock_policy_check(const sandlock_policy *policy,
 /// is read-only, but for mounts that say otherwise.
 ///
 /// A directory must have the directories and files onto which something is mounted, /proc among them if the program is to have one:
-/// what is missing there is not made. In a root in memory the directories that mounts need, and /proc, are made.
+/// what is missing there is not made. In a root in memory the directories that mounts need, and /proc, are made; links are not, like
+/// /lib64 of most systems, without which no program finds its loader (ENOENT): mount "/usr/lib64" at "/lib64" too.
 ///
 /// This, and each of the two functions that follow, asks for a mount namespace (SANDLOCK_FEATURE_NS_MOUNT), which takes a PID
 /// namespace (SANDLOCK_FEATURE_NS_PID) and a user namespace. There paths are the program's: the path rules of
@@ -1336,7 +1343,7 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 /// Names of hosts consist of ASCII letters, digits, "-", "_" and single dots, without wildcards; case and a dot in the end do not matter.
 /// What looks like an address and is none, 127.1 or 0x7f000001, is no name. Names are looked up when the sandbox is started, by the host,
 /// and each address that is found then is allowed. A name that is not found fails the start; if the network is asked for by BEST_EFFORT it
-/// allows nothing, and the report says so. /etc/hosts as the program sees it names exactly those hosts, so that it needs nobody to ask.
+/// allows nothing, and the report says so. /etc/hosts as the program sees it names exactly those hosts, so that it needs nobody to ask; a handler of open and its like is not asked about that file.
 /// Addresses that change later are followed if sandlock_policy_set_net_refresh() says so.
 ///
 /// Paths of sockets are absolute, without ".", ".." and empty names, and of 107 bytes at most, as names are; "*" has no other place than
@@ -1569,7 +1576,7 @@ sandlock_status sandlock_supervisor_new(const sandlock_supervisor_options *optio
 /// started (STATE), for it could only widen the policy; of a group it gets the members that are allowed. Calls that the kernel
 /// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones. So are those
 /// that the library carries out itself to guard the metadata of files (chmod and its like), unless the policy allows them by name,
-/// which lifts that guard. Of calls that start processes a handler sees those that SANDLOCK_LIMIT_PROCESSES has let through.
+/// which lifts that guard. Opens of /etc/hosts are the library's where a network rule names a host. Of calls that start processes a handler sees those that SANDLOCK_LIMIT_PROCESSES has let through.
 ///
 /// A signal that reaches the program in the microseconds before the library has received its call interrupts the call, which then fails
 /// with EINTR if the signal has a handler that was installed without SA_RESTART; from Linux 5.19 on a call that was received is

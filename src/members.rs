@@ -173,15 +173,21 @@ pub(crate) fn resources(pid: i32) -> Option<Resources> {
     })
 }
 
-/// Why /proc cannot tell who is in a sandbox, if it cannot.
-pub(crate) fn blindness() -> Option<&'static str> {
+/// Why /proc cannot tell who is in a sandbox, if it cannot. An errno if the host has no descriptor to look with.
+pub(crate) fn blindness() -> Result<Option<&'static str>, i32> {
     let own = sys::process::id().to_string();
     match fs::read_link("/proc/self") {
         Ok(link) if link.as_os_str() == own.as_str() => {}
-        Ok(_) => return Some("/proc shows another PID namespace"),
-        Err(_) => return Some("/proc cannot be read"),
+        Ok(_) => return Ok(Some("/proc shows another PID namespace")),
+        Err(_) => return Ok(Some("/proc cannot be read")),
     }
-    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = match fs::read("/proc/self/mountinfo") {
+        Ok(mounts) => mounts,
+        Err(error) => match error.raw_os_error() {
+            Some(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(errno),
+            _ => return Ok(Some("/proc cannot be read")),
+        },
+    };
     let mounts = String::from_utf8_lossy(&mounts);
     // Mount point is the fifth field; the last mount there is the one that shows.
     let proc = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc"));
@@ -190,8 +196,8 @@ pub(crate) fn blindness() -> Option<&'static str> {
             .filter_map(|option| option.strip_prefix("hidepid="))
             .any(|value| !matches!(value, "0" | "off"))
     };
-    proc.is_some_and(hides)
-        .then_some("/proc is mounted with hidepid, so that it does not show every process")
+    let hidden = proc.is_some_and(hides);
+    Ok(hidden.then_some("/proc is mounted with hidepid, so that it does not show every process"))
 }
 
 /// Those whom signals of the calling thread reach.

@@ -18,6 +18,7 @@ pub(crate) mod groups;
 
 use std::sync::OnceLock;
 
+use crate::error::{Error, ErrorKind, Stage};
 use crate::members;
 use crate::sys;
 use crate::sys::namespace::{IdentityMap, try_out};
@@ -61,6 +62,8 @@ pub struct Capabilities {
     pub refused_namespaces: Refusals,
     /// What control groups hold, if that was asked.
     pub groups: Groups,
+    /// The errno that kept something from being asked, which then counts as missing: for want of descriptors, memory or threads. Or 0.
+    pub shortage: i32,
 }
 
 /// Why the calling thread cannot start processes in namespaces of their own; None: it can, or it was not asked.
@@ -94,10 +97,19 @@ fn is_passing(errno: i32) -> bool {
     PASSING.contains(&errno)
 }
 
+/// True for the errnos of who is out of descriptors.
+fn is_shortage(errno: i32) -> bool {
+    matches!(errno, libc::EMFILE | libc::ENFILE)
+}
+
 impl Refusals {
-    fn may_pass(&self) -> bool {
+    fn all(&self) -> impl Iterator<Item = Refusal> {
         let all = [self.user, self.ipc, self.uts, self.net, self.pid, self.mount];
-        all.iter().flatten().any(|refusal| is_passing(refusal.errno()))
+        all.into_iter().flatten()
+    }
+
+    fn may_pass(&self) -> bool {
+        self.all().any(|refusal| is_passing(refusal.errno()))
     }
 
     /// Asks about the namespaces that these CLONE_NEW* `flags` name (clone(2)), by starting processes that end at once and that the host
@@ -234,6 +246,14 @@ impl Capabilities {
     pub fn probe() -> Self {
         let landlock = sys::landlock::abi();
         let notify = listener_features();
+        let blindness = members::blindness();
+        let duplicate = refused_duplicate();
+        let short = [
+            notify.err(),
+            blindness.err(),
+            Some(duplicate).filter(|&errno| is_shortage(errno)),
+        ];
+        let notify = notify.unwrap_or_default();
         Self {
             landlock_abi: landlock.unwrap_or(0),
             landlock_errno: landlock.err().map_or(0, |errno| errno.0),
@@ -244,39 +264,58 @@ impl Capabilities {
             notify_sync_wake_up: notify.sync_wake_up,
             notify_add_fd: notify.add_fd,
             notify_add_fd_send: notify.add_fd_send,
-            pidfd_getfd_errno: refused_duplicate(),
-            proc_blindness: members::blindness(),
+            pidfd_getfd_errno: duplicate,
+            proc_blindness: blindness.ok().flatten(),
             close_range: sys::fd::has_close_on_exec_range(),
             unlimited_processes: is_initial_root(),
             privileged: sys::credentials::has_capabilities(),
             refused_namespaces: Refusals::default(),
             groups: Groups::default(),
+            shortage: short.into_iter().flatten().next().unwrap_or(0),
         }
     }
 
     /// True if something is missing that may be there the next time.
     pub(crate) fn may_change(&self) -> bool {
-        self.refused_namespaces.may_pass() || is_passing(self.pidfd_getfd_errno)
+        self.refused_namespaces.may_pass()
+    }
+
+    /// An error if something could not even be asked: what this says of the kernel is then not worth starting a program by.
+    pub(crate) fn check_asked(&self) -> crate::Result<()> {
+        let namespaces = self.refused_namespaces.all().map(Refusal::errno);
+        let groups = self.groups.lack.map(|(_, errno)| errno);
+        let short = namespaces.chain(groups).find(|&errno| is_shortage(errno));
+        match Some(self.shortage).filter(|&errno| errno != 0).or(short) {
+            None => Ok(()),
+            Some(errno) => Err(Error::system(
+                ErrorKind::System,
+                Stage::Spawn,
+                "cannot ask what the kernel offers",
+                errno,
+            )),
+        }
     }
 }
 
 /// What listeners can do. It takes one to ask, and a filter of its own for that: a thread makes both, and ends. Asked once: the kernel
-/// stays the same. Nothing where nobody can be asked: because the host has a listener already, or, which is asked again, has no thread or
-/// descriptor to spare.
-fn listener_features() -> ListenerFeatures {
+/// stays the same. Nothing where nobody can be asked, because the host has a listener already. An errno where it has no thread or descriptor to
+/// spare, which is asked again.
+fn listener_features() -> Result<ListenerFeatures, i32> {
     static KNOWN: OnceLock<ListenerFeatures> = OnceLock::new();
     if let Some(&known) = KNOWN.get() {
-        return known;
+        return Ok(known);
     }
     let asker = std::thread::Builder::new()
         .name("sandlock-probe".to_owned())
         .stack_size(64 << 10)
-        .spawn(sys::notify::listener_features);
-    // An error of join would be a panic.
-    match asker.ok().and_then(|thread| thread.join().ok()) {
-        Some(Ok(known)) => *KNOWN.get_or_init(|| known),
-        Some(Err(errno)) if !is_passing(errno.0) => *KNOWN.get_or_init(ListenerFeatures::default),
-        _ => ListenerFeatures::default(),
+        .spawn(sys::notify::listener_features)
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?;
+    match asker.join() {
+        Ok(Ok(known)) => Ok(*KNOWN.get_or_init(|| known)),
+        Ok(Err(errno)) if is_passing(errno.0) => Err(errno.0),
+        Ok(Err(_)) => Ok(*KNOWN.get_or_init(ListenerFeatures::default)),
+        // A panic.
+        Err(_) => Ok(ListenerFeatures::default()),
     }
 }
 

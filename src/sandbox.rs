@@ -328,6 +328,7 @@ impl Sandbox {
         } else {
             None
         };
+        kernel.check_asked()?;
         let compiled = compile::compile(&self.policy, request, &kernel);
         let prepared = Arc::new(
             Prepared::new(&self.policy, compiled, privileges, request.clone(), place).map_err(|problems| {

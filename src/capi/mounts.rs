@@ -19,7 +19,8 @@ use super::policy::{change, sandlock_policy};
 /// is read-only, but for mounts that say otherwise.
 ///
 /// A directory must have the directories and files onto which something is mounted, /proc among them if the program is to have one:
-/// what is missing there is not made. In a root in memory the directories that mounts need, and /proc, are made.
+/// what is missing there is not made. In a root in memory the directories that mounts need, and /proc, are made; links are not, like
+/// /lib64 of most systems, without which no program finds its loader (ENOENT): mount "/usr/lib64" at "/lib64" too.
 ///
 /// This, and each of the two functions that follow, asks for a mount namespace (SANDLOCK_FEATURE_NS_MOUNT), which takes a PID
 /// namespace (SANDLOCK_FEATURE_NS_PID) and a user namespace. There paths are the program's: the path rules of

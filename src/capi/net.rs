@@ -46,7 +46,7 @@ use super::process::{on, sandlock_process};
 /// Names of hosts consist of ASCII letters, digits, "-", "_" and single dots, without wildcards; case and a dot in the end do not matter.
 /// What looks like an address and is none, 127.1 or 0x7f000001, is no name. Names are looked up when the sandbox is started, by the host,
 /// and each address that is found then is allowed. A name that is not found fails the start; if the network is asked for by BEST_EFFORT it
-/// allows nothing, and the report says so. /etc/hosts as the program sees it names exactly those hosts, so that it needs nobody to ask.
+/// allows nothing, and the report says so. /etc/hosts as the program sees it names exactly those hosts, so that it needs nobody to ask; a handler of open and its like is not asked about that file.
 /// Addresses that change later are followed if sandlock_policy_set_net_refresh() says so.
 ///
 /// Paths of sockets are absolute, without ".", ".." and empty names, and of 107 bytes at most, as names are; "*" has no other place than

@@ -217,7 +217,8 @@ pub extern "C" fn sandlock_policy_set_limit(
 /// processes, as cgroups(7) demands. So must the `cgroup.procs` of the next group above that the host's own lies in too. The library
 /// moves no process of the host and writes to no file of that group. A sandbox's group is removed when the sandbox has ended.
 ///
-/// A group that cannot be used is UNSUPPORTED when the policy is next checked or used, with the reason. Without a named one, the
+/// A group that cannot be used is UNSUPPORTED, with the reason, when a policy with such a limit is next checked or used; without one
+/// nobody looks at it. Without a named one, the
 /// parent of the host's own group is used if it is such a group and belongs to the host's user, who is not root; otherwise, and where
 /// the program could change its group, the library keeps those limits by looking, as is said of them. It could if a rule grants WRITE on
 /// groups, if the features files or syscalls are not required, and if a rule allows clone3.

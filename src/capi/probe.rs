@@ -77,11 +77,13 @@ pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabil
 /// ends at once, which the host does not notice. A thread that is confined itself may be
 /// offered less than others.
 ///
-/// INVALID_ARGUMENT: `out` is NULL or its size is not set. Any thread.
+/// INVALID_ARGUMENT: `out` is NULL or its size is not set. SYSTEM: the host is out of descriptors, memory or threads to ask with; another
+/// time there may be some. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *mut sandlock_error) -> sandlock_status {
     status(error, || {
         let found = Capabilities::probe();
+        found.check_asked()?;
         let refused = Refusals::probe(libc::CLONE_NEWUSER).user.map_or(0, Refusal::errno);
         write(
             out,

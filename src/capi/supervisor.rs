@@ -271,7 +271,7 @@ pub extern "C" fn sandlock_supervisor_new(
 /// started (STATE), for it could only widen the policy; of a group it gets the members that are allowed. Calls that the kernel
 /// answers by itself, like clone3, which the filter answers with ENOSYS so that programs use clone, are denied ones. So are those
 /// that the library carries out itself to guard the metadata of files (chmod and its like), unless the policy allows them by name,
-/// which lifts that guard. Of calls that start processes a handler sees those that SANDLOCK_LIMIT_PROCESSES has let through.
+/// which lifts that guard. Opens of /etc/hosts are the library's where a network rule names a host. Of calls that start processes a handler sees those that SANDLOCK_LIMIT_PROCESSES has let through.
 ///
 /// A signal that reaches the program in the microseconds before the library has received its call interrupts the call, which then fails
 /// with EINTR if the signal has a handler that was installed without SA_RESTART; from Linux 5.19 on a call that was received is

@@ -203,6 +203,7 @@ fn ruleset(spec: Option<&landlock::RulesetSpec>) -> String {
 
 fn kernel(landlock_abi: u32) -> Capabilities {
     Capabilities {
+        shortage: 0,
         landlock_abi,
         landlock_errno: if landlock_abi == 0 { libc::EOPNOTSUPP } else { 0 },
         seccomp_filter: true,

@@ -6,6 +6,7 @@ use crate::probe::{Groups, Refusal, Refusals};
 
 fn kernel(landlock_abi: u32) -> Capabilities {
     Capabilities {
+        shortage: 0,
         landlock_abi,
         landlock_errno: if landlock_abi == 0 { libc::ENOSYS } else { 0 },
         seccomp_filter: true,

@@ -11,6 +11,7 @@ use super::super::{Request, Serving, compile};
 
 fn kernel(refused_namespaces: Refusals) -> Capabilities {
     Capabilities {
+        shortage: 0,
         landlock_abi: 7,
         landlock_errno: 0,
         seccomp_filter: true,

@@ -13,6 +13,7 @@ use crate::report::Row;
 
 fn kernel() -> Capabilities {
     Capabilities {
+        shortage: 0,
         landlock_abi: 7,
         landlock_errno: 0,
         seccomp_filter: true,

@@ -3,8 +3,8 @@
 //! A host may have closed them meanwhile, as a daemon closes whatever it does not know, and the numbers may be others' by then: files of
 //! the host's, which are not to be closed a second time, or what was made for another policy, which must not stand in for this one's.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::fd::{self, FileId};
 
