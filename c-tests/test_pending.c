@@ -170,6 +170,40 @@ static void exec_that_starts_the_program_is_not_queued(void)
     sandlock_policy_free(policy);
 }
 
+/* Handlers may take their time with the exec. A start that has had its own is over, and one that was in time runs on. */
+static void start_that_takes_too_long_is_over(void)
+{
+    static struct later later;
+    sandlock_supervisor *supervisor;
+    sandlock_policy *policy = system_policy();
+    sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+    sandlock_process *process = NULL;
+    sandlock_result *result = NULL;
+    struct footprint before;
+    double start;
+
+    options.start_timeout_ms = 300;
+    CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV("sleep", "0.7"), &options, &process, NULL));
+    CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+    CHECK(sandlock_result_reason(result) == SANDLOCK_REASON_EXITED && sandlock_result_exit_code(result) == 0);
+    sandlock_result_free(result);
+    sandlock_process_free(process);
+    sandlock_policy_set_grace(policy, SIGTERM, 10000, NULL); /* there is nobody yet who could be warned */
+    CHECK_STATUS(SANDLOCK_OK, sandlock_policy_check(policy, NULL));
+    before = footprint();
+    supervisor = new_supervisor();
+    handle(supervisor, "execve", put_off, &later);
+    start = seconds();
+    CHECK_STATUS(SANDLOCK_ERROR_TIMEOUT, sandlock_spawn(policy, supervisor, ARGV("true"), &options, &process, NULL));
+    CHECK(seconds() - start > 0.25 && seconds() - start < 5);
+    CHECK(later.count == 1);
+    CHECK_STATUS(SANDLOCK_ERROR_STALE, sandlock_pending_continue(later.pending[0], NULL));
+    sandlock_pending_free(later.pending[0]);
+    sandlock_supervisor_free(supervisor);
+    CHECK_UNCHANGED(before);
+    sandlock_policy_free(policy);
+}
+
 TESTS(T(calls_are_put_off_and_answered_in_any_order_by_any_thread), T(queue_is_served_by_a_loop_of_the_host),
       T(queue_of_a_freed_supervisor_denies), T(answers_after_death_are_stale),
-      T(exec_that_starts_the_program_is_not_queued))
+      T(exec_that_starts_the_program_is_not_queued), T(start_that_takes_too_long_is_over))

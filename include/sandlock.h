@@ -875,8 +875,9 @@ typedef struct {
     uint16_t pty_rows;
     /// Likewise columns. 0 is 80.
     uint16_t pty_columns;
-    /// 0.
-    uint32_t reserved;
+    /// Most milliseconds that the start may take, in which handlers may have to answer calls of it: beyond, nothing runs, and the status is
+    /// TIMEOUT. 0: as long as it takes. Once the program is executed this means nothing any more.
+    uint32_t start_timeout_ms;
 } sandlock_spawn_options;
 
 /// A listener: is given what a captured stream, 1 (output) or 2 (error), has said: `length` bytes, borrowed until it returns; 0 bytes
@@ -1994,7 +1995,7 @@ void sandlock_spawn_options_init(sandlock_spawn_options *options);
 /// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
 /// UNSUPPORTED, NOT_FOUND, PERMISSION, LIMIT: as sandlock_policy_check(). SYSTEM: the host is out of descriptors, threads or
 /// processes. CHILD_SETUP: a required step failed in the child; the stage and errno tell which and why. EXEC: the program
-/// cannot be executed. STATE: the policy was made before this process was forked. Any thread; the policy is read.
+/// cannot be executed. TIMEOUT: it has taken longer than the options allow. STATE: the policy was made before this process was forked. Any thread; the policy is read.
 sandlock_status sandlock_spawn(const sandlock_policy *policy,
                                sandlock_supervisor *supervisor,
                                const char *const *argv,

@@ -122,6 +122,7 @@ pub mod supervisor;
 
 mod capi;
 mod child;
+mod kept;
 mod lock;
 mod members;
 mod plan;

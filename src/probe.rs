@@ -18,7 +18,6 @@ pub(crate) mod groups;
 
 use std::sync::OnceLock;
 
-use crate::error::{Error, ErrorKind, Stage};
 use crate::members;
 use crate::sys;
 use crate::sys::namespace::{IdentityMap, try_out};
@@ -280,20 +279,12 @@ impl Capabilities {
         self.refused_namespaces.may_pass()
     }
 
-    /// An error if something could not even be asked: what this says of the kernel is then not worth starting a program by.
-    pub(crate) fn check_asked(&self) -> crate::Result<()> {
+    /// The errno behind what could not even be asked, if there is any: what this says of the kernel is then not worth starting a program by.
+    pub(crate) fn short_of(&self) -> Option<i32> {
         let namespaces = self.refused_namespaces.all().map(Refusal::errno);
         let groups = self.groups.lack.map(|(_, errno)| errno);
         let short = namespaces.chain(groups).find(|&errno| is_shortage(errno));
-        match Some(self.shortage).filter(|&errno| errno != 0).or(short) {
-            None => Ok(()),
-            Some(errno) => Err(Error::system(
-                ErrorKind::System,
-                Stage::Spawn,
-                "cannot ask what the kernel offers",
-                errno,
-            )),
-        }
+        Some(self.shortage).filter(|&errno| errno != 0).or(short)
     }
 }
 

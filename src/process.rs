@@ -46,6 +46,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -269,6 +270,8 @@ pub(crate) struct Shared {
     wake: OwnedFd,
     /// What supervision has done, if there is any.
     stats: OnceLock<Box<dyn Fn() -> Stats + Send + Sync>>,
+    /// The start has taken too long, and was killed for that.
+    overslept: AtomicBool,
 }
 
 impl Shared {
@@ -288,7 +291,17 @@ impl Shared {
             changed: Condvar::new(),
             wake,
             stats: OnceLock::new(),
+            overslept: AtomicBool::new(false),
         }))
+    }
+
+    /// The start is about to be killed because its time is up.
+    pub(crate) fn set_overslept(&self) {
+        self.overslept.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_overslept(&self) -> bool {
+        self.overslept.load(Ordering::Acquire)
     }
 
     /// Readable when the owner wants something.

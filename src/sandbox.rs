@@ -328,7 +328,7 @@ impl Sandbox {
         } else {
             None
         };
-        kernel.check_asked()?;
+        check_asked(&kernel)?;
         let compiled = compile::compile(&self.policy, request, &kernel);
         let prepared = Arc::new(
             Prepared::new(&self.policy, compiled, privileges, request.clone(), place).map_err(|problems| {
@@ -342,6 +342,14 @@ impl Sandbox {
         }
         Ok(prepared)
     }
+}
+
+/// An error if the host had not what it takes to ask the kernel.
+pub(crate) fn check_asked(kernel: &Capabilities) -> Result<()> {
+    kernel.short_of().map_or(Ok(()), |errno| {
+        let what = "cannot ask what the kernel offers";
+        Err(Error::system(ErrorKind::System, Stage::Spawn, what, errno))
+    })
 }
 
 /// Program and arguments as the kernel takes them.

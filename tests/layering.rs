@@ -38,6 +38,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "spawn",
         &[
             "compile",
+            "kept",
             "lock",
             "plan",
             "child",
@@ -63,10 +64,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("child", &["plan", "sys"]),
     ("plan", &["sys"]),
     ("policy", &["error", "feature"]),
-    ("probe", &["members", "sys"]),
+    ("probe", &["kept", "members", "sys"]),
     ("report", &["feature"]),
     ("error", &["feature"]),
     ("feature", &[]),
+    ("kept", &["sys"]),
     ("lock", &[]),
     ("sys", &[]),
 ];

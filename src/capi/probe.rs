@@ -1,6 +1,7 @@
 //! What the host's kernel offers.
 
 use crate::probe::{Capabilities, Refusal, Refusals};
+use crate::sandbox::check_asked;
 
 use super::boundary::{status, value};
 use super::constants::sandlock_status;
@@ -83,7 +84,7 @@ pub extern "C" fn sandlock_capabilities_init(capabilities: *mut sandlock_capabil
 pub extern "C" fn sandlock_probe(out: *mut sandlock_capabilities, error: *mut *mut sandlock_error) -> sandlock_status {
     status(error, || {
         let found = Capabilities::probe();
-        found.check_asked()?;
+        check_asked(&found)?;
         let refused = Refusals::probe(libc::CLONE_NEWUSER).user.map_or(0, Refusal::errno);
         write(
             out,

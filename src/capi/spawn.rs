@@ -1,6 +1,7 @@
 //! Starting programs.
 
 use std::ffi::{CString, c_char};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::sandbox::{Passed, SpawnOptions, Stdio};
@@ -52,8 +53,9 @@ pub struct sandlock_spawn_options {
     pub pty_rows: u16,
     /// Likewise columns. 0 is 80.
     pub pty_columns: u16,
-    /// 0.
-    pub reserved: u32,
+    /// Most milliseconds that the start may take, in which handlers may have to answer calls of it: beyond, nothing runs, and the status is
+    /// TIMEOUT. 0: as long as it takes. Once the program is executed this means nothing any more.
+    pub start_timeout_ms: u32,
 }
 
 // SAFETY: plain data that starts with its size.
@@ -77,7 +79,7 @@ const DEFAULTS: sandlock_spawn_options = sandlock_spawn_options {
     name: std::ptr::null(),
     pty_rows: 0,
     pty_columns: 0,
-    reserved: 0,
+    start_timeout_ms: 0,
 };
 
 fn stdio(mode: u32, fd: i32, what: &str) -> Result<Stdio> {
@@ -117,8 +119,8 @@ fn options(from: *const sandlock_spawn_options) -> Result<SpawnOptions> {
         name: optional_string(from.name),
         ..SpawnOptions::default()
     };
-    if from.reserved != 0 {
-        return Err(Error::argument("sandlock_spawn_options.reserved is not 0"));
+    if from.start_timeout_ms != 0 {
+        options.start_timeout = Some(Duration::from_millis(from.start_timeout_ms.into()));
     }
     if from.pty_rows != 0 {
         options.terminal_size.0 = from.pty_rows;
@@ -178,7 +180,7 @@ pub extern "C" fn sandlock_spawn_options_init(options: *mut sandlock_spawn_optio
 /// an empty argv, unknown option values, descriptors that are not open, and what sandlock_policy_check() says.
 /// UNSUPPORTED, NOT_FOUND, PERMISSION, LIMIT: as sandlock_policy_check(). SYSTEM: the host is out of descriptors, threads or
 /// processes. CHILD_SETUP: a required step failed in the child; the stage and errno tell which and why. EXEC: the program
-/// cannot be executed. STATE: the policy was made before this process was forked. Any thread; the policy is read.
+/// cannot be executed. TIMEOUT: it has taken longer than the options allow. STATE: the policy was made before this process was forked. Any thread; the policy is read.
 #[unsafe(no_mangle)]
 pub extern "C" fn sandlock_spawn(
     policy: *const sandlock_policy,

@@ -14,8 +14,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::kept::KeptFd;
 use crate::sys;
-use crate::sys::kept::KeptFd;
 
 /// What groups hold that the host may make. All false for who was not asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use crate::compile::group::GroupLimits;
 use crate::error::{Error, ErrorKind, Stage};
+use crate::kept::KeptFd;
 use crate::policy::Limit;
 use crate::probe::{Place, groups};
 use crate::process::{LimitHit, timeout_until};
 use crate::sys;
 use crate::sys::event::{Wait, poll};
-use crate::sys::kept::KeptFd;
 
 /// The period over which a share of processor time is kept, microseconds.
 const PERIOD: u64 = 100_000;

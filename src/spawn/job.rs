@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub(super) cpus: Option<CpuSet>,
     pub(super) capture_limit: usize,
     pub(super) deadline: Option<Duration>,
+    /// It is that of the start alone.
+    pub(super) of_start: bool,
     pub(super) host: i32,
     /// Shared with who waits for the child to execute its program.
     pub(super) arena: Arc<Arena>,
@@ -117,7 +119,8 @@ impl Job {
             host: sys::process::id(),
             launch,
             streams,
-            deadline,
+            deadline: deadline.or(options.start_timeout),
+            of_start: deadline.is_none(),
             arena: Arc::new(arena),
             memory,
             group,

@@ -99,6 +99,9 @@ pub struct SpawnOptions {
     pub name: Option<CString>,
     /// Rows and columns of the terminal of streams that are [`Stdio::Pty`]; 24 and 80 unless said.
     pub terminal_size: (u16, u16),
+    /// Most time that the start may take: handlers that answer calls of it may take long. Beyond, nothing runs, and the error is
+    /// [`Timeout`](ErrorKind::Timeout). None, the default: as long as it takes.
+    pub start_timeout: Option<Duration>,
 }
 
 impl Default for SpawnOptions {
@@ -109,6 +112,7 @@ impl Default for SpawnOptions {
             passed: Vec::new(),
             name: None,
             terminal_size: (24, 80),
+            start_timeout: None,
         }
     }
 }
@@ -144,6 +148,13 @@ impl SpawnOptions {
     #[must_use]
     pub fn capture_limit(mut self, bytes: u64) -> Self {
         self.capture_limit = bytes;
+        self
+    }
+
+    /// Sets how long the start may take.
+    #[must_use]
+    pub fn start_timeout(mut self, time: Duration) -> Self {
+        self.start_timeout = Some(time);
         self
     }
 
@@ -235,7 +246,8 @@ pub(crate) fn start(
         Listener::CalledOff => Progress::Setup,
         _ => record.progress(),
     };
-    if progress != Progress::Executing {
+    // Whoever is killed at the exec itself, while a handler looks at it, is taken for one that has executed.
+    if progress != Progress::Executing || shared.has_overslept() {
         // The child has ended or is about to. An error would be the warden's panic.
         let _ = handle.join();
         return Err(match progress {
@@ -244,7 +256,7 @@ pub(crate) fn start(
                 let program = program.to_bytes().escape_ascii();
                 Error::system(ErrorKind::Exec, Stage::Exec, program, errno)
             }
-            Progress::Setup | Progress::Executing => killed_early(&shared, deadline),
+            Progress::Setup | Progress::Executing => killed_early(&shared, deadline.or(options.start_timeout)),
         });
     }
     let shortfalls = Shortfalls {

@@ -12,12 +12,12 @@ use crate::compile::filter::{Action, FilterSpec, Rule};
 use crate::compile::{Compiled, Request};
 use crate::error::{Error, ErrorKind, Stage, path_error_kind};
 use crate::feature::Feature;
+use crate::kept::KeptFd;
 use crate::policy::{Access, Policy, ProcessSettings, Root};
 use crate::probe::{Place, Privileges};
 use crate::report::Report;
 use crate::sys;
 use crate::sys::fd::FileId;
-use crate::sys::kept::KeptFd;
 use crate::sys::seccomp::Instruction;
 
 use super::view::View;

@@ -174,6 +174,7 @@ fn look_after(
         waits_for_descendants: prepared.settings.has(Flag::WaitForDescendants) && domain == Domain::Scoped,
         start,
         deadline: job.deadline.and_then(|deadline| start.checked_add(deadline)),
+        of_start: job.of_start,
         grace: prepared.policy.grace,
         warned: false,
         survey,

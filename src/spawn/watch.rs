@@ -66,6 +66,8 @@ pub(super) struct Watch<'a> {
     pub(super) start: Instant,
     /// When the time of the run is up; after a warning, when the sandbox is killed.
     pub(super) deadline: Option<Instant>,
+    /// It is that of the start alone.
+    pub(super) of_start: bool,
     /// The warning before that, until it is given.
     pub(super) grace: Option<Grace>,
     pub(super) warned: bool,
@@ -166,7 +168,14 @@ impl Watch<'_> {
                 let again = session.serve_inbox().map(|patience| Instant::now() + patience);
                 soon = [soon, again].into_iter().flatten().min();
             }
+            if self.of_start && self.has_begun() {
+                self.of_start = false;
+                self.deadline = None;
+            }
             let overdue = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if overdue && self.of_start {
+                shared.set_overslept();
+            }
             let mut time_is_up = overdue.then_some(ended_for.unwrap_or(Reason::Timeout));
             let flooded = self.output_kills && !killed && self.traffic.has_overflowed();
             let mut over = wanted.or(flooded.then_some(Reason::Limit));
@@ -196,7 +205,8 @@ impl Watch<'_> {
                 }
             }
             if let Some(reason) = time_is_up {
-                if end.is_none() && self.warn() {
+                // What has not begun yet has nobody who could be warned.
+                if end.is_none() && !self.of_start && self.warn() {
                     ended_for.get_or_insert(reason);
                     // Whatever the program makes of it, it ends for this.
                     cut_short = true;

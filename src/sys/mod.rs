@@ -27,7 +27,6 @@ pub mod event;
 pub mod fd;
 
 pub mod init;
-pub mod kept;
 pub mod landlock;
 pub mod limits;
 pub mod memory;

@@ -3,10 +3,10 @@
 //! A host may have closed them meanwhile, as a daemon closes whatever it does not know, and the numbers may be others' by then: files of
 //! the host's, which are not to be closed a second time, or what was made for another policy, which must not stand in for this one's.
 
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fd::{self, FileId};
+use crate::sys::fd::{self, FileId};
 
 /// By number: who has taken it last, of those here. Rulesets all look the same, so that only this tells them apart. Neither lock nor
 /// allocation: a fork of the host may come at any time.
@@ -75,7 +75,7 @@ fn place(number: RawFd) -> Option<&'static AtomicU64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(unsafe_code)] // descriptors at numbers of the test's choice
 
     use std::fs::File;
     use std::os::fd::FromRawFd;
