@@ -312,7 +312,10 @@ fn address(call: &Call) -> Option<(IpAddr, u16)> {
 }
 
 impl Service for Trace {
-    fn serve(&self, call: &Call, _ground: Ground) -> Served {
+    fn serve(&self, call: &Call, ground: Ground) -> Served {
+        if ground.is_wardens() {
+            return Served::Apart;
+        }
         let received = call.received();
         let name = u32::try_from(received.number)
             .ok()

@@ -176,6 +176,13 @@ pub(crate) enum Ground {
     UnscopedApart,
 }
 
+impl Ground {
+    /// On the warden, which must not touch the caller's memory: other threads of the program can keep it locked for as long as they like.
+    pub(crate) fn is_wardens(self) -> bool {
+        matches!(self, Self::Warden | Self::Unscoped)
+    }
+}
+
 /// What a service says of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {

@@ -147,10 +147,10 @@ impl Service for NetworkService {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         let name = self.name_of(call);
         if let Some(hosts) = self.hosts.as_ref().filter(|_| hosts::CALLS.contains(&name)) {
-            return match ground {
-                // The path can lie in a file that is mapped, and that takes its time.
-                Ground::Warden | Ground::Unscoped => Served::Apart,
-                _ => hosts.open(name, call),
+            return if ground.is_wardens() {
+                Served::Apart
+            } else {
+                hosts.open(name, call)
             };
         }
         match self.serve_netlink(name, call, ground) {

@@ -47,6 +47,8 @@ struct State {
     open: u64,
     /// Processes at the last count.
     known: BTreeSet<i32>,
+    /// Some process may have been started that has the memory of its parent.
+    shares_memory: bool,
 }
 
 /// The limit of one sandbox.
@@ -72,6 +74,7 @@ impl StartLimit {
                 // The program, which the first count finds.
                 open: 1,
                 known: BTreeSet::new(),
+                shares_memory: false,
             }),
         }
     }
@@ -146,6 +149,17 @@ fn starts_thread(call: &Call) -> bool {
     libc::c_long::from(received.number) == libc::SYS_clone && flags & u64::from(libc::CLONE_THREAD.cast_unsigned()) != 0
 }
 
+/// True for a call that starts a process with the memory of the caller's.
+fn starts_sharing(call: &Call) -> bool {
+    let received = call.received();
+    let number = libc::c_long::from(received.number);
+    let vm = u64::from(libc::CLONE_VM.cast_unsigned());
+    let shares = number == libc::SYS_clone && received.arguments[0] & vm != 0 && !starts_thread(call);
+    #[cfg(target_arch = "x86_64")]
+    let shares = shares || number == libc::SYS_vfork;
+    shares
+}
+
 impl StartLimit {
     /// Refuses a call as fork(2) does at a limit, and has that told.
     fn refuse(&self, call: &Call) -> Served {
@@ -160,6 +174,12 @@ impl StartLimit {
         call.emit(event);
         const { assert!(libc::EAGAIN == 11) };
         Served::Answer(Reply::Errno(11))
+    }
+
+    /// True if nobody else in the sandbox has the memory of the caller.
+    pub(super) fn is_alone(&self, call: &Call) -> bool {
+        let shared = self.state.lock().shares_memory;
+        !shared && members::look(call.thread()).is_ok_and(|found| found.is_some_and(|found| found.threads == 1))
     }
 
     /// Sees to a call that starts a process or thread.
@@ -191,6 +211,7 @@ impl StartLimit {
                 return if may_be_room { Served::Later } else { self.refuse(call) };
             }
         }
+        state.shares_memory |= starts_sharing(call);
         state.let_through(call.thread(), start);
         Served::Pass
     }

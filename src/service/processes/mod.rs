@@ -22,7 +22,7 @@ impl Processes {
 impl Service for Processes {
     fn serve(&self, call: &Call, ground: Ground) -> Served {
         if libc::c_long::from(call.received().number) == libc::SYS_rt_sigaction {
-            restart::serve(call)
+            restart::serve(call, ground, || self.limit.is_alone(call))
         } else {
             self.limit.serve(call, ground)
         }

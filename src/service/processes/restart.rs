@@ -7,17 +7,23 @@
 //! the kernel, before the kernel reads it. What a program sees of that is that SIGCHLD does not interrupt its reads and waits either, as
 //! with signal(3). sigsuspend, poll, select, nanosleep and their like return for any signal.
 
-use crate::supervisor::{Call, Served};
+use crate::supervisor::{Call, Ground, Served};
 
 /// `struct sigaction` as the kernel has it starts with the handler and the flags, a word each.
 const HEAD: usize = 16;
 
 /// Sees to a call of rt_sigaction(2).
-pub(super) fn serve(call: &Call) -> Served {
+///
+/// Others who have the caller's memory can keep it locked for as long as they like, and the warden must not wait for them. `alone`: there are
+/// none.
+pub(super) fn serve(call: &Call, ground: Ground, alone: impl FnOnce() -> bool) -> Served {
     let [signal, action, ..] = call.received().arguments;
     if signal != u64::from(libc::SIGCHLD.cast_unsigned()) || action == 0 {
         // Trapped for a handler's sake.
         return Served::Pass;
+    }
+    if ground.is_wardens() && !alone() {
+        return Served::Apart;
     }
     let mut head = [0; HEAD];
     // What cannot be read or changed stays as it is: the program alone bears the consequences.
