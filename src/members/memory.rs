@@ -161,6 +161,11 @@ impl Files {
         }
     }
 
+    /// With as much time to look on.
+    pub(crate) fn with(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
     /// What they occupy.
     pub(crate) fn bytes(&self) -> u64 {
         self.found.values().sum()

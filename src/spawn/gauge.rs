@@ -16,9 +16,13 @@ use crate::process::LimitHit;
 use crate::sys;
 
 use super::prepare::Prepared;
+use super::reading::Reading;
 
 /// How much of a processor a look at memory may take: the warden has other things to do, and the kill waits for it.
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
+
+/// How long the warden waits for it, however busy the processors are.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Bytes a second that a program may take into use: about what two processors do.
 const FASTEST: u64 = 4 << 30;
@@ -64,8 +68,20 @@ pub(super) struct Gauge<'a> {
     writable: Vec<Tree>,
     places: Option<Places>,
     since: i64,
+    /// The processor time of what was read apart in the last look; and a reading that goes on, because it has taken too long.
+    took_apart: Duration,
+    late: Option<Reading<(u64, Duration)>>,
     /// Who was killed for the memory it held, and until when it may take to let go of it.
     victims: BTreeMap<i32, Instant>,
+}
+
+impl Drop for Gauge<'_> {
+    fn drop(&mut self) {
+        // Nothing is left behind: whoever was looked at has been killed, and that ends the reading.
+        if let Some(late) = self.late.take() {
+            let _ = late.wait(LAST_BREATH);
+        }
+    }
 }
 
 impl<'a> Gauge<'a> {
@@ -99,6 +115,8 @@ impl<'a> Gauge<'a> {
             writable: Vec::new(),
             places: None,
             since: 0,
+            took_apart: Duration::ZERO,
+            late: None,
             victims: BTreeMap::new(),
         };
         if gauge.memory.is_some() || gauge.cpu.is_some() {
@@ -167,9 +185,10 @@ impl<'a> Gauge<'a> {
         }
         let (held, verdict) = self.weigh(&found);
         // Not what others took meanwhile.
-        let took = sys::clock::thread_time().saturating_sub(before);
+        let took = sys::clock::thread_time().saturating_sub(before) + std::mem::take(&mut self.took_apart);
         let headroom = self.headroom(held, used.unwrap_or_default());
-        self.pause_for(headroom.max(took.saturating_mul(SHARE)).min(LATEST.max(took * SHARE)));
+        let rest = took.saturating_mul(SHARE).min(LONGEST_LOOK * SHARE);
+        self.pause_for(headroom.max(rest).min(LATEST.max(rest)));
         verdict
     }
 
@@ -261,23 +280,15 @@ impl<'a> Gauge<'a> {
             return (most, None);
         }
         // What is shared was counted more than once.
-        let running = memory::with_memory_of_their_own(&running);
-        let mut shared = 0;
-        let mut exact = 0;
-        for process in &running {
-            let held = if patience.lasts() {
-                memory::share(process).unwrap_or_default()
-            } else {
-                // No more time: it holds what it may hold at most.
-                memory::bound(process).unwrap_or_default()
-            };
-            shared += held.shared;
-            exact += held.anonymous;
-        }
-        exact += shared + in_files;
-        if exact > limit && shared > 0 && in_files > 0 {
-            exact -= files.mapped(running.iter().copied());
-        }
+        let distinct = memory::with_memory_of_their_own(&running)
+            .into_iter()
+            .cloned()
+            .collect();
+        let Some((exact, took)) = self.read_shares(distinct, files, (limit, in_files)) else {
+            // More than can be looked at in time, as above.
+            return (most, Some((self.hit(Limit::Memory, most), Consequence::KillAll)));
+        };
+        self.took_apart = took;
         if exact <= limit {
             return (exact, None);
         }
@@ -294,6 +305,44 @@ impl<'a> Gauge<'a> {
             _ => Consequence::KillAll,
         };
         (exact, Some((self.hit(Limit::Memory, exact), consequence)))
+    }
+
+    /// What `running` hold together, if what several share counts once and `in_files` is in files, and the processor time that reading that
+    /// has taken. None: it has taken too long.
+    fn read_shares(
+        &mut self,
+        running: Vec<Found>,
+        files: Files,
+        (limit, in_files): (u64, u64),
+    ) -> Option<(u64, Duration)> {
+        let read = move || {
+            let before = sys::clock::thread_time();
+            let patience = Patience::new(LONGEST_LOOK);
+            let files = files.with(patience);
+            let (mut shared, mut exact) = (0, 0);
+            for process in &running {
+                let held = if patience.lasts() {
+                    memory::share(process).unwrap_or_default()
+                } else {
+                    // No more time: it holds what it may hold at most.
+                    memory::bound(process).unwrap_or_default()
+                };
+                shared += held.shared;
+                exact += held.anonymous;
+            }
+            exact += shared + in_files;
+            if exact > limit && shared > 0 && in_files > 0 {
+                exact -= files.mapped(running.iter());
+            }
+            (exact, sys::clock::thread_time().saturating_sub(before))
+        };
+        match Reading::start(read)?.wait(LONGEST_WAIT) {
+            Ok(read) => Some(read),
+            Err(late) => {
+                self.late = Some(late);
+                None
+            }
+        }
     }
 
     /// What the program may write to, by paths of the warden's.

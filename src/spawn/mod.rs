@@ -17,6 +17,7 @@ mod own_process;
 mod prepare;
 mod pty;
 mod purposes;
+mod reading;
 mod ruleset;
 mod steps;
 mod streams;
