@@ -215,13 +215,13 @@ export interface SpawnOptions extends CommonOptions {
 
 export interface RunOptions extends CommonOptions {
   input?: Bytes | null;
-  /** Milliseconds; then the sandbox is killed and the result says "timeout". */
-  timeout?: number;
+  /** Milliseconds; then the sandbox is killed and the result says "timeout". null, Infinity and negative numbers: without limit. */
+  timeout?: number | null;
 }
 
 export interface WaitOptions {
-  /** Milliseconds; then it rejects with TIMEOUT and the program runs on. */
-  timeout?: number;
+  /** Milliseconds; then it rejects with TIMEOUT and the program runs on. null, Infinity and negative numbers: without limit. */
+  timeout?: number | null;
   /** Aborting ends the wait, not the program. */
   signal?: AbortSignal;
 }

@@ -7,6 +7,7 @@ const { Policy } = require('./policy');
 const { Supervisor } = require('./supervisor');
 const { optionsOf } = require('./options');
 const { pipe, terminal } = require('./streams');
+const { limitOf, after } = require('./time');
 
 /** Time between two looks whether a sandbox whose program has ended is over, milliseconds, when that takes more than a moment. */
 const PAUSE = 20;
@@ -88,16 +89,15 @@ class Process {
 
   /** Gives the result when the sandbox has ended. When `timeout` milliseconds pass or `signal` aborts before, it rejects and
    * the program runs on. */
-  async wait({ timeout = -1, signal } = {}) {
+  async wait({ timeout, signal } = {}) {
+    const limit = limitOf(timeout);
     signal?.throwIfAborted();
-    let timer;
+    let stop;
     let onAbort;
     const first = [this.#ended];
-    if (timeout >= 0) {
-      first.push(new Promise((resolve, reject) => {
-        timer = setTimeout(() => reject(failure('TIMEOUT', 'wait: the program runs on')), timeout);
-      }));
-    }
+    first.push(new Promise((resolve, reject) => {
+      stop = after(limit, () => reject(failure('TIMEOUT', 'wait: the program runs on')));
+    }));
     if (signal) {
       first.push(new Promise((resolve, reject) => {
         onAbort = () => reject(signal.reason);
@@ -107,7 +107,7 @@ class Process {
     try {
       await Promise.race(first);
     } finally {
-      clearTimeout(timer);
+      stop();
       if (onAbort) signal.removeEventListener('abort', onAbort);
     }
     if (this.#failure) throw this.#failure;

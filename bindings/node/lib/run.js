@@ -3,13 +3,14 @@
 const { failure } = require('./error');
 const { Policy } = require('./policy');
 const { spawn } = require('./process');
+const { limitOf, after } = require('./time');
 
 /** Kills the sandbox when its time is up, after the warning that the policy asks for. Gives what takes that back, and says
  * whether it came to that. */
 function limitTime(process, milliseconds, grace) {
   let late = false;
   const kill = () => process.kill().catch(() => {});
-  let timer = setTimeout(() => {
+  let stop = after(milliseconds, () => {
     late = true;
     if (!grace) {
       kill();
@@ -20,10 +21,10 @@ function limitTime(process, milliseconds, grace) {
     } catch {
       // It has just ended.
     }
-    timer = setTimeout(kill, grace[1]);
-  }, milliseconds);
+    stop = after(grace[1], kill);
+  });
   return () => {
-    clearTimeout(timer);
+    stop();
     return late;
   };
 }
@@ -31,14 +32,15 @@ function limitTime(process, milliseconds, grace) {
 /** Runs a program to its end: its output is captured, its input is `input` or empty. When `timeout` milliseconds pass, the sandbox
  * is killed and the result says so. When `signal` aborts, it is killed and this rejects. */
 async function run(policy, argv, options = {}) {
-  const { input = null, timeout = -1, signal } = options;
+  const { input = null, signal } = options;
+  const limit = limitOf(options.timeout);
   for (const name of ['stdin', 'stdout', 'stderr']) {
     if (name in options) throw failure('INVALID_ARGUMENT', `arguments: run() sees to ${name} itself; spawn() does not`);
   }
   const grace = Policy.graceOf(policy);
   const how = input === null ? ['null', 'capture'] : ['pipe', 'pipe'];
   const process = await spawn(policy, argv, { ...options, stdin: how[0], stdout: how[1], stderr: how[1] });
-  const isLate = timeout >= 0 ? limitTime(process, timeout, grace) : () => false;
+  const isLate = limitTime(process, limit, grace);
   let result;
   let late;
   try {

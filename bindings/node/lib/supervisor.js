@@ -23,7 +23,7 @@ class Supervisor {
   #warned = false;
 
   constructor({ deadline = 30000, onError = null } = {}) {
-    if (!(deadline > 0 && deadline <= 0x7fffffff)) {
+    if (typeof deadline !== 'number' || !(deadline > 0 && deadline <= 0x7fffffff)) {
       throw failure('INVALID_ARGUMENT', 'arguments: a deadline is 1 to 2147483647 milliseconds');
     }
     this.#deadline = deadline;

@@ -125,6 +125,33 @@ test('time-outs and signals of cancellation end a program', async () => {
   assert.equal((await program.wait()).reason, 'killed');
 });
 
+test('a limit of time is as long as it says, or is refused', async (t) => {
+  const policy = systemPolicy();
+  for (const timeout of [null, undefined, Infinity, -1, 3e9, 2 ** 31, 2 ** 60]) {
+    const program = await spawn(policy, ['sleep', '0.05']);
+    assert.equal((await program.wait({ timeout })).reason, 'exited', String(timeout));
+    assert.equal((await run(policy, ['sleep', '0.05'], { timeout })).reason, 'exited', String(timeout));
+  }
+  for (const deadline of [NaN, Infinity, 0, '5', 5n]) assert.throws(() => new Supervisor({ deadline }), { status: 'INVALID_ARGUMENT' });
+  const program = await spawn(policy, ['sleep', '30']);
+  for (const timeout of [NaN, '5', 5n, {}, true]) {
+    await assert.rejects(run(policy, ['true'], { timeout }), TypeError);
+    await assert.rejects(program.wait({ timeout }), TypeError);
+  }
+  await program.kill();
+  const patient = systemPolicy().setGrace(15, 2n ** 33n);
+  const warned = await shell(patient, 'trap "sleep 0.1; exit 7" TERM; while :; do sleep 0.05; done', { timeout: 200 });
+  assert.deepEqual([warned.reason, warned.exitCode], ['timeout', 7]);
+  // More than a timer takes passes all the same.
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const late = await spawn(policy, ['sleep', '30']);
+  const limited = assert.rejects(late.wait({ timeout: 2 ** 31 + 5 }), { status: 'TIMEOUT' });
+  t.mock.timers.tick(2 ** 31 - 1);
+  t.mock.timers.tick(6);
+  await limited;
+  await late.kill();
+});
+
 test('errors say what failed and why', async () => {
   await assert.rejects(run(systemPolicy(), ['no-such-program']), {
     name: 'SandlockError',
