@@ -194,7 +194,7 @@ export type Stdio = 'inherit' | 'null' | 'ignore' | 'pipe' | 'capture' | 'pty' |
 export interface CommonOptions {
   supervisor?: Supervisor | null;
   /** Aborting kills the sandbox. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | null;
   /** Most bytes kept of each captured stream; 16 MiB unless given. */
   captureLimit?: number;
   /** Descriptors for the program besides its streams. */
@@ -223,7 +223,7 @@ export interface WaitOptions {
   /** Milliseconds; then it rejects with TIMEOUT and the program runs on. null, Infinity and negative numbers: without limit. */
   timeout?: number | null;
   /** Aborting ends the wait, not the program. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | null;
 }
 
 export class Process {

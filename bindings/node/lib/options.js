@@ -28,4 +28,13 @@ function optionsOf(options) {
   };
 }
 
-module.exports = { optionsOf };
+/** The option `signal`; undefined and null are none. */
+function signalOf(signal) {
+  if (signal === undefined || signal === null) return null;
+  for (const method of ['throwIfAborted', 'addEventListener', 'removeEventListener']) {
+    if (typeof signal[method] !== 'function') throw new TypeError('a signal is an AbortSignal');
+  }
+  return signal;
+}
+
+module.exports = { optionsOf, signalOf };

@@ -5,7 +5,7 @@ const { failure } = require('./error');
 const { nameOf } = require('./names');
 const { Policy } = require('./policy');
 const { Supervisor } = require('./supervisor');
-const { optionsOf } = require('./options');
+const { optionsOf, signalOf } = require('./options');
 const { pipe, terminal } = require('./streams');
 const { limitOf, after } = require('./time');
 
@@ -90,7 +90,10 @@ class Process {
   /** Gives the result when the sandbox has ended. When `timeout` milliseconds pass or `signal` aborts before, it rejects and
    * the program runs on. */
   async wait({ timeout, signal } = {}) {
-    const limit = limitOf(timeout);
+    return this.#wait(limitOf(timeout), signalOf(signal));
+  }
+
+  async #wait(limit, signal) {
     signal?.throwIfAborted();
     let stop;
     let onAbort;
@@ -115,12 +118,13 @@ class Process {
   }
 
   /** Gives the program its input, and collects what its pipes say into the result. */
-  async communicate(input, options) {
+  async communicate(input, { timeout, signal } = {}) {
+    const limits = [limitOf(timeout), signalOf(signal)];
     if (!this.#handle || this.#over) throw failure('STATE', 'wait: the program has ended');
     const raw = native.processCommunicate(this.#handle, input);
     this.#talking = true;
     if (raw) this.#end(raw);
-    return this.wait(options);
+    return this.#wait(...limits);
   }
 
   /** Kills all of the sandbox. When it has given, nothing in it runs any more. */
@@ -262,8 +266,9 @@ if (Symbol.asyncDispose) {
 /** Starts `argv` under `policy`. Gives when it has been executed, fully confined; rejects if it could not be. When `signal`
  * aborts, the sandbox is killed. */
 async function spawn(policy, argv, options = {}) {
-  const { supervisor = null, signal } = options;
+  const { supervisor = null } = options;
   const { modes, rest } = optionsOf(options);
+  const signal = signalOf(options.signal);
   signal?.throwIfAborted();
   const handle = await native.spawn(
     Policy.handleOf(policy),
@@ -272,18 +277,23 @@ async function spawn(policy, argv, options = {}) {
     modes,
     ...rest,
   );
-  const process = new Process(handle, modes, supervisor);
-  if (signal) {
-    if (signal.aborted) {
-      await process.kill();
-      throw signal.reason;
-    }
-    const onAbort = () => process.kill().catch(() => {});
-    signal.addEventListener('abort', onAbort, { once: true });
-    const forget = () => signal.removeEventListener('abort', onAbort);
-    process.wait().then(forget, forget);
+  try {
+    const process = new Process(handle, modes, supervisor);
+    signal?.throwIfAborted();
+    if (signal) killOnAbort(process, signal);
+    return process;
+  } catch (error) {
+    // Nobody else can reach it.
+    await native.processKill(handle).catch(() => {});
+    throw error;
   }
-  return process;
+}
+
+function killOnAbort(process, signal) {
+  const onAbort = () => process.kill().catch(() => {});
+  signal.addEventListener('abort', onAbort, { once: true });
+  const forget = () => signal.removeEventListener('abort', onAbort);
+  process.wait().then(forget, forget);
 }
 
 module.exports = { Process, spawn };

@@ -1,5 +1,6 @@
 'use strict';
 
+const { native } = require('./native');
 const { failure } = require('./error');
 const { Policy } = require('./policy');
 const { spawn } = require('./process');
@@ -38,6 +39,8 @@ async function run(policy, argv, options = {}) {
     if (name in options) throw failure('INVALID_ARGUMENT', `arguments: run() sees to ${name} itself; spawn() does not`);
   }
   const grace = Policy.graceOf(policy);
+  // Whatever would be refused later is refused while there is no program yet.
+  if (input !== null) native.checkInput(input);
   const how = input === null ? ['null', 'capture'] : ['pipe', 'pipe'];
   const process = await spawn(policy, argv, { ...options, stdin: how[0], stdout: how[1], stderr: how[1] });
   const isLate = limitTime(process, limit, grace);
@@ -45,6 +48,10 @@ async function run(policy, argv, options = {}) {
   let late;
   try {
     result = await (input === null ? process.wait() : process.communicate(input));
+  } catch (error) {
+    // Nobody else can reach it.
+    await process.kill().catch(() => {});
+    throw error;
   } finally {
     late = isLate();
   }

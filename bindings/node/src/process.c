@@ -140,6 +140,16 @@ static napi_value process_communicate(napi_env env, napi_callback_info info)
     return outcome(&a, status, result);
 }
 
+/* checkInput(input): throws what communicate() would. */
+static napi_value check_input(napi_env env, napi_callback_info info)
+{
+    struct args a = args_begin(env, info);
+    size_t length;
+
+    arg_bytes(&a, 0, &length);
+    return args_end(&a, SANDLOCK_OK, NULL);
+}
+
 static napi_value process_signal(napi_env env, napi_callback_info info)
 {
     struct args a = args_begin(env, info);
@@ -417,6 +427,7 @@ void add_process(napi_env env, napi_value exports)
     add_function(env, exports, "processTakePty", take_pty);
     add_function(env, exports, "processWait", process_wait);
     add_function(env, exports, "processCommunicate", process_communicate);
+    add_function(env, exports, "checkInput", check_input);
     add_function(env, exports, "processSignal", process_signal);
     add_function(env, exports, "processResize", process_resize);
     add_function(env, exports, "processReport", process_report);

@@ -3,7 +3,9 @@
 // Runs: what is of this language about handlers, limits, cancelling and errors. The rest is in bindings/scenarios.txt.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const test = require('node:test');
+const { inspect } = require('node:util');
 const { Worker } = require('node:worker_threads');
 const { sandlock, systemPolicy, shell, texts, count } = require('./support');
 
@@ -150,6 +152,37 @@ test('a limit of time is as long as it says, or is refused', async (t) => {
   t.mock.timers.tick(6);
   await limited;
   await late.kill();
+});
+
+test('a run or a start that rejects leaves no program behind', async (t) => {
+  const policy = systemPolicy();
+  const children = () => fs.readdirSync('/proc').filter((name) => {
+    try {
+      const [state, parent] = fs.readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1).split(' ');
+      return Number(parent) === process.pid && state !== 'Z';
+    } catch {
+      return false;
+    }
+  });
+  const before = children();
+  const failing = {
+    throwIfAborted() {},
+    addEventListener() {
+      throw new Error('of the signal');
+    },
+    removeEventListener() {},
+  };
+  const wrong = [{ input: 5 }, { input: {} }, { input: new Uint16Array(1) }, { timeout: 100n }, { timeout: NaN }];
+  for (const options of [...wrong, { signal: 5 }, { signal: {} }, { signal: { aborted: false, throwIfAborted() {} } }]) {
+    await assert.rejects(run(policy, ['sleep', '30'], options), TypeError);
+    if (options.signal) await assert.rejects(spawn(policy, ['sleep', '30'], options), TypeError);
+    assert.deepEqual(children(), before, inspect(options));
+  }
+  await assert.rejects(spawn(policy, ['sleep', '30'], { signal: failing }), /of the signal/);
+  assert.deepEqual(children(), before);
+  t.mock.method(sandlock.Process.prototype, 'wait', () => Promise.reject(new Error('of the wait')));
+  await assert.rejects(run(policy, ['sleep', '30']), /of the wait/);
+  assert.deepEqual(children(), before);
 });
 
 test('errors say what failed and why', async () => {
