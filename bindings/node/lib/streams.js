@@ -2,6 +2,7 @@
 
 // The host's ends of pipes and terminals, as streams that epoll serves: no thread of libuv waits for them.
 
+const fs = require('node:fs');
 const net = require('node:net');
 const tty = require('node:tty');
 const { Duplex } = require('node:stream');
@@ -9,6 +10,22 @@ const { Duplex } = require('node:stream');
 /** Stream 0 is written to, 1 and 2 are read. */
 function pipe(fd, which) {
   return new net.Socket({ fd, readable: which !== 0, writable: which === 0 });
+}
+
+/** More than Linux keeps of what was printed and not read: 64 KiB, and what the line discipline has. */
+const UNREAD = 1 << 17;
+
+/** What is still to be read in a terminal that nobody prints to any more. */
+function unread(fd) {
+  const buffer = Buffer.alloc(UNREAD);
+  let length = 0;
+  try {
+    for (let count = 1; count && length < UNREAD; length += count) count = fs.readSync(fd, buffer, length, UNREAD - length);
+  } catch (error) {
+    // EAGAIN: somebody has opened it again.
+    if (error.code !== 'EIO' && error.code !== 'EAGAIN') throw error;
+  }
+  return buffer.subarray(0, length);
 }
 
 /** What is written is typed, what the program prints is read. That nobody is there any more, EIO, is the end. */
@@ -29,7 +46,17 @@ function terminal(fd) {
   master.on('data', (chunk) => {
     if (!stream.push(chunk)) master.pause();
   });
-  master.on('end', () => stream.push(null));
+  master.on('end', () => {
+    // libuv takes the hang-up for the end, though a read gives no more than a part of what is there.
+    if (master.destroyed) return; // and its descriptor is another's by now
+    try {
+      const rest = unread(fd);
+      if (rest.length) stream.push(rest);
+      stream.push(null);
+    } catch (error) {
+      stream.destroy(error);
+    }
+  });
   master.on('error', (error) => {
     if (error.code === 'EIO') stream.push(null);
     else stream.destroy(error);

@@ -1,6 +1,7 @@
 /* Starting programs, and what is done with one that runs. What may block is a job. */
 #include "binding.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 static void run_spawn(struct job *job)
@@ -95,9 +96,12 @@ static napi_value take_pty(napi_env env, napi_callback_info info)
     struct args a = args_begin(env, info);
     sandlock_process *process = arg_process(&a, 0);
     napi_value value = NULL;
+    int fd = a.failed ? -1 : sandlock_process_take_pty(process);
 
-    if (!a.failed)
-        napi_create_int32(env, sandlock_process_take_pty(process), &value);
+    /* To libuv a master is a descriptor that blocks, and so would the loop. */
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    napi_create_int32(env, fd, &value);
     return args_end(&a, SANDLOCK_OK, value);
 }
 

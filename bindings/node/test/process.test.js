@@ -75,6 +75,18 @@ test('a terminal is a stream that ends with the program', async () => {
   assert.equal((await program.wait()).exitCode, 0);
 });
 
+test('a terminal gives all that was printed when its program has ended', async () => {
+  const lines = Array.from({ length: 2000 }, (_, i) => `${i + 1}\r\n`).join('');
+  const terminal = { stdin: 'null', stdout: 'pty', stderr: 'pty' };
+  const start = () => spawn(systemPolicy(), ['seq', '2000'], terminal);
+  // All of it is unread when the loop first looks, and the end is there too.
+  const program = await start();
+  await program.wait();
+  assert.equal(await collect(program.pty), lines);
+  const reads = Array.from({ length: 20 }, async () => collect((await start()).pty));
+  assert.ok((await Promise.all(reads)).every((text) => text === lines));
+});
+
 test('a program is paused, listed, signalled and killed', async () => {
   const program = await spawn(systemPolicy(), ['sh', '-c', 'sleep 30; true']);
   let members = await program.list();
