@@ -12,6 +12,9 @@ function pipe(fd, which) {
   return new net.Socket({ fd, readable: which !== 0, writable: which === 0 });
 }
 
+/** Time between two tries to type what a program does not read, milliseconds. */
+const PAUSE = 10;
+
 /** More than Linux keeps of what was printed and not read: 64 KiB, and what the line discipline has. */
 const UNREAD = 1 << 17;
 
@@ -28,6 +31,16 @@ function unread(fd) {
   return buffer.subarray(0, length);
 }
 
+/** Gives how many bytes were taken. */
+function writeNow(fd, chunk) {
+  try {
+    return fs.writeSync(fd, chunk);
+  } catch (error) {
+    if (error.code === 'EAGAIN') return 0;
+    throw error;
+  }
+}
+
 /** What is written is typed, what the program prints is read. That nobody is there any more, EIO, is the end. */
 function terminal(fd) {
   const master = new tty.ReadStream(fd);
@@ -35,8 +48,19 @@ function terminal(fd) {
     read() {
       master.resume();
     },
+    // libuv would not give the loop back before all of it is typed, and a program need not read.
     write(chunk, encoding, done) {
-      master.write(chunk, done);
+      if (master.destroyed) {
+        master.write(chunk, done); // says so
+        return;
+      }
+      try {
+        const count = writeNow(fd, chunk);
+        if (count === chunk.length) done();
+        else setTimeout(() => stream._write(chunk.subarray(count), encoding, done), PAUSE);
+      } catch (error) {
+        done(error);
+      }
     },
     destroy(error, done) {
       master.destroy();

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { sandlock, systemPolicy, scratch, write, shell, texts, collect } = require('./support');
@@ -85,6 +86,36 @@ test('a terminal gives all that was printed when its program has ended', async (
   assert.equal(await collect(program.pty), lines);
   const reads = Array.from({ length: 20 }, async () => collect((await start()).pty));
   assert.ok((await Promise.all(reads)).every((text) => text === lines));
+});
+
+test('the loop does not wait for a program that does not read its terminal', async () => {
+  // More than a terminal holds.
+  const typed = 'x'.repeat(999) + '\n';
+  const script = 'stty raw -echo; echo ready; while [ ! -e "$0" ]; do sleep 0.01; done; head -c 300000 | wc -c';
+  const file = write('go', '');
+  fs.unlinkSync(file);
+  const policy = systemPolicy().allowPath(path.dirname(file), 'read');
+  const program = await spawn(policy, ['sh', '-c', script, file], { stdin: 'pty', stdout: 'pty', stderr: 'pty' });
+  const { pty } = program;
+  const chunks = pty.setEncoding('utf8')[Symbol.asyncIterator]();
+  assert.match((await chunks.next()).value, /ready/);
+  let taken = false;
+  pty.write(typed.repeat(300), () => {
+    taken = true;
+  });
+  await sleep(20);
+  assert.equal(taken, false);
+  write('go', '');
+  assert.match((await chunks.next()).value, /^300000/);
+  assert.equal((await program.wait()).exitCode, 0);
+  assert.equal(taken, true);
+  // Nor for the rest of it when the program is gone.
+  const deaf = await spawn(systemPolicy(), ['sh', '-c', 'stty raw -echo; echo ready; exec sleep 30'], { stdin: 'pty', stdout: 'pty' });
+  await new Promise((resolve) => deaf.pty.once('data', resolve));
+  const failed = new Promise((resolve) => deaf.pty.on('error', resolve));
+  deaf.pty.write(typed.repeat(300));
+  await deaf.kill();
+  assert.ok((await failed).code);
 });
 
 test('a program is paused, listed, signalled and killed', async () => {
