@@ -151,8 +151,9 @@ export class Supervisor {
   constructor(options?: {
     /** How long an async handler may look at a call, milliseconds; then it is denied. 30,000 unless given. */
     deadline?: number;
-    /** Told of handlers that fail. Without it the first failure is a process warning. */
-    onError?: ((error: unknown, call: Call) => void) | null;
+    /** Told of handlers that fail, and of observers and logs that do, for which there is no call. Without it the first failure of each
+     * is a process warning, and so is what it throws itself. */
+    onError?: ((error: unknown, call: Call | null) => void) | null;
   });
   handle(selector: string, handler: Handler): this;
   observe(kinds: EventKind | 'all' | EventKind[], observer: (event: Event) => void): this;

@@ -1,5 +1,6 @@
 'use strict';
 
+const { inspect } = require('node:util');
 const { native, watch, unwatch, listen } = require('./native');
 const { Call } = require('./call');
 const { members } = require('./groups');
@@ -12,6 +13,32 @@ const PASS = Symbol('sandlock.PASS');
 /** Calls that are taken in one turn of the loop, so that others get theirs. */
 const TURN = 64;
 
+/** Tells `onError` of what functions of the host throw, or without it warns of the first that does so in each role. Never throws, and
+ * knows no supervisor: who listens keeps it, and must keep none. */
+function reporter(onError) {
+  const warned = new Set();
+  return async (error, call, role) => {
+    try {
+      if (onError) await onError(error, call);
+      else if (!warned.has(role)) process.emitWarning(`${role}: ${inspect(error)}`, 'SandlockWarning');
+      warned.add(role);
+    } catch (second) {
+      process.emitWarning(`onError failed: ${inspect(second)}`, 'SandlockWarning');
+    }
+  };
+}
+
+/** A number by which messages come to `listener`, which may be async. What it throws is reported and ends nobody. */
+function listenTo(listener, report, role) {
+  return listen(async (message) => {
+    try {
+      await listener(message);
+    } catch (error) {
+      report(error, null, role);
+    }
+  });
+}
+
 /** Looks at system calls, by functions that may be async, on the event loop. */
 class Supervisor {
   #handle;
@@ -19,15 +46,14 @@ class Supervisor {
   #notice;
   #handlers = [];
   #deadline;
-  #onError;
-  #warned = false;
+  #report;
 
   constructor({ deadline = 30000, onError = null } = {}) {
     if (typeof deadline !== 'number' || !(deadline > 0 && deadline <= 0x7fffffff)) {
       throw failure('INVALID_ARGUMENT', 'arguments: a deadline is 1 to 2147483647 milliseconds');
     }
     this.#deadline = deadline;
-    this.#onError = onError;
+    this.#report = reporter(onError);
     this.#handle = native.supervisorNew();
     this.#notice = () => this.#serve();
     this.#watch = watch(this.#handle, this.#notice);
@@ -49,17 +75,21 @@ class Supervisor {
 
   /** Has `observer` told of events of these kinds: "exec", ["fork", "exit"], "all". */
   observe(kinds, observer) {
+    if (typeof observer !== 'function') throw new TypeError('an observer is a function');
     const handle = this.#open();
     const mask = bitsOf('event', kinds);
-    const id = listen((event) => observer({ ...event, kind: nameOf('event', event.kind) }));
+    const listener = (event) => observer({ ...event, kind: nameOf('event', event.kind) });
+    const id = listenTo(listener, this.#report, 'an observer failed');
     native.observe(handle, mask, id);
     return this;
   }
 
   /** Has `log` told what goes wrong in the library: ("error" or "warning", line). null: nobody any more. */
   setLog(log) {
+    if (log !== null && typeof log !== 'function') throw new TypeError('a log is a function, or null');
     const handle = this.#open();
-    const id = log ? listen(({ level, text }) => log(nameOf('log', level), text)) : 0;
+    const listener = ({ level, text }) => log(nameOf('log', level), text);
+    const id = log ? listenTo(listener, this.#report, 'a log failed') : 0;
     native.setLog(handle, Boolean(log), id);
     return this;
   }
@@ -146,16 +176,7 @@ class Supervisor {
     }
     // That a program ends while it is looked at is nobody's failure.
     if (error?.status === 'STALE') return;
-    if (this.#onError) {
-      try {
-        this.#onError(error, call);
-      } catch (second) {
-        process.emitWarning(second instanceof Error ? second : new Error(String(second)));
-      }
-    } else if (!this.#warned) {
-      this.#warned = true;
-      process.emitWarning(`a handler failed, and its call was denied: ${error?.stack ?? error}`, 'SandlockWarning');
-    }
+    this.#report(error, call, 'a handler failed, and its call was denied');
   }
 }
 

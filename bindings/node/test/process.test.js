@@ -190,6 +190,46 @@ test('observers are told in order', async () => {
   assert.equal(typeof events[0].timeNs, 'bigint');
 });
 
+test('an observer that throws is told to onError and ends nobody', async (t) => {
+  const told = [];
+  const onError = (error, call) => {
+    told.push(`${error.message} ${call}`);
+    throw Object.create(null);
+  };
+  const observers = {
+    throws: () => {
+      throw new Error('of the observer');
+    },
+    rejects: async () => {
+      throw new Error('of the promise');
+    },
+  };
+  const warnings = [];
+  t.mock.method(process, 'emitWarning', (text) => warnings.push(text));
+  for (const observer of Object.values(observers)) {
+    for (const options of [{ onError }, {}]) {
+      const supervisor = new Supervisor(options).observe('exit', observer);
+      assert.equal((await shell(systemPolicy(), 'true; /usr/bin/env true', { supervisor })).exitCode, 0);
+      supervisor.close();
+      while (!(options.onError ? told : warnings).some((text) => text.startsWith(options.onError ? 'of the' : 'an observer'))) {
+        await sleep(1);
+      }
+      if (!options.onError) assert.equal(warnings.filter((text) => text.startsWith('an observer failed: Error: of the ')).length, 1);
+      told.length = 0;
+      warnings.length = 0;
+    }
+  }
+  for (const wrong of [undefined, null, 5]) assert.throws(() => new Supervisor().observe('all', wrong), TypeError);
+  for (const wrong of [undefined, 5]) assert.throws(() => new Supervisor().setLog(wrong), TypeError);
+  // What is thrown need not be an error.
+  const supervisor = new Supervisor().handle('uname', () => {
+    throw Symbol('nothing');
+  });
+  assert.equal((await run(systemPolicy(), ['uname'], { supervisor })).exitCode, 1);
+  const ofHandlers = warnings.filter((text) => text.startsWith('a handler'));
+  assert.deepEqual(ofHandlers, ['a handler failed, and its call was denied: Symbol(nothing)']);
+});
+
 test('a trace suggests what a program lacks', async () => {
   const file = write('wanted', 'x');
   const supervisor = new Supervisor().trace();
