@@ -1,6 +1,6 @@
 import type { Readable, Writable, Duplex } from 'node:stream';
 
-/** Paths, names and arguments are bytes; strings are taken as UTF-8. */
+/** Paths, names and arguments are bytes; strings are taken as UTF-8, and one with half of a surrogate pair is a TypeError. */
 export type Bytes = string | Uint8Array;
 export type Int = number | bigint;
 
@@ -56,6 +56,7 @@ export class Policy {
   setLimit(limit: Limit, value: Int | 'unlimited'): this;
   setCgroup(path: Bytes | null): this;
   setGrace(signal: number, milliseconds: Int): this;
+  /** null takes the variable away. */
   setEnv(name: Bytes, value: Bytes | null): this;
   clearEnv(): this;
   setCwd(path: Bytes): this;
@@ -239,6 +240,7 @@ export class Process {
   wait(options?: WaitOptions): Promise<Result>;
   /** For pipes that were not taken: gives input, collects output. */
   communicate(input?: Bytes | null, options?: WaitOptions): Promise<Result>;
+  /** All of the sandbox, by SIGKILL: an argument is a TypeError. */
   kill(): Promise<void>;
   signal(number: number): void;
   pause(): Promise<void>;

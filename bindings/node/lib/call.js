@@ -2,6 +2,12 @@
 
 const { native } = require('./native');
 const { failure } = require('./error');
+const { only } = require('./options');
+
+/** The option of those that give a descriptor. */
+function flagsOf(options) {
+  return only(['keepOnExec'], options).keepOnExec ? native.constants.FD_KEEP_ON_EXEC : 0;
+}
 
 /** A system call that waits for an answer. The first answer counts; later ones throw STATE, or STALE if the caller is gone. */
 class Call {
@@ -89,16 +95,16 @@ class Call {
     this.#answer(native.callReturn, value);
   }
 
-  returnFd(fd, { keepOnExec = false } = {}) {
-    this.#answer(native.callReturnFd, fd, keepOnExec ? native.constants.FD_KEEP_ON_EXEC : 0);
+  returnFd(fd, options = {}) {
+    this.#answer(native.callReturnFd, fd, flagsOf(options));
   }
 
-  returnFdAt(fd, number, { keepOnExec = false } = {}) {
-    this.#answer(native.callReturnFdAt, fd, number, keepOnExec ? native.constants.FD_KEEP_ON_EXEC : 0);
+  returnFdAt(fd, number, options = {}) {
+    this.#answer(native.callReturnFdAt, fd, number, flagsOf(options));
   }
 
-  returnBytes(data, { keepOnExec = false } = {}) {
-    this.#answer(native.callReturnBytes, data, keepOnExec ? native.constants.FD_KEEP_ON_EXEC : 0);
+  returnBytes(data, options = {}) {
+    this.#answer(native.callReturnBytes, data, flagsOf(options));
   }
 
   kill() {

@@ -27,6 +27,8 @@ for (const other of ['read', 'execute']) {
   byName.access.set(other === 'read' ? 'read-write' : 'write-execute', bits);
 }
 byName.stdio.set('ignore', native.constants.STDIO_NULL);
+// It is an option of allowPath().
+byName.access.delete('optional');
 
 function numberOf(group, name) {
   const number = byName[group].get(name);

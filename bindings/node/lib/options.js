@@ -2,11 +2,20 @@
 
 const { numberOf } = require('./names');
 const { failure } = require('./error');
+const { limitOf } = require('./time');
 
-const known = new Set([
-  ...['stdin', 'stdout', 'stderr', 'captureLimit', 'passFds', 'name', 'rows', 'columns', 'supervisor', 'signal'],
-  ...['input', 'timeout'],
-]);
+const COMMON = ['captureLimit', 'passFds', 'name', 'supervisor', 'signal'];
+const SPAWN = [...COMMON, 'stdin', 'stdout', 'stderr', 'rows', 'columns'];
+const RUN = [...COMMON, 'input', 'timeout'];
+
+/** Gives `options` back, if there are none in it but those that are known: one that is misspelt would be taken for not given. */
+function only(known, options) {
+  if (typeof options !== 'object' || options === null) throw new TypeError('options are an object');
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw failure('INVALID_ARGUMENT', `arguments: there is no option ${JSON.stringify(name)}`);
+  }
+  return options;
+}
 
 /** A stream's mode and descriptor: "pipe", or a number for a descriptor. */
 function stream(value) {
@@ -15,12 +24,10 @@ function stream(value) {
 
 /** spawn()'s options as the addon takes them. */
 function optionsOf(options) {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) throw failure('INVALID_ARGUMENT', `arguments: there is no option ${JSON.stringify(name)}`);
-  }
+  only(SPAWN, options);
   const { stdin = 'inherit', stdout = 'inherit', stderr = 'inherit', captureLimit = 0, passFds = [], name = null } = options;
   const streams = [stdin, stdout, stderr].map(stream);
-  const pass = passFds.flatMap((fd) => (typeof fd === 'number' ? [fd, fd] : [fd.fd, fd.as ?? fd.fd]));
+  const pass = passFds.flatMap((fd) => (typeof fd === 'number' ? [fd, fd] : [only(['fd', 'as'], fd).fd, fd.as ?? fd.fd]));
   const size = [captureLimit, options.rows ?? 0, options.columns ?? 0];
   return {
     modes: streams.map(([mode]) => mode),
@@ -37,4 +44,10 @@ function signalOf(signal) {
   return signal;
 }
 
-module.exports = { optionsOf, signalOf };
+/** Those of waiting: a limit and a signal. */
+function waitOf(options) {
+  const { timeout, signal } = only(['timeout', 'signal'], options);
+  return [limitOf(timeout), signalOf(signal)];
+}
+
+module.exports = { RUN, only, optionsOf, signalOf, waitOf };

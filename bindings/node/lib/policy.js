@@ -2,6 +2,7 @@
 
 const { native } = require('./native');
 const { numberOf, bitsOf } = require('./names');
+const { only } = require('./options');
 
 const UNLIMITED = native.constants.UNLIMITED;
 
@@ -48,7 +49,8 @@ class Policy {
     await native.policyCheck(this.#handle);
   }
 
-  allowPath(path, access = 'read', { optional = false } = {}) {
+  allowPath(path, access = 'read', options = {}) {
+    const { optional = false } = only(['optional'], options);
     native.policyAllowPath(this.#handle, path, bitsOf('access', access) | (optional ? native.constants.ACCESS_OPTIONAL : 0));
     return this;
   }
@@ -140,7 +142,8 @@ class Policy {
     return this;
   }
 
-  addMount(source, target, { write = false } = {}) {
+  addMount(source, target, options = {}) {
+    const { write = false } = only(['write'], options);
     native.policyAddMount(this.#handle, source, target, write ? native.constants.MOUNT_WRITE : 0);
     return this;
   }

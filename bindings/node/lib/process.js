@@ -5,9 +5,9 @@ const { failure } = require('./error');
 const { nameOf } = require('./names');
 const { Policy } = require('./policy');
 const { Supervisor } = require('./supervisor');
-const { optionsOf, signalOf } = require('./options');
+const { only, optionsOf, signalOf, waitOf } = require('./options');
 const { pipe, terminal } = require('./streams');
-const { limitOf, after } = require('./time');
+const { after } = require('./time');
 
 /** Time between two looks whether a sandbox whose program has ended is over, milliseconds, when that takes more than a moment. */
 const PAUSE = 20;
@@ -89,8 +89,8 @@ class Process {
 
   /** Gives the result when the sandbox has ended. When `timeout` milliseconds pass or `signal` aborts before, it rejects and
    * the program runs on. */
-  async wait({ timeout, signal } = {}) {
-    return this.#wait(limitOf(timeout), signalOf(signal));
+  async wait(options = {}) {
+    return this.#wait(...waitOf(options));
   }
 
   async #wait(limit, signal) {
@@ -118,8 +118,8 @@ class Process {
   }
 
   /** Gives the program its input, and collects what its pipes say into the result. */
-  async communicate(input, { timeout, signal } = {}) {
-    const limits = [limitOf(timeout), signalOf(signal)];
+  async communicate(input, options = {}) {
+    const limits = waitOf(options);
     if (!this.#handle || this.#over) throw failure('STATE', 'wait: the program has ended');
     const raw = native.processCommunicate(this.#handle, input);
     this.#talking = true;
@@ -128,7 +128,8 @@ class Process {
   }
 
   /** Kills all of the sandbox. When it has given, nothing in it runs any more. */
-  async kill() {
+  async kill(signal) {
+    if (signal !== undefined) throw new TypeError('kill() takes no signal and ends all of the sandbox; signal() sends one');
     if (this.#handle && !this.#over) await native.processKill(this.#handle);
   }
 
@@ -153,7 +154,8 @@ class Process {
     return ports.map((port) => ({ ...port, protocol: nameOf('protocol', port.protocol) }));
   }
 
-  async updateNet({ allow = null, deny = null } = {}) {
+  async updateNet(rules = {}) {
+    const { allow = null, deny = null } = only(['allow', 'deny'], rules);
     await native.processUpdateNet(this.#running(), allow, deny);
   }
 

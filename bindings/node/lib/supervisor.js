@@ -6,6 +6,7 @@ const { Call } = require('./call');
 const { members } = require('./groups');
 const { failure } = require('./error');
 const { bitsOf, nameOf } = require('./names');
+const { only } = require('./options');
 
 const EPERM = 1;
 /** What a handler returns to leave a call to the next one. A call that all leave runs. */
@@ -48,7 +49,8 @@ class Supervisor {
   #deadline;
   #report;
 
-  constructor({ deadline = 30000, onError = null } = {}) {
+  constructor(options = {}) {
+    const { deadline = 30000, onError = null } = only(['deadline', 'onError'], options);
     if (typeof deadline !== 'number' || !(deadline > 0 && deadline <= 0x7fffffff)) {
       throw failure('INVALID_ARGUMENT', 'arguments: a deadline is 1 to 2147483647 milliseconds');
     }

@@ -129,9 +129,9 @@ int32_t arg_i32(struct args *args, size_t index);
 bool arg_bool(struct args *args, size_t index);
 /* Bytes of a string or of an array of bytes, with a NUL behind them. */
 char *arg_bytes(struct args *args, size_t index, size_t *length);
-/* Likewise, without a NUL among them; NULL if there is no argument. */
+/* Likewise, without a NUL among them; NULL for null, while undefined is most likely a mistake and refused. */
 char *arg_string(struct args *args, size_t index);
-/* Strings, and NULL at the end. */
+/* Strings, and NULL at the end; NULL likewise. */
 const char **arg_strings(struct args *args, size_t index);
 int32_t *arg_numbers(struct args *args, size_t index, size_t *count);
 

@@ -261,6 +261,28 @@ bool arg_bool(struct args *args, size_t index)
     return value;
 }
 
+/* What is no character becomes this one, U+FFFD, in UTF-8. */
+#define REPLACEMENT "\xef\xbf\xbd"
+
+/* Whether all surrogates of a string are in pairs. */
+static bool well_formed(struct args *args, napi_value string)
+{
+    size_t length = 0, i;
+    char16_t *units;
+
+    napi_get_value_string_utf16(args->env, string, NULL, 0, &length);
+    units = take(&args->arena, (length + 1) * sizeof *units);
+    napi_get_value_string_utf16(args->env, string, units, length + 1, &length);
+    for (i = 0; i < length; i++) {
+        if ((units[i] & 0xf800) != 0xd800)
+            continue;
+        if (units[i] >= 0xdc00 || (units[i + 1] & 0xfc00) != 0xdc00)
+            return false;
+        i++;
+    }
+    return true;
+}
+
 static char *bytes_of(struct args *args, napi_value value, size_t *length)
 {
     napi_valuetype type = napi_undefined;
@@ -275,6 +297,9 @@ static char *bytes_of(struct args *args, napi_value value, size_t *length)
         napi_get_value_string_utf8(args->env, value, NULL, 0, length);
         bytes = take(&args->arena, *length + 1);
         napi_get_value_string_utf8(args->env, value, bytes, *length + 1, length);
+        /* It would be another string without a word, and the rule about another file. */
+        if (memmem(bytes, *length, REPLACEMENT, strlen(REPLACEMENT)) && !well_formed(args, value))
+            refuse(args, "there is half of a surrogate pair in a string");
         return bytes;
     }
     napi_is_typedarray(args->env, value, &array);
@@ -314,7 +339,9 @@ char *arg_bytes(struct args *args, size_t index, size_t *length)
 
 char *arg_string(struct args *args, size_t index)
 {
-    return arg_missing(args, index) ? NULL : string_of(args, args->value[index]);
+    if (type_of(args, index) == napi_null)
+        return NULL;
+    return string_of(args, index < args->count ? args->value[index] : undefined(args->env));
 }
 
 static uint32_t array_length(struct args *args, size_t index)
@@ -334,7 +361,7 @@ const char **arg_strings(struct args *args, size_t index)
     uint32_t length, i;
     const char **strings;
 
-    if (arg_missing(args, index))
+    if (type_of(args, index) == napi_null)
         return NULL;
     length = array_length(args, index);
     strings = take(&args->arena, ((size_t)length + 1) * sizeof *strings);

@@ -70,6 +70,12 @@ test('types and modules name the same things', async () => {
       if (member !== 'constructor') assert.ok(member in sandlock[name].prototype, `${name}.${member} is there`);
     }
   }
+  const known = (message) => message.split('known are ')[1].split(', ');
+  const accesses = matches(/export type Access =([^;]*);/.exec(types)[1], /'([^']+)'/g);
+  assert.throws(() => new sandlock.Policy().allowPath('/', '?'), ({ message }) => {
+    assert.deepEqual(accesses.sort(), known(message).sort());
+    return true;
+  });
   for (const type of ['Limit', 'Flag', 'Namespace', 'Feature', 'Reason']) {
     const prefix = `${type.toUpperCase()}_`;
     const typed = matches(new RegExp(`export type ${type} =([^;]*);`).exec(types)[1], /'([^']+)'/g);

@@ -214,6 +214,45 @@ test('errors say what failed and why', async () => {
   await assert.rejects(run(systemPolicy(), ['true'], { tiemout: 5 }), { message: /no option "tiemout"/ });
 });
 
+test('what is misspelt or missing is refused', async () => {
+  const policy = () => systemPolicy();
+  const unknown = { status: 'INVALID_ARGUMENT', message: /there is no option/ };
+  assert.throws(() => policy().allowPath('/usr', 'read', { optinal: true }), unknown);
+  assert.throws(() => policy().allowPath('/usr', 'read', true), TypeError);
+  assert.throws(() => policy().addMount('/usr', '/usr', { wirte: true }), unknown);
+  assert.throws(() => new Supervisor({ onerror: () => {} }), unknown);
+  for (const options of [{ timeout: 5 }, { input: 'x' }]) await assert.rejects(spawn(policy(), ['true'], options), unknown);
+  for (const options of [{ rows: 5 }, { passFds: [{ fd: 2, at: 7 }] }]) await assert.rejects(run(policy(), ['true'], options), unknown);
+  const program = await spawn(policy(), ['sleep', '30'], { stdin: 'pipe' });
+  await assert.rejects(program.wait({ timout: 5 }), unknown);
+  await assert.rejects(program.communicate('x', { timout: 5 }), unknown);
+  await assert.rejects(program.updateNet({ alow: [] }), unknown);
+  await assert.rejects(program.kill('SIGTERM'), TypeError);
+  assert.equal(program.result, null);
+  await program.kill();
+  const errors = [];
+  const supervisor = new Supervisor({ onError: (error) => errors.push(error.message) });
+  supervisor.handle('uname', (call) => call.returnBytes('x', { keepOnExce: true }));
+  await run(policy(), ['uname'], { supervisor });
+  assert.match(errors.join(), /^arguments: there is no option "keepOnExce"$/);
+
+  for (const method of ['setRoot', 'setCgroup', 'setCwd']) assert.throws(() => policy()[method](undefined), TypeError, method);
+  assert.throws(() => policy().setRoot('/srv').setRoot(), TypeError);
+  assert.equal(policy().setRoot('/srv').setRoot(null).toToml(), policy().toToml());
+  assert.throws(() => policy().setEnv('A', undefined), TypeError);
+  await assert.rejects(run(policy()), /an array is wanted, not undefined/);
+
+  for (const half of ['/tmp/\ud800', '\udc00', '\ufffd\ud800x', '\udc00\ud800']) {
+    assert.throws(() => policy().allowPath(half), /half of a surrogate pair/);
+    assert.throws(() => policy().setEnv('A', half), TypeError);
+    assert.throws(() => sandlock.Policy.fromToml(`# ${half}`), TypeError);
+    await assert.rejects(run(policy(), ['echo', half]), TypeError);
+    await assert.rejects(run(policy(), ['cat'], { input: half }), TypeError);
+  }
+  const whole = '\ufffd \ud83d\ude00 \u00e9';
+  assert.equal((await shell(policy(), `echo "${whole}"`)).stdout, `${whole}\n`);
+});
+
 test('hundreds of runs leave no descriptor and no thread', async () => {
   const policy = systemPolicy();
   const supervisor = new Supervisor().handle('uname', (call) => call.continue());
