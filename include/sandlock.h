@@ -302,7 +302,8 @@
 /// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
 /// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the
 /// limit to be kept to some ten milliseconds for each processor. A process that begins and ends between two looks, at most 100
-/// milliseconds apart, counts only if somebody in the sandbox waits for it: limit processes too.
+/// milliseconds apart, counts only if somebody in the sandbox waits for it: a chain of such processes, each started by the one before, gets
+/// several times the limit, and so it does of SANDLOCK_LIMIT_CPU_SHARE. SANDLOCK_LIMIT_WALL has no such gap.
 #define SANDLOCK_LIMIT_CPU_TOTAL 13
 
 /// Sandbox: time in milliseconds from the start of the program, whether it runs, sleeps or is paused. Beyond, as
@@ -1366,8 +1367,9 @@ sandlock_status sandlock_policy_add_memory_mount(sandlock_policy *policy,
 /// with credentials that the program states itself is refused (EPERM). A Unix socket that has more names than one (hard links) is not
 /// reached. A socket that is bound to a path shows another name to getsockname(2), if rules allow UDP or ICMP too. sendmmsg(2) sends
 /// 64 messages at most, and says so; MSG_ZEROCOPY is refused (ENOBUFS); SO_LINGER is 5 seconds at most. A signal to the whole process
-/// interrupts such a call that waits (EINTR), even with SA_RESTART, if the process has several threads. A quarter as many of them
-/// may wait as the host may have descriptors (RLIMIT_NOFILE), and 960 at most; then they fail with ENOBUFS. A program that has a file that
+/// interrupts such a call that waits (EINTR), even with SA_RESTART, if the process has several threads. An eighth as many of them
+/// may wait as the host may have descriptors (RLIMIT_NOFILE), and 960 at most; a quarter as many of all sandboxes of the host together; then they
+/// fail with ENOBUFS. A program that has a file that
 /// is no socket take the place of one during such a call is killed. See SANDLOCK_FEATURE_NETWORK.
 ///
 /// INVALID_ARGUMENT: NULL, a rule that is malformed. The message quotes it and has the column, counting characters from 1:

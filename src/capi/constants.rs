@@ -162,7 +162,8 @@ pub const SANDLOCK_LIMIT_MEMORY: u32 = 12;
 /// Sandbox: processor time in milliseconds that all its processes use together, those that have ended too. Beyond, the sandbox is
 /// killed (SANDLOCK_REASON_LIMIT), after a warning if sandlock_policy_set_grace() asks for one. The library looks in time for the
 /// limit to be kept to some ten milliseconds for each processor. A process that begins and ends between two looks, at most 100
-/// milliseconds apart, counts only if somebody in the sandbox waits for it: limit processes too.
+/// milliseconds apart, counts only if somebody in the sandbox waits for it: a chain of such processes, each started by the one before, gets
+/// several times the limit, and so it does of SANDLOCK_LIMIT_CPU_SHARE. SANDLOCK_LIMIT_WALL has no such gap.
 pub const SANDLOCK_LIMIT_CPU_TOTAL: u32 = 13;
 /// Sandbox: time in milliseconds from the start of the program, whether it runs, sleeps or is paused. Beyond, as
 /// SANDLOCK_LIMIT_CPU_TOTAL. The deadline of sandlock_run() is another, with a reason of its own.

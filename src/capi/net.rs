@@ -68,8 +68,9 @@ use super::process::{on, sandlock_process};
 /// with credentials that the program states itself is refused (EPERM). A Unix socket that has more names than one (hard links) is not
 /// reached. A socket that is bound to a path shows another name to getsockname(2), if rules allow UDP or ICMP too. sendmmsg(2) sends
 /// 64 messages at most, and says so; MSG_ZEROCOPY is refused (ENOBUFS); SO_LINGER is 5 seconds at most. A signal to the whole process
-/// interrupts such a call that waits (EINTR), even with SA_RESTART, if the process has several threads. A quarter as many of them
-/// may wait as the host may have descriptors (RLIMIT_NOFILE), and 960 at most; then they fail with ENOBUFS. A program that has a file that
+/// interrupts such a call that waits (EINTR), even with SA_RESTART, if the process has several threads. An eighth as many of them
+/// may wait as the host may have descriptors (RLIMIT_NOFILE), and 960 at most; a quarter as many of all sandboxes of the host together; then they
+/// fail with ENOBUFS. A program that has a file that
 /// is no socket take the place of one during such a call is killed. See SANDLOCK_FEATURE_NETWORK.
 ///
 /// INVALID_ARGUMENT: NULL, a rule that is malformed. The message quotes it and has the column, counting characters from 1:

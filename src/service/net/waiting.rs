@@ -3,14 +3,14 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lock::Mutex;
 use crate::members::{Interruption, interruption};
 use crate::supervisor::{Call, Errand, Errands, Reply};
 use crate::sys::limits::open_files_limit;
-use crate::sys::{Errno, socket};
+use crate::sys::{self, Errno, socket};
 
 use super::answer;
 use super::rules::Rules;
@@ -179,23 +179,51 @@ struct Waiting {
 #[derive(Default)]
 pub(super) struct Places(Arc<AtomicUsize>);
 
-/// The most of them, of a sandbox: a quarter of what the host may have open, if that is less.
+/// The most of them, of a sandbox: an eighth of what the host may have open, if that is less. Each holds two descriptors at most.
 const MOST: u64 = 960;
+
+/// Those of all sandboxes, a quarter of what the host may have open at most, and in which process: a fork of the host begins with none.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static TAKEN_BY: AtomicI32 = AtomicI32::new(0);
 
 struct Place(Arc<AtomicUsize>);
 
 impl Places {
     fn take(&self) -> Option<Place> {
-        let most = usize::try_from((open_files_limit() / 4).min(MOST)).unwrap_or(0);
-        let more = |taken| (taken < most).then_some(taken + 1);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        let host = sys::process::id();
+        if TAKEN_BY.swap(host, Ordering::AcqRel) != host {
+            TAKEN.store(0, Ordering::Release);
+        }
+        let open = open_files_limit();
+        Place::take(&self.0, (open / 8).min(MOST))?;
+        if Place::take(&TAKEN, open / 4).is_none() {
+            Place::give_back(&self.0);
+            return None;
+        }
         Some(Place(Arc::clone(&self.0)))
+    }
+}
+
+impl Place {
+    fn take(count: &AtomicUsize, most: u64) -> Option<()> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let more = |taken| (taken < most).then_some(taken + 1);
+        count
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .ok()
+            .map(drop)
+    }
+
+    fn give_back(count: &AtomicUsize) {
+        // One of before a fork may have been given back by nobody, and is not counted either.
+        let _ = count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| taken.checked_sub(1));
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        Self::give_back(&self.0);
+        Self::give_back(&TAKEN);
     }
 }
 
