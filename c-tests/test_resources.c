@@ -670,6 +670,40 @@ static void observers_are_told_of_limits(void)
     sandlock_policy_free(policy);
 }
 
+/* Whoever the kill is for must not be able to put it off, by keeping those busy who would kill him. Without a limit of memory the library
+ * looks at that program's memory because it installs handlers; with one, because of what it shares. */
+static void kill_does_not_wait_for_the_program(void)
+{
+    int limited;
+
+    for (limited = 0; limited < 2; limited++) {
+        sandlock_policy *policy = system_policy();
+        sandlock_spawn_options options = SANDLOCK_SPAWN_OPTIONS_INIT;
+        sandlock_process *process = NULL;
+        sandlock_result *result = NULL;
+        const char *lines, *last;
+        double time;
+
+        if (limited)
+            sandlock_policy_set_limit(policy, SANDLOCK_LIMIT_MEMORY, 256 * MIB, NULL);
+        options.stdout_mode = SANDLOCK_STDIO_CAPTURE;
+        CHECK_STATUS(SANDLOCK_OK, sandlock_spawn(policy, NULL, ARGV(program("attack_memory"), "hold-up", "20"), &options, &process, NULL));
+        CHECK_STATUS(SANDLOCK_ERROR_TIMEOUT, sandlock_process_wait(process, 2500, &result, NULL));
+        time = seconds();
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_kill(process, NULL));
+        CHECK_STATUS(SANDLOCK_OK, sandlock_process_wait(process, 20000, &result, NULL));
+        lines = output(result);
+        for (last = lines + strlen(lines); last > lines + 1 && last[-2] != '\n';)
+            last--;
+        CHECK(last > lines);
+        if (!CHECK(strtod(last, NULL) < time + 2))
+            printf("# limited %d: killed %.2f s late\n", limited, strtod(last, NULL) - time);
+        sandlock_result_free(result);
+        sandlock_process_free(process);
+        sandlock_policy_free(policy);
+    }
+}
+
 TESTS(T(programs_beneath_the_limit_of_memory_finish), T(result_names_the_limit_of_memory_and_what_was_read),
       T(allocation_that_can_never_be_used_fails_at_once), T(reservations_do_not_count),
       T(runtimes_work_under_256_mebibytes), T(memory_of_a_starting_child_counts_once),
@@ -683,4 +717,4 @@ TESTS(T(programs_beneath_the_limit_of_memory_finish), T(result_names_the_limit_o
       T(stops_of_others_are_left_alone_by_the_throttle), T(sandbox_that_does_not_stand_still_is_killed),
       T(work_in_the_kernel_does_not_count_as_waking), T(fork_that_was_under_way_at_a_stop_goes_on),
       T(paused_program_that_wakes_itself_is_stopped_again),
-      T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))
+      T(kill_does_not_wait_for_the_program), T(result_of_nothing_names_no_limit), T(observers_are_told_of_limits))

@@ -372,8 +372,48 @@ static int be_awake(char **argument)
         wake_oneself(atol(argument[0]));
 }
 
+static void *install_handlers(void *unused)
+{
+    for (;;) {
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        sigaction(SIGCHLD, &action, NULL);
+        usleep(20000);
+    }
+    return unused;
+}
+
+/* hold-up GIBIBYTES: one file in memory that is mapped many times, in page tables that take long to walk and whose lock is never free for
+ * long, so that whoever asks for it waits; and threads whose calls have the library ask. Another process says every 20 ms that it lives. */
+static int by_holding_up_who_looks(char **argument)
+{
+    enum { PIECE = 16 << 20 };
+    size_t all = bytes(argument[0]) << 10, at;
+    int file = memfd_create("piece", 0), i;
+    pthread_t thread;
+    char *place;
+
+    if (fork() == 0)
+        for (;;) {
+            struct timespec now;
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            printf("%.2f\n", (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+            fflush(stdout);
+            usleep(20000);
+        }
+    place = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (file < 0 || ftruncate(file, PIECE) || place == MAP_FAILED)
+        return judge("mmap", -1);
+    for (at = 0; at < all; at += PIECE)
+        if (mmap(place + at, PIECE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, 0) == MAP_FAILED)
+            return judge("mmap", -1);
+    for (i = 0; i < 3; i++)
+        pthread_create(&thread, NULL, install_handlers, NULL);
+    for (i = 0;; i++)
+        mprotect(place, all, i & 1 ? PROT_READ : PROT_READ | PROT_WRITE);
+}
+
 ATTACKS({"malloc", by_allocation}, {"mmap", by_mapping}, {"shared", by_shared_mapping}, {"memfd", by_memfd},
         {"headless-memfd", by_headless_memfd}, {"headless", by_headless_process}, {"tmpfs", by_tmpfs},
-        {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"secret", by_secret_memory}, {"burn", by_computing},
+        {"tree", by_fork_tree}, {"shared-tree", by_shared_tree}, {"mapped-memfd", by_mapped_memfd}, {"hold-up", by_holding_up_who_looks}, {"secret", by_secret_memory}, {"burn", by_computing},
         {"sleep", by_sleeping}, {"behind-victim", by_hiding_behind_a_victim},
         {"descriptors", by_descriptors}, {"outrun", by_waking}, {"awake", be_awake})
