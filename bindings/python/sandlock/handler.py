@@ -10,11 +10,11 @@ import logging
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Tuple, Union
 
 from . import capi
 from .errors import Stale, StateError, call, taken
-from .handles import callback, references
+from .handles import Ended, callback, ending, references
 from .threads import local, stay
 
 log = logging.getLogger("sandlock")
@@ -307,16 +307,17 @@ class FunctionHandler(Handler):
         self.handle = function  # type: ignore[method-assign]
 
 
-class Tasks(Set["asyncio.Task[None]"]):
-    """The coroutines that are at work on calls. Once they have ended, no call gets another: it is denied."""
+class Tasks(Dict["asyncio.Task[None]", Pending]):
+    """The coroutines that are at work, and the calls they are for. Once they have ended, no call gets another: it is denied."""
 
     ended = False
 
     def end(self) -> None:
         """On the loop that they run on."""
         self.ended = True
-        for task in list(self):
+        for task, pending in list(self.items()):
             task.cancel()
+            pending.close()  # One that has not begun will not do it.
 
 
 class Entry:
@@ -344,8 +345,8 @@ class Entry:
             pending.close()
             return
         task = asyncio.ensure_future(self._serve_later(pending))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = pending
+        task.add_done_callback(lambda task: self.tasks.pop(task, None))
 
     async def _serve_later(self, pending: Pending) -> None:
         try:
@@ -364,11 +365,14 @@ class Entry:
         finally:
             pending.close()
 
+    ending.enters(_serve_later, handler=True)
+
     def _after(self, error: BaseException) -> NotifAction:
         """What becomes of a call whose handler failed."""
         policy = self.handler.on_exception
         try:
-            log.error("the handler of %s failed: %r", self.name, error, exc_info=error)
+            if not isinstance(error, Ended):
+                log.error("the handler of %s failed: %r", self.name, error, exc_info=error)
         except Exception:
             pass  # A logger that fails changes no decision.
         if policy is ExceptionPolicy.KILL:
@@ -420,7 +424,7 @@ def _answering(entry: Entry) -> Callable[[int, int], int]:
         except BaseException as error:  # noqa: B902
             return _failed(error)
 
-    return called
+    return ending.enters(called, handler=True)
 
 
 def _putting_off(entry: Entry) -> Callable[[int, int], int]:
@@ -434,12 +438,13 @@ def _putting_off(entry: Entry) -> Callable[[int, int], int]:
         except BaseException as error:  # noqa: B902
             return _failed(error)
 
-    return called
+    return ending.enters(called)
 
 
 def _failed(error: BaseException) -> int:
     try:
-        log.error("a call could not be handled: %r", error)
+        if not isinstance(error, Ended):
+            log.error("a call could not be handled: %r", error)
     except Exception:
         pass
     return -1  # which C takes for a handler that failed: the call is denied
@@ -457,5 +462,5 @@ def _said(level: int, message: bytes, _token: int) -> None:
 
 
 # Made once and kept for good: C may call them as long as anything lives.
-on_destroy = capi.sandlock_destroy_fn(_destroyed)
-on_log = capi.sandlock_log_fn(_said)
+on_destroy = capi.sandlock_destroy_fn(ending.enters(_destroyed))
+on_log = capi.sandlock_log_fn(ending.enters(_said))

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Optional, Union
 from . import capi
 from .errors import call
 from .handler import Entry, FunctionHandler, Handler, Tasks, on_destroy, on_log
-from .handles import Handle, references
+from .handles import Handle, ending, references
 from .values import encode
 
 Handlers = Mapping[str, Union[Handler, Callable[..., Any]]]
@@ -22,23 +22,20 @@ class LoopThread:
     """An event loop in a thread of its own, for async handlers of a host that has none running."""
 
     def __init__(self) -> None:
-        self._host = os.getpid()
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="sandlock-handlers", daemon=True)
         self._thread.start()
 
     def close(self, tasks: Tasks) -> None:
-        if os.getpid() != self._host:
-            return  # The thread did not come along in the fork, and the loop is its own.
-
         def stop() -> None:
             tasks.end()
             self.loop.call_soon(self.loop.stop)  # after the turn in which the tasks learn of it
 
         self.loop.call_soon_threadsafe(stop)
         if threading.current_thread() is not self._thread:
-            self._thread.join()
-            self.loop.close()
+            ending.join(self._thread)
+            if not self._thread.is_alive():
+                self.loop.close()
 
 
 class Supervisor(Handle):
@@ -60,35 +57,40 @@ class Supervisor(Handle):
             options.deadline_ms = max(1, min(round(deadline * 1000), 2**32 - 1))
         out = ctypes.c_void_p()
         call(capi.sandlock_supervisor_new, ctypes.byref(options), ctypes.byref(out))
+        self._host = os.getpid()
         self._tasks = Tasks()
         self._loop = loop
         self._loop_thread: Optional[LoopThread] = None
         super().__init__(out.value or 0, capi.sandlock_supervisor_free)
         try:
-            call(capi.sandlock_supervisor_set_log, out, on_log, references.hold(None), on_destroy)
             if slow and loop is None:
                 self._loop_thread = LoopThread()
                 loop = self._loop_thread.loop
-            for name, handler in sorted(wrapped.items(), key=lambda item: item[0] in slow):
-                function = Entry(name, handler, loop, self._tasks).function()
-                token = references.hold(function)
-                call(capi.sandlock_supervisor_add_handler, out, encode(name), function, token, on_destroy, 0)
+            with self._use() as pointer:
+                call(capi.sandlock_supervisor_set_log, pointer, on_log, references.hold(None), on_destroy)
+                for name, handler in sorted(wrapped.items(), key=lambda item: item[0] in slow):
+                    function = Entry(name, handler, loop, self._tasks).function()
+                    token = references.hold(function)
+                    call(capi.sandlock_supervisor_add_handler, pointer, encode(name), function, token, on_destroy, 0)
         except BaseException:
             self.close()
             raise
 
+    def _before_free(self, pointer: int) -> None:
+        self.end_tasks()  # A start may be waiting for one.
+
     def close(self) -> None:
         super().close()
-        self.end_tasks()
         thread, self._loop_thread = self._loop_thread, None
-        if thread:
+        if thread and os.getpid() == self._host:  # It did not come along in a fork, and the loop is its own.
             thread.close(self._tasks)
 
     def end_tasks(self) -> None:
-        """Ends the async handlers that run on a loop of the host's; what they were asked is denied."""
-        if self._loop is not None:
+        """Ends the async handlers; what they were asked is denied."""
+        loop = self._loop_thread.loop if self._loop_thread else self._loop
+        if loop is not None and os.getpid() == self._host:
             try:
-                self._loop.call_soon_threadsafe(self._tasks.end)
+                loop.call_soon_threadsafe(self._tasks.end)
             except RuntimeError:
                 pass  # The loop is closed, and with it all that ran there.
 

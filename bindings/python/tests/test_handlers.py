@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 import sandlock
@@ -346,21 +347,85 @@ class Coroutines(unittest.TestCase):
 
 
 class Exit(unittest.TestCase):
-    def test_interpreter_ends_while_handlers_are_called(self):
-        """A thread of the library must find no interpreter that is half gone."""
+    """A thread of the library must find no interpreter that is half gone: it would take the host along."""
+
+    def ends(self, code):
+        """Runs code in an interpreter of its own, which has to end well and within less than is waited for those who do not leave."""
         code = (
-            "import os, sys; sys.path.insert(0, sys.argv[1])\n"
-            "from sandlock import NotifAction\n"
-            "from support import sandbox\n"
+            "import asyncio, os, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
+            "from sandlock import NotifAction, SandlockError\n"
+            "from support import sandbox, shell\n"
+            "called = threading.Event()\n"
+            f"{code}\n"
+            "print('ending', time.monotonic(), flush=True)\n"
+        )
+        here = os.path.dirname(os.path.abspath(__file__))
+        done = subprocess.run([sys.executable, "-c", code, here], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+        took = time.monotonic() - float(done.stdout.split()[1])
+        self.assertEqual((done.returncode, done.stdout[:6], done.stderr), (0, b"ending", b""))
+        self.assertLess(took, 3.5)
+
+    def test_interpreter_ends_while_handlers_are_called(self):
+        self.ends(
             "calls = []\n"
             "busy = ['sh', '-c', 'while :; do uname; done']\n"
             "p = sandbox().popen(busy, stdout=-3, handlers={'uname': lambda c: calls.append(1) or NotifAction.continue_()})\n"
             "while len(calls) < 20: pass\n"
-            "print('ending', flush=True)\n"
         )
-        here = os.path.dirname(os.path.abspath(__file__))
-        done = subprocess.run([sys.executable, "-c", code, here], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"ending\n", b""))
+
+    def test_interpreter_ends_while_a_handler_is_at_work(self):
+        for work in ("pass", "time.sleep(0.001)"):
+            for kind in ("def", "async def"):
+                with self.subTest(f"{kind}: {work}"):
+                    self.ends(
+                        f"{kind} handle(ctx):\n"
+                        "    called.set()\n"
+                        f"    while True: {work}\n"
+                        "p = sandbox().popen(shell('echo $PPID'), stdout=-3, handlers={'getppid': handle})\n"
+                        "called.wait()\n"
+                    )
+
+    def test_interpreter_ends_while_a_start_waits_for_a_handler(self):
+        for kind, work in (("def", "while True: pass"), ("async def", "await asyncio.sleep(3600)")):
+            with self.subTest(kind):
+                self.ends(
+                    f"{kind} handle(ctx):\n"
+                    "    called.set()\n"
+                    f"    {work}\n"
+                    "def start():\n"
+                    "    try: sandbox().run_with_handlers(['true'], {'execve': handle})\n"
+                    "    except SandlockError: pass\n"
+                    "threading.Thread(target=start, daemon=True).start()\n"
+                    "called.wait()\n"
+                )
+
+    def test_interpreter_ends_while_threads_start_programs(self):
+        for kind in ("def", "async def"):
+            for _ in range(3):
+                with self.subTest(kind):
+                    self.ends(
+                        f"{kind} handle(ctx):\n"
+                        "    called.set()\n"
+                        "    return NotifAction.continue_()\n"
+                        "def start():\n"
+                        "    while True:\n"
+                        "        try: sandbox().run_with_handlers(['uname'], {'openat': handle})\n"
+                        "        except SandlockError: pass\n"
+                        "for _ in range(4): threading.Thread(target=start, daemon=True).start()\n"
+                        "called.wait()\n"
+                    )
+
+    def test_nothing_is_started_while_the_interpreter_ends(self):
+        self.ends(
+            "import atexit\n"
+            "def late():\n"
+            "    try: sandbox().run(['true'])\n"
+            "    except SandlockError as error: assert 'the interpreter ends' in str(error), error\n"
+            "import sandlock.handles\n"
+            "atexit.unregister(sandlock.handles._end)\n"
+            "atexit.register(late)\n"
+            "atexit.register(sandlock.handles._end)\n"
+        )
 
 
 if __name__ == "__main__":
