@@ -221,7 +221,7 @@ class sandlock_spawn_options(Structure):
         ('name', c_char_p),
         ('pty_rows', c_uint16),
         ('pty_columns', c_uint16),
-        ('reserved', c_uint32),
+        ('start_timeout_ms', c_uint32),
     ]
 
 

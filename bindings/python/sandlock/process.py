@@ -10,7 +10,6 @@ import os
 import select
 import subprocess
 import threading
-import time
 from typing import IO, Any, Callable, List, NamedTuple, Optional, Sequence, Union
 
 from . import capi
@@ -19,7 +18,7 @@ from .handles import Handle
 from .policy import Policy
 from .result import Result, taken
 from .supervisor import Supervisor
-from .values import Text, command, encode
+from .values import Text, command, encode, left, milliseconds, moment
 
 CAPTURE = object()
 """As a stream: memory, which the Result holds."""
@@ -63,12 +62,16 @@ class Process(Handle):
         stderr: Stream = None,
         name: Optional[str] = None,
         supervisor: Optional[Supervisor] = None,
+        deadline: Optional[float] = None,
     ) -> None:
         arguments = command(cmd)
         options = capi.sandlock_spawn_options()
         capi.sandlock_spawn_options_init(ctypes.byref(options))
         if name is not None:
             options.name = encode(name)
+        remaining = left(deadline)
+        if remaining is not None:
+            options.start_timeout_ms = max(1, milliseconds("timeout", remaining))  # 0 is no limit
         self._supervisor = supervisor
         self._files: List[Optional[IO[bytes]]] = [None, None, None]
         self._streams_lock = threading.Lock()
@@ -133,7 +136,7 @@ class Process(Handle):
         """Gives the program its input, collects the output of pipes that nobody took, and waits until the sandbox has ended. After a
         Timeout the program runs on; call it again without input to wait on."""
         data = b"" if input is None else bytes(input)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = moment(timeout)
 
         def ask(milliseconds: int) -> Result:
             # Input that was given is remembered: asking again must not give it twice.
@@ -155,7 +158,7 @@ class Process(Handle):
         """Waits until the sandbox has ended. Raises Timeout if that takes longer than `timeout` seconds; the program runs on then."""
         if self._result is not None:
             return self._result
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = moment(timeout)
         return self._ended(self._ask, deadline)
 
     def _ask(self, milliseconds: int) -> Result:
@@ -172,13 +175,12 @@ class Process(Handle):
             with self._use() as pointer:
                 poll = select.poll()
                 poll.register(capi.sandlock_process_pidfd(pointer), select.POLLIN)
-                left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-                poll.poll(left)
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-            result = ask(-1 if left is None else int(left))
+                remaining = left(deadline)
+                poll.poll(None if remaining is None else remaining * 1000)
+            remaining = left(deadline)
+            result = ask(-1 if remaining is None else int(remaining * 1000))
         self._result = result
         return result
-
 
     def _killed_for(self, timeout: float) -> Result:
         """Kills it because its time is up."""

@@ -94,6 +94,26 @@ def taken(pointer: int, timed_out: Optional[float] = None) -> Result:
         capi.sandlock_result_free(pointer)
 
 
+def not_started(timeout: float) -> Result:
+    """That of a program whose time was up before it was started."""
+    return Result(
+        success=False,
+        exit_code=-1,
+        stdout=b"",
+        stderr=b"",
+        error=_late(timeout),
+        reason=Reason.TIMEOUT,
+        signal=int(signal.SIGKILL),
+        limit=None,
+        truncated=0,
+        usage=Usage(timeout, 0.0, 0.0, 0, True),
+    )
+
+
+def _late(timeout: float) -> str:
+    return f"killed after {timeout:g} s"
+
+
 def _bytes(function: object, pointer: int) -> bytes:
     length = ctypes.c_size_t()
     data = function(pointer, ctypes.byref(length))  # type: ignore[operator]
@@ -114,7 +134,7 @@ def _error(
     if reason is Reason.EXITED:
         return None
     if reason is Reason.TIMEOUT:
-        return f"killed after {timed_out:g} s" if timed_out is not None else "killed because its time was up"
+        return _late(timed_out) if timed_out is not None else "killed because its time was up"
     if reason is Reason.LIMIT and limit:
         allowed = capi.sandlock_result_limit_value(pointer)
         reading = capi.sandlock_result_limit_reading(pointer)

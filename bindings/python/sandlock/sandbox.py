@@ -15,9 +15,9 @@ from . import capi
 from .errors import StateError, Timeout, UnsupportedField, call
 from .policy import MemoryMount, Policy, environment, refuse_unsupported
 from .process import CAPTURE, Port, Process, Stream
-from .result import Result
+from .result import Result, not_started
 from .supervisor import Handlers, Supervisor
-from .values import Text, command
+from .values import Text, command, left, moment
 
 
 @dataclass
@@ -151,8 +151,9 @@ class Sandbox:
 
     def run(self, cmd: Sequence[Text], timeout: Optional[float] = None, *, input: Optional[bytes] = None) -> Result:
         """Runs a program to its end, with `input`, or nothing, to read; the result holds what it printed, up to 16 MiB of each
-        stream. After `timeout` seconds the sandbox is killed, and the reason is TIMEOUT. Raises if the program cannot be started."""
-        return self._run(cmd, timeout, input, None)
+        stream. After `timeout` seconds, in which it is also started, the sandbox is killed, and the reason is TIMEOUT. Raises if the
+        program cannot be started."""
+        return self._run(cmd, timeout, input, None, moment(timeout))
 
     def run_with_handlers(
         self,
@@ -165,15 +166,25 @@ class Sandbox:
     ) -> Result:
         """The same, while `handlers` answer its system calls: {"openat": Handler, ...}. A handler that is no `async` one has
         `deadline` seconds for a call, 30 by default; then that is denied."""
-        return self._run(cmd, timeout, input, Supervisor(handlers, deadline=deadline))
+        end = moment(timeout)
+        return self._run(cmd, timeout, input, Supervisor(handlers, deadline=deadline), end)
 
     def _run(
-        self, cmd: Sequence[Text], timeout: Optional[float], data: Optional[bytes], supervisor: Optional[Supervisor]
+        self,
+        cmd: Sequence[Text],
+        timeout: Optional[float],
+        data: Optional[bytes],
+        supervisor: Optional[Supervisor],
+        end: Optional[float],
     ) -> Result:
         stdin = subprocess.DEVNULL if data is None else subprocess.PIPE
-        with self._start(cmd, stdin, CAPTURE, CAPTURE, supervisor) as process:
+        try:
+            process = self._start(cmd, stdin, CAPTURE, CAPTURE, supervisor, end)
+        except Timeout:
+            return not_started(timeout or 0.0)
+        with process:
             try:
-                return process.wait(timeout) if data is None else process.communicate(data, timeout)
+                return process.wait(left(end)) if data is None else process.communicate(data, left(end))
             except Timeout:
                 return process._killed_for(timeout or 0.0)
 
@@ -182,9 +193,10 @@ class Sandbox:
     ) -> Result:
         """run() for event loops. `async` handlers run on the loop that this is awaited on. Cancelling it ends the sandbox."""
         loop = asyncio.get_running_loop()
+        end = moment(timeout)
         supervisor = Supervisor(handlers, loop) if handlers else None
         # Starting takes a thread: a handler of the exec that starts the program may have to run on this loop meanwhile.
-        start = in_thread(lambda: self._start(cmd, subprocess.DEVNULL, CAPTURE, CAPTURE, supervisor))
+        start = in_thread(lambda: self._start(cmd, subprocess.DEVNULL, CAPTURE, CAPTURE, supervisor, end))
         try:
             process = await asyncio.shield(start)
         except asyncio.CancelledError:
@@ -192,10 +204,12 @@ class Sandbox:
             if supervisor:
                 supervisor.end_tasks()  # The start may be waiting for one.
             raise
+        except Timeout:
+            return not_started(timeout or 0.0)
         timed_out = None
         try:
             try:
-                await asyncio.wait_for(process._readable(), timeout)
+                await asyncio.wait_for(process._readable(), left(end))
             except asyncio.TimeoutError:
                 timed_out = timeout or 0.0
             if timed_out is None:
@@ -207,9 +221,14 @@ class Sandbox:
 
     def run_interactive(self, cmd: Sequence[Text], timeout: Optional[float] = None) -> Result:
         """Runs a program that has the host's standard streams, terminal included, to its end."""
-        with self._start(cmd, None, None, None, None) as process:
+        end = moment(timeout)
+        try:
+            process = self._start(cmd, None, None, None, None, end)
+        except Timeout:
+            return not_started(timeout or 0.0)
+        with process:
             try:
-                return process.wait(timeout)
+                return process.wait(left(end))
             except Timeout:
                 return process._killed_for(timeout or 0.0)
 
@@ -270,10 +289,18 @@ class Sandbox:
         stdout: Stream,
         stderr: Stream,
         supervisor: Optional[Supervisor],
+        deadline: Optional[float] = None,
     ) -> Process:
         try:
             process = Process(
-                self._policy(), cmd, stdin=stdin, stdout=stdout, stderr=stderr, name=self.name, supervisor=supervisor
+                self._policy(),
+                cmd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                name=self.name,
+                supervisor=supervisor,
+                deadline=deadline,
             )
         except BaseException:
             if supervisor:

@@ -13,7 +13,7 @@ from . import capi
 from .errors import call
 from .handler import Entry, FunctionHandler, Handler, Tasks, on_destroy, on_log
 from .handles import Handle, ending, references
-from .values import encode
+from .values import encode, patience
 
 Handlers = Mapping[str, Union[Handler, Callable[..., Any]]]
 
@@ -54,7 +54,8 @@ class Supervisor(Handle):
         options = capi.sandlock_supervisor_options()
         capi.sandlock_supervisor_options_init(ctypes.byref(options))
         if deadline is not None:
-            options.deadline_ms = max(1, min(round(deadline * 1000), 2**32 - 1))
+            seconds = patience("deadline", deadline)
+            options.deadline_ms = 2**32 - 1 if seconds is None else max(1, round(seconds * 1000))
         out = ctypes.c_void_p()
         call(capi.sandlock_supervisor_new, ctypes.byref(options), ctypes.byref(out))
         self._host = os.getpid()

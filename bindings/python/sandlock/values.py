@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 import re
-from typing import Any, Iterator, List, Sequence, Union
+import time
+from typing import Any, Iterator, List, Optional, Sequence, Union
 
 Text = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
@@ -64,7 +67,35 @@ def milliseconds(field: str, seconds: float) -> int:
     """Seconds as milliseconds, rounded up: a limit of little is not one of nothing."""
     if seconds != seconds or seconds < 0:
         raise ValueError(f"{field}: {seconds} is no time")
-    return natural(field, int(-(-seconds * 1000 // 1)))
+    if seconds == math.inf:
+        return 2**64 - 1  # "unlimited"
+    return natural(field, int(min(-(-seconds * 1000 // 1), 2.0**64)))
+
+
+LONGEST = 2**31 // 1000 - 1
+"""The seconds that C can be told of in milliseconds: 24 days. What is longer is no limit."""
+
+
+def patience(field: str, seconds: Optional[float]) -> Optional[float]:
+    """Seconds that are waited, or None for no limit."""
+    if seconds is None:
+        return None
+    if not isinstance(seconds, numbers.Real):
+        raise TypeError(f"{field}: {seconds!r} is no time")
+    if seconds != seconds:
+        raise ValueError(f"{field}: {seconds} is no time")
+    return None if seconds > LONGEST else max(0.0, float(seconds))
+
+
+def moment(timeout: Optional[float]) -> Optional[float]:
+    """When so many seconds from now will be over."""
+    waited = patience("timeout", timeout)
+    return None if waited is None else time.monotonic() + waited
+
+
+def left(deadline: Optional[float]) -> Optional[float]:
+    """The seconds until then."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def command(cmd: Sequence[Text]) -> List[bytes]:

@@ -1,5 +1,7 @@
 """Running, starting, talking, ending."""
 
+import asyncio
+import math
 import os
 import signal
 import subprocess
@@ -10,7 +12,7 @@ import time
 import unittest
 
 import sandlock
-from sandlock import Reason
+from sandlock import NotifAction, Reason
 from support import sandbox, shell
 
 
@@ -41,6 +43,67 @@ class Run(unittest.TestCase):
         self.assertEqual(result.error, "killed after 0.2 s")
         self.assertLess(time.monotonic() - began, 30)
         self.assertEqual(sandbox().run(["cat"], timeout=0.1, input=b"x").stdout, b"x")
+
+    def test_time_is_counted_from_before_the_start(self):
+        """A handler of the exec that starts the program can take long."""
+        asked, go_on = threading.Event(), threading.Event()
+
+        def slow(ctx):
+            asked.set()
+            go_on.wait(30)
+            return NotifAction.continue_()
+
+        async def never(ctx):
+            asked.set()
+            await asyncio.sleep(3600)
+
+        async def main(handler):
+            return await sandbox().arun(["true"], timeout=0.2, handlers={"execve": handler})
+
+        for handler in (slow, never):
+            for run in (
+                lambda handler: sandbox().run_with_handlers(["true"], {"execve": handler}, timeout=0.2),
+                lambda handler: asyncio.run(main(handler)),
+            ):
+                asked.clear()
+                began = time.monotonic()
+                result = run(handler)
+                self.assertTrue(asked.is_set())
+                self.assertLess(time.monotonic() - began, 20)
+                self.assertEqual((result.reason, result.success, result.signal), (Reason.TIMEOUT, False, 9))
+                self.assertEqual((result.exit_code, result.stdout, result.error), (-1, b"", "killed after 0.2 s"))
+        go_on.set()
+
+    def test_times_that_are_none_start_nothing(self):
+        with tempfile.TemporaryDirectory() as directory:
+            box = sandbox(fs_writable=[directory])
+            file = os.path.join(directory, "file")
+            touch = shell(f"echo > {file}")
+            handlers = {"uname": lambda ctx: NotifAction.continue_()}
+            for wrong, error in ((math.nan, ValueError), ("1", TypeError)):
+                for use in (
+                    lambda wrong: box.run(touch, timeout=wrong),
+                    lambda wrong: box.run_interactive(touch, timeout=wrong),
+                    lambda wrong: asyncio.run(box.arun(touch, timeout=wrong)),
+                    lambda wrong: box.run_with_handlers(touch, handlers, timeout=wrong),
+                    lambda wrong: box.run_with_handlers(touch, handlers, deadline=wrong),
+                ):
+                    with self.subTest(wrong), self.assertRaises(error):
+                        use(wrong)
+            with self.assertRaises(ValueError):
+                sandbox(max_wall_time=math.nan).run(touch)
+            self.assertFalse(os.path.exists(file))
+
+    def test_long_times_are_no_limit(self):
+        for long in (math.inf, 1e12, 3e6, 10**400):
+            with self.subTest(long):
+                self.assertTrue(sandbox().run(["true"], timeout=long).success)
+                self.assertTrue(sandbox().run(["cat"], timeout=long, input=b"x").success)
+                self.assertTrue(asyncio.run(sandbox().arun(["true"], timeout=long)).success)
+                self.assertTrue(sandbox().spawn(["sleep", "0.01"]).wait(long).success)
+                handlers = {"uname": lambda ctx: NotifAction.continue_()}
+                self.assertTrue(sandbox().run_with_handlers(["uname"], handlers, deadline=long).success)
+        self.assertTrue(sandbox(max_wall_time=math.inf, max_cpu_time=math.inf).run(["true"]).success)
 
     def test_wall_limit_ends_it(self):
         result = sandbox(max_wall_time=0.2).run(["sleep", "60"])
