@@ -16,12 +16,15 @@ from . import capi
 from .errors import StateError, Timeout, call
 from .handles import Handle
 from .policy import Policy
-from .result import Result, taken
+from .result import Result, taken, with_output
 from .supervisor import Supervisor
-from .values import Text, command, encode, left, milliseconds, moment
+from .values import Text, command, content, encode, left, milliseconds, moment
 
 CAPTURE = object()
 """As a stream: memory, which the Result holds."""
+
+MOST = 2**24
+"""How many bytes of a stream a Result holds."""
 
 Stream = Union[None, int, IO[Any], object]
 
@@ -47,7 +50,7 @@ class Process(Handle):
     """A program that was started. It may be used from several threads; closing it, or leaving its `with` block, ends the sandbox.
 
     Streams that were asked for as PIPE are file objects of bytes. Each is taken from the library when it is first looked at, so
-    that communicate() serves those that nobody has.
+    that communicate() serves those that nobody has. Such a file keeps the process.
     """
 
     _what = "process"
@@ -75,6 +78,10 @@ class Process(Handle):
         self._supervisor = supervisor
         self._files: List[Optional[IO[bytes]]] = [None, None, None]
         self._streams_lock = threading.Lock()
+        self._pipe: Optional[io.FileIO] = None  # the host's end of one that output and errors share, of which the library does not know
+        self._collects = False
+        self._collected = bytearray()
+        self._dropped = 0
         self._input_given = False
         self._result: Optional[Result] = None
         self._timed_out: Optional[float] = None
@@ -100,7 +107,7 @@ class Process(Handle):
                     call(capi.sandlock_spawn, rules, None, argv, ctypes.byref(options), ctypes.byref(out))
             super().__init__(out.value or 0, capi.sandlock_process_free)
             if ours is not None:
-                self._files[1], ours = os.fdopen(ours, "rb"), None
+                self._pipe, ours = io.FileIO(ours, "rb"), None
         finally:
             for descriptor in (ours, theirs):
                 if descriptor is not None:
@@ -111,10 +118,17 @@ class Process(Handle):
     def _stream(self, which: int) -> Optional[IO[bytes]]:
         with self._streams_lock:
             if self._files[which] is None and self._pointer is not None:
-                with self._use() as pointer:
-                    descriptor = capi.sandlock_process_take_stdio(pointer, which)
-                if descriptor >= 0:
-                    self._files[which] = io.open(descriptor, "rb" if which else "wb")
+                file: Any = None
+                if which == 1 and self._pipe and not self._collects:
+                    file, self._pipe = io.BufferedReader(self._pipe), None
+                else:
+                    with self._use() as pointer:
+                        descriptor = capi.sandlock_process_take_stdio(pointer, which)
+                    if descriptor >= 0:
+                        file = io.open(descriptor, "rb" if which else "wb")
+                if file:
+                    file._process = self  # which would end with the last who knows of it
+                self._files[which] = file
             return self._files[which]
 
     @property
@@ -133,9 +147,10 @@ class Process(Handle):
         return self._stream(2)
 
     def communicate(self, input: Optional[bytes] = None, timeout: Optional[float] = None) -> Result:
-        """Gives the program its input, collects the output of pipes that nobody took, and waits until the sandbox has ended. After a
-        Timeout the program runs on; call it again without input to wait on."""
-        data = b"" if input is None else bytes(input)
+        """Gives the program its input, collects the output of pipes that nobody took, and waits until the sandbox has ended. Without
+        input, `stdin` is flushed and closed if it was taken. After a Timeout the program runs on; call it again without input to wait
+        on."""
+        data = b"" if input is None else content("input", input)
         deadline = moment(timeout)
 
         def ask(milliseconds: int) -> Result:
@@ -150,7 +165,30 @@ class Process(Handle):
 
         if self._input_given and data:
             raise StateError("input was given already")
-        return self._ended(ask, deadline)
+        with self._streams_lock:
+            if self._files[0] and not data:
+                try:
+                    self._files[0].close()
+                except OSError:
+                    pass  # what was not flushed has no reader any more
+            if self._pipe:
+                os.set_blocking(self._pipe.fileno(), False)
+                self._collects = True
+        result = self._ended(ask, deadline)
+        if self._collects:
+            while self._collect():
+                pass
+            self._result = result = with_output(result, bytes(self._collected), self._dropped)
+        return result
+
+    def _collect(self) -> bool:
+        """Reads some of what output and errors share. Returns whether there may be more."""
+        with self._streams_lock:
+            data = (self._pipe.read(65536) if self._pipe else None) or b""
+            room = MOST - len(self._collected)
+            self._collected += data[:room]
+            self._dropped += max(0, len(data) - room)
+            return bool(data)
 
     # --- its end ---
 
@@ -174,9 +212,17 @@ class Process(Handle):
         except Timeout:
             with self._use() as pointer:
                 poll = select.poll()
-                poll.register(capi.sandlock_process_pidfd(pointer), select.POLLIN)
-                remaining = left(deadline)
-                poll.poll(None if remaining is None else remaining * 1000)
+                pidfd = capi.sandlock_process_pidfd(pointer)
+                poll.register(pidfd, select.POLLIN)
+                if self._collects and self._pipe:
+                    poll.register(self._pipe, select.POLLIN)
+                while True:
+                    remaining = left(deadline)
+                    ready = [file for file, _ in poll.poll(None if remaining is None else remaining * 1000)]
+                    if not ready or pidfd in ready:
+                        break
+                    if not self._collect():
+                        poll.unregister(ready[0])
             remaining = left(deadline)
             result = ask(-1 if remaining is None else int(remaining * 1000))
         self._result = result
@@ -233,6 +279,9 @@ class Process(Handle):
         super().close()
         with self._streams_lock:
             files, self._files = self._files, [None, None, None]
+            if self._pipe:
+                self._pipe.close()
+                self._pipe = None
         for file in files:
             if file:
                 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from . import capi
@@ -22,7 +22,7 @@ class Reason(enum.IntEnum):
     TIMEOUT = 3
     """The time given to run() passed, and the sandbox was killed."""
     LIMIT = 4
-    """A limit of the sandbox was exceeded."""
+    """A limit of the sandbox was exceeded; or there was more output than is kept, of a program that exited by itself."""
     KILLED = 5
     """It was killed by kill(), or by a handler."""
     LOST = 6
@@ -45,7 +45,7 @@ class Result:
     """What became of a run."""
 
     success: bool
-    """The program exited by itself, with 0."""
+    """The program exited by itself, with 0, and none of its output was dropped."""
     exit_code: int
     """0 to 255, or -1 if the program did not exit by itself."""
     stdout: bytes
@@ -110,6 +110,16 @@ def not_started(timeout: float) -> Result:
     )
 
 
+def with_output(result: Result, stdout: bytes, dropped: int) -> Result:
+    """A result with output that the library does not know of, beyond which so many bytes were dropped."""
+    if dropped and result.reason is Reason.EXITED:
+        result = replace(result, success=False, reason=Reason.LIMIT, error=_TOO_MUCH)
+    return replace(result, stdout=stdout, truncated=result.truncated + dropped)
+
+
+_TOO_MUCH = "limit of captured output exceeded"
+
+
 def _late(timeout: float) -> str:
     return f"killed after {timeout:g} s"
 
@@ -140,7 +150,7 @@ def _error(
         reading = capi.sandlock_result_limit_reading(pointer)
         return f"limit {limit} exceeded: {reading} {unit}, allowed {allowed} {unit}"
     if reason is Reason.LIMIT:
-        return "limit of captured output exceeded"
+        return _TOO_MUCH
     if reason is Reason.SIGNALED:
         return f"ended by signal {_name(number)}"
     if reason is Reason.KILLED:

@@ -17,7 +17,7 @@ from .policy import MemoryMount, Policy, environment, refuse_unsupported
 from .process import CAPTURE, Port, Process, Stream
 from .result import Result, not_started
 from .supervisor import Handlers, Supervisor
-from .values import Text, command, left, moment
+from .values import Text, command, content, left, moment
 
 
 @dataclass
@@ -178,6 +178,7 @@ class Sandbox:
         end: Optional[float],
     ) -> Result:
         stdin = subprocess.DEVNULL if data is None else subprocess.PIPE
+        data = None if data is None else content("input", data)
         try:
             process = self._start(cmd, stdin, CAPTURE, CAPTURE, supervisor, end)
         except Timeout:

@@ -29,6 +29,14 @@ def encode(value: Text) -> bytes:
     return data
 
 
+def content(what: str, value: Any) -> bytes:
+    """What is bytes, or like them. A number would come to so many NULs, and a text has none without an encoding."""
+    try:
+        return value if type(value) is bytes else bytes(memoryview(value))
+    except TypeError:
+        raise TypeError(f"{what}: {value!r} is no bytes") from None
+
+
 def sequence(field: str, value: Any) -> List[Any]:
     """The items of a field that is a list. A lone string would be taken for a list of letters."""
     if value is None:

@@ -1,6 +1,7 @@
 """Running, starting, talking, ending."""
 
 import asyncio
+import gc
 import math
 import os
 import signal
@@ -245,13 +246,60 @@ class Popen(unittest.TestCase):
         with sandbox().popen(shell("cat; echo err >&2"), stdin=pipe, stdout=pipe, stderr=pipe) as process:
             result = process.communicate(b"x" * 200_000, timeout=20)
         self.assertEqual((len(result.stdout), result.stderr), (200_000, b"err\n"))
-        with sandbox().popen(["cat"], stdin=pipe, stdout=pipe) as process:
-            out = process.stdin
+        theirs, ours = os.pipe()
+        with sandbox().popen(["cat"], stdin=theirs, stdout=pipe) as process:
+            os.close(theirs)
             with self.assertRaises(sandlock.Timeout):
                 process.communicate(timeout=0.05)
-            out.write(b"late")
-            out.close()
+            os.write(ours, b"late")
+            os.close(ours)
             self.assertEqual(process.communicate(timeout=20).stdout, b"late")
+
+    def test_communicate_closes_what_was_written_to(self):
+        with sandbox().popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdin.write(b"first")
+            with self.assertRaises(sandlock.StateError):
+                process.communicate(b"second")  # whose place is behind the first, which this package does not have
+            self.assertEqual(process.communicate(timeout=20).stdout, b"first")
+        with sandbox().popen(["true"], stdin=subprocess.PIPE) as process:
+            process.stdin.write(b"nobody reads this")
+            process.wait(20)
+            self.assertTrue(process.communicate(timeout=20).success)
+
+    def test_communicate_collects_errors_that_join_output(self):
+        both = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with sandbox().popen(shell("echo first; cat; echo last >&2"), **both) as process:
+            with self.assertRaises(sandlock.Timeout):
+                process.wait(0.05)
+            result = process.communicate(b"x" * 300_000, timeout=20)
+            self.assertEqual(result.stdout, b"first\n" + b"x" * 300_000 + b"last\n")
+            self.assertEqual((result.stderr, result.truncated), (b"", 0))
+            self.assertEqual(process.communicate(), result)
+            self.assertEqual(process.wait(), result)
+            self.assertIsNone(process.stdout)
+        with sandbox().popen(shell("yes | head -c 16777221"), **both) as process:
+            result = process.communicate(timeout=60)
+            self.assertEqual((len(result.stdout), result.truncated), (2**24, 5))
+        captured = sandbox().run(shell("yes | head -c 16777221"), timeout=60)
+        for name in ("success", "reason", "exit_code", "stdout", "error", "truncated"):
+            self.assertEqual(getattr(result, name), getattr(captured, name), name)
+
+    def test_input_is_bytes(self):
+        for wrong in (5, "text", [1, 2]):
+            with self.subTest(repr(wrong)):
+                with self.assertRaises(TypeError):
+                    sandbox().run(["cat"], input=wrong)
+                with sandbox().popen(["cat"], stdin=subprocess.PIPE) as process, self.assertRaises(TypeError):
+                    process.communicate(wrong)
+        self.assertEqual(sandbox().run(["cat"], input=memoryview(b"abc")).stdout, b"abc")
+
+    def test_file_keeps_its_process(self):
+        lines = sandbox().popen(["cat", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        into, lines = lines.stdin, lines.stdout
+        gc.collect()
+        into.write(b"one\ntwo\n")
+        into.close()
+        self.assertEqual(list(lines), [b"one\n", b"two\n"])
 
     def test_communicate_after_the_end(self):
         with sandbox().popen(["echo", "hello"], stdout=subprocess.PIPE) as process:
