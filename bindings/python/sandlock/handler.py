@@ -16,10 +16,13 @@ from . import capi
 from .errors import Stale, StateError, call, taken
 from .handles import Ended, callback, ending, references
 from .threads import local, stay
+from .values import content
 
 log = logging.getLogger("sandlock")
 EPERM = 1
 STALE = -10
+MOST = 2**24
+"""How many bytes are read of a program at a time."""
 
 
 class ExceptionPolicy(enum.Enum):
@@ -68,7 +71,8 @@ class NotifAction:
     @staticmethod
     def inject_bytes(data: Union[bytes, str], keep_on_exec: bool = False) -> "NotifAction":
         """It returns a descriptor of a file in memory with this content, which nobody can change."""
-        return NotifAction("bytes", data=data.encode() if isinstance(data, str) else bytes(data), keep_on_exec=keep_on_exec)
+        data = data.encode() if isinstance(data, str) else content("inject_bytes", data)
+        return NotifAction("bytes", data=data, keep_on_exec=keep_on_exec)
 
     @staticmethod
     def kill() -> "NotifAction":
@@ -215,23 +219,25 @@ class Context:
         return self._pointer
 
     def read(self, address: int, length: int) -> bytes:
-        """Up to `length` bytes of the caller's memory. The program can change them at any time: decide by the copy."""
-        buffer = ctypes.create_string_buffer(max(length, 1))
+        """Up to `length` bytes of the caller's memory, which are 16 MiB at most: a length that the program says can be any. The
+        program can change them at any time: decide by the copy."""
+        buffer = ctypes.create_string_buffer(max(within(length, 0, MOST), 1))
         done = ctypes.c_size_t()
         with self._lock:
             call(self._function("read"), self._valid(), address, buffer, length, ctypes.byref(done))
-        return buffer.raw[: done.value]
+        return ctypes.string_at(buffer, done.value)
 
     def read_string(self, address: int, capacity: int = 4096) -> bytes:
         """The string at `address`, of less than `capacity` bytes. A path, mostly: os.fsdecode() makes text of it."""
-        buffer = ctypes.create_string_buffer(max(capacity, 1))
+        buffer = ctypes.create_string_buffer(max(within(capacity, 0, MOST), 1))
         done = ctypes.c_size_t()
         with self._lock:
             call(self._function("read_string"), self._valid(), address, buffer, capacity, ctypes.byref(done))
-        return buffer.raw[: done.value]
+        return ctypes.string_at(buffer, done.value)
 
     def write(self, address: int, data: bytes) -> None:
         """Writes to the caller's memory."""
+        data = content("write", data)
         with self._lock:
             call(self._function("write"), self._valid(), address, data, len(data))
 

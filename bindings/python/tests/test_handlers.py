@@ -56,6 +56,41 @@ class Answers(unittest.TestCase):
         self.assertIn(b"/virtual/nothing: Operation not permitted", result.stderr)
         self.assertEqual(len(lines), 1)
 
+    def test_only_bytes_are_bytes(self):
+        raised = []
+
+        def handle(ctx):
+            for use in (
+                lambda: ctx.write(ctx.args[0], "text"),
+                lambda: ctx.write(ctx.args[0], 5),
+                lambda: NotifAction.inject_bytes(5),
+            ):
+                try:
+                    use()
+                except TypeError as error:
+                    raised.append(error)
+            ctx.write(ctx.args[0], bytearray(b"Bytes\0"))
+            return NotifAction.returns(0)
+
+        self.assertEqual(run(["uname"], {"uname": handle}).stdout, b"Bytes\n")
+        self.assertEqual(len(raised), 3)
+
+    def test_no_more_is_read_than_fits(self):
+        raised = []
+
+        def handle(ctx):
+            for read in (ctx.read, ctx.read_string):
+                for length in (-1, 2**24 + 1, 2**64):
+                    try:
+                        read(ctx.args[0], length)
+                    except ValueError as error:
+                        raised.append(str(error))
+            return NotifAction.continue_()
+
+        self.assertTrue(run(["uname"], {"uname": handle}).success)
+        self.assertEqual(len(raised), 6)
+        self.assertEqual(raised[0], "-1 is not within 0 and 16777216")
+
     def test_continue_goes_on_to_the_next_handler(self):
         seen = []
         handlers = {
