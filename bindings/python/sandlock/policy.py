@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from . import capi
 from .errors import UnsupportedField, call
@@ -37,18 +38,23 @@ class MemoryMount:
     size: Union[int, str]
 
 
+Steps = List[Tuple[str, Tuple[Any, ...]]]
+"""What is called to make a policy: verbs and arguments, as C gets them. Policies of the same steps are the same."""
+
+
 class Policy(Handle):
     """A policy of the library. Only read once it is made, so any number of threads may start programs with it."""
 
     _what = "policy"
 
-    def __init__(self, sandbox: Any, environment: Optional[Dict[bytes, bytes]]) -> None:
-        """`environment` is the host's as environment() gives it; with None the policy says nothing of it."""
-        refuse_unsupported(sandbox)
+    def __init__(self, steps: Steps) -> None:
         super().__init__(capi.sandlock_policy_new(), capi.sandlock_policy_free)
         try:
             with self._use() as pointer:
-                _Builder(pointer, sandbox, environment).build()
+                for verb, arguments in steps:
+                    if verb == "set_cpus":
+                        arguments = (ctypes.c_uint32 * len(arguments))(*arguments), len(arguments)
+                    call(getattr(capi, f"sandlock_policy_{verb}"), pointer, *arguments)
         except BaseException:
             self.close()
             raise
@@ -56,6 +62,14 @@ class Policy(Handle):
     def check(self) -> None:
         with self._use() as pointer:
             call(capi.sandlock_policy_check, pointer)
+
+
+def steps(sandbox: Any, environment: Optional[Dict[bytes, bytes]]) -> Steps:
+    """`environment` is the host's as environment() gives it; with None the policy says nothing of it."""
+    refuse_unsupported(sandbox)
+    builder = _Builder(sandbox, environment)
+    builder.build()
+    return builder.steps
 
 
 def refuse_unsupported(sandbox: Any) -> None:
@@ -76,6 +90,7 @@ def environment() -> Dict[bytes, bytes]:
             pass  # it was changed meanwhile
 
 
+@functools.lru_cache(None)
 def features() -> Dict[str, int]:
     """Features by their names: "files-refer"."""
     prefix = "SANDLOCK_FEATURE_"
@@ -84,13 +99,13 @@ def features() -> Dict[str, int]:
 
 
 class _Builder:
-    def __init__(self, pointer: int, sandbox: Any, environment: Optional[Dict[bytes, bytes]]) -> None:
-        self.pointer = pointer
+    def __init__(self, sandbox: Any, environment: Optional[Dict[bytes, bytes]]) -> None:
+        self.steps: Steps = []
         self.sandbox = sandbox
         self.environment = environment
 
     def do(self, verb: str, *arguments: Any) -> None:
-        call(getattr(capi, f"sandlock_policy_{verb}"), self.pointer, *arguments)
+        self.steps.append((verb, arguments))
 
     def items(self, field: str) -> List[Any]:
         return sequence(field, getattr(self.sandbox, field))
@@ -179,7 +194,7 @@ class _Builder:
         if any(core > 1023 for core in cores):
             raise ValueError("cpu_cores: processors are numbered from 0 to 1023")
         if cores:
-            self.do("set_cpus", (ctypes.c_uint32 * len(cores))(*cores), len(cores))
+            self.do("set_cpus", *cores)
         if sandbox.uid is not None or sandbox.gid is not None:
             self.do("set_user", self.identity("uid", os.geteuid()), self.identity("gid", os.getegid()))
         for field, flag in (

@@ -9,11 +9,11 @@ import subprocess
 import threading
 import weakref
 from dataclasses import dataclass, field, fields
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import capi
-from .errors import StateError, Timeout, UnsupportedField, call
-from .policy import MemoryMount, Policy, environment, refuse_unsupported
+from .errors import InvalidArgument, StateError, Timeout, UnsupportedField, call
+from .policy import MemoryMount, Policy, environment, refuse_unsupported, steps
 from .process import CAPTURE, Port, Process, Stream
 from .result import Result, not_started
 from .supervisor import Handlers, Supervisor
@@ -315,10 +315,10 @@ class Sandbox:
         """The policy, kept while no field changes: the library then need not prepare it anew for every program."""
         host = None if self.clean_env else environment()
         # One that was made before a fork is of no use after it.
-        key = os.getpid(), host, repr([getattr(self, name) for name in _NAMES])
+        key = os.getpid(), steps(self, host)
         with self._lock:
             if self._made is None or self._made[0] != key:
-                self._made = key, Policy(self, host)
+                self._made = key, Policy(key[1])
             return self._made[1]
 
     # --- what runs ---
@@ -377,9 +377,11 @@ _NAMES = tuple(each.name for each in fields(Sandbox))
 
 def confine(sandbox: Sandbox) -> None:
     """Confines the calling thread itself, for good, and what it starts from now on; not other threads that run already. Fields that are
-    for starting a program (env, cwd, cpu_cores, uid, ...) are refused. The default of max_processes falls away, for it takes a new process
+    for starting a program (env, cwd, cpu_cores, uid, name, ...) are refused. The default of max_processes falls away, for it takes a new process
     to count what comes of it; any other number is refused."""
-    policy = Policy(sandbox, None)
+    if sandbox.name is not None:
+        raise InvalidArgument("confine: name is that of a program's thread, and none is started")
+    policy = Policy(steps(sandbox, None))
     try:
         with policy._use() as pointer:
             call(capi.sandlock_confine_self, pointer)

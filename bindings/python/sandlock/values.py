@@ -41,6 +41,8 @@ def sequence(field: str, value: Any) -> List[Any]:
     """The items of a field that is a list. A lone string would be taken for a list of letters."""
     if value is None:
         return []
+    if type(value) in (tuple, list):
+        return list(value)
     if isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"{field} is a list, not {value!r}")
     if isinstance(value, Iterator):

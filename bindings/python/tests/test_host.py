@@ -103,6 +103,8 @@ class Host(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"True\n13\n13\n", b""))
         with self.assertRaises(sandlock.InvalidArgument):
             sandlock.confine(sandlock.Sandbox(fs_readable=["/"], cwd="/"))
+        with self.assertRaises(sandlock.InvalidArgument):
+            sandlock.confine(sandlock.Sandbox(fs_readable=["/"], name="box"))
 
     def test_landlock_abi_version(self):
         self.assertEqual(sandlock.landlock_abi_version(), sandlock.capabilities().landlock_abi)

@@ -1,5 +1,6 @@
 """Fields of a Sandbox: what they grant, refuse, and say when they are wrong."""
 
+import collections.abc
 import os
 import tempfile
 import threading
@@ -99,6 +100,37 @@ class Policy(unittest.TestCase):
         self.assertTrue(box.run(["cat", self.file]).success)
         box.fs_readable.pop()
         self.assertFalse(box.run(["cat", self.file]).success)
+
+    def test_changes_that_repr_does_not_show_count(self):
+        class Path:
+            def __fspath__(self):
+                return self.path
+
+            def __repr__(self):
+                return "Path"
+
+        class Environment(collections.abc.Mapping):
+            variables = {"A": "1"}
+
+            def __getitem__(self, name):
+                return self.variables[name]
+
+            def __iter__(self):
+                return iter(self.variables)
+
+            def __len__(self):
+                return len(self.variables)
+
+        path, environment = Path(), Environment()
+        path.path = self.path
+        box = sandbox(fs_readable=[*DIRECTORIES, path], env=environment)
+        script = shell(f"cat {self.file}; echo $A")
+        self.assertEqual(box.run(script).stdout, b"content\n1\n")
+        policy = box._policy()
+        self.assertIs(box._policy(), policy)
+        path.path = "/usr"
+        environment.variables = {"A": "2"}
+        self.assertEqual(box.run(script).stdout, b"2\n")
 
     def test_environment(self):
         os.environ["SANDLOCK_SECRET"] = "secret"
