@@ -147,6 +147,15 @@ class Sandbox:
         self._current: Optional[Process] = None
         self._started: "weakref.WeakSet[Process]" = weakref.WeakSet()
 
+    # A copy has the fields, and no programs.
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {name: getattr(self, name) for name in _NAMES}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
+
     # --- running to the end ---
 
     def run(self, cmd: Sequence[Text], timeout: Optional[float] = None, *, input: Optional[bytes] = None) -> Result:
@@ -328,20 +337,24 @@ class Sandbox:
             started = list(self._started)
         return [process for process in started if process.is_running]
 
+    def _each(self, do: Callable[[Process], None]) -> None:
+        for process in self._running():
+            try:
+                do(process)
+            except StateError:
+                pass  # it has ended or was closed meanwhile
+
     def kill(self) -> None:
         """Kills every program of this sandbox that runs."""
-        for process in self._running():
-            process._kill_quietly()
+        self._each(Process.kill)
 
     def pause(self) -> None:
         """Stops them."""
-        for process in self._running():
-            process.pause()
+        self._each(Process.pause)
 
     def resume(self) -> None:
         """Lets them go on."""
-        for process in self._running():
-            process.resume()
+        self._each(Process.resume)
 
     @property
     def pid(self) -> Optional[int]:
@@ -377,8 +390,8 @@ _NAMES = tuple(each.name for each in fields(Sandbox))
 
 def confine(sandbox: Sandbox) -> None:
     """Confines the calling thread itself, for good, and what it starts from now on; not other threads that run already. Fields that are
-    for starting a program (env, cwd, cpu_cores, uid, name, ...) are refused. The default of max_processes falls away, for it takes a new process
-    to count what comes of it; any other number is refused."""
+    for starting a program (env, cwd, cpu_cores, uid, name, ...) are refused. The default of max_processes falls away, for it takes a
+    new process to count what comes of it; any other number is refused."""
     if sandbox.name is not None:
         raise InvalidArgument("confine: name is that of a program's thread, and none is started")
     policy = Policy(steps(sandbox, None))

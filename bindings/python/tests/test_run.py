@@ -1,9 +1,12 @@
 """Running, starting, talking, ending."""
 
 import asyncio
+import copy
+import dataclasses
 import gc
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 import sandlock
 from sandlock import NotifAction, Reason
@@ -182,6 +186,34 @@ class Life(unittest.TestCase):
         box.kill()
         thread.join(30)
         self.assertEqual([result.reason for result in results], [Reason.KILLED])
+
+    def test_programs_that_have_ended_are_passed_over(self):
+        box = sandbox()
+        others = [box.popen(["sleep", "60"]) for _ in range(3)]
+        running = box._running
+
+        def ended_meanwhile():
+            found = running()
+            for process in others[:2]:
+                process.kill()
+                process.wait()
+            return found
+
+        with box, unittest.mock.patch.object(box, "_running", ended_meanwhile):
+            box.pause()
+            self.assertEqual(self.reaches(f"/proc/{others[2].pid}/stat", "T"), "T")
+            box.resume()
+            self.assertEqual(self.reaches(f"/proc/{others[2].pid}/stat", "S"), "S")
+
+    def test_copies_have_no_programs(self):
+        with sandbox(env={"A": "1"}) as box:
+            box.spawn(["sleep", "60"])
+            for copied in (copy.copy(box), copy.deepcopy(box), pickle.loads(pickle.dumps(box)), dataclasses.replace(box)):
+                self.assertEqual(copied, box)
+                self.assertFalse(copied.is_running)
+                copied.kill()
+                self.assertEqual(copied.spawn(shell("echo $A")).wait(20).stdout, b"1\n")
+            self.assertTrue(box.is_running)
 
     def test_pause_and_resume(self):
         with sandbox().spawn(["sleep", "60"]) as box:
