@@ -313,6 +313,11 @@ class FunctionHandler(Handler):
         self.handle = function  # type: ignore[method-assign]
 
 
+def is_async(handle: Callable[..., Any]) -> bool:
+    """Whether it is a coroutine function, or an object that is called like one."""
+    return inspect.iscoroutinefunction(handle) or inspect.iscoroutinefunction(getattr(handle, "__call__", None))
+
+
 class Tasks(Dict["asyncio.Task[None]", Pending]):
     """The coroutines that are at work, and the calls they are for. Once they have ended, no call gets another: it is denied."""
 
@@ -332,7 +337,7 @@ class Entry:
     def __init__(self, name: str, handler: Handler, loop: Optional[asyncio.AbstractEventLoop], tasks: Tasks) -> None:
         self.name = name
         self.handler = handler
-        self.loop = loop if inspect.iscoroutinefunction(handler.handle) else None
+        self.loop = loop if is_async(handler.handle) else None
         self.tasks = tasks
 
     def function(self) -> Any:

@@ -234,12 +234,6 @@ class Process(Handle):
         self.kill()
         return self._ended(self._ask, None)
 
-    def _kill_quietly(self) -> None:
-        try:
-            self.kill()
-        except StateError:
-            pass  # closed by another thread
-
     async def _readable(self) -> None:
         """Waits on the running event loop until the program has ended."""
         loop = asyncio.get_running_loop()

@@ -210,9 +210,14 @@ class Sandbox:
         try:
             process = await asyncio.shield(start)
         except asyncio.CancelledError:
-            start.add_done_callback(lambda done: done.cancelled() or done.exception() or done.result().close())
             if supervisor:
                 supervisor.end_tasks()  # The start may be waiting for one.
+            if supervisor and not start.done():
+                # It may be as late as other handlers let it.
+                start.add_done_callback(lambda done: in_thread(lambda: close_started(done)))
+            else:
+                await asyncio.wait([start])
+                await in_thread(lambda: close_started(start))
             raise
         except Timeout:
             return not_started(timeout or 0.0)
@@ -223,11 +228,17 @@ class Sandbox:
             except asyncio.TimeoutError:
                 timed_out = timeout or 0.0
             if timed_out is None:
-                return await in_thread(process.wait)
-            return await in_thread(lambda: process._killed_for(timed_out or 0.0))
-        finally:
-            process._kill_quietly()
+                result = await in_thread(process.wait)
+            else:
+                result = await in_thread(lambda: process._killed_for(timed_out or 0.0))
+        except GeneratorExit:  # The loop was closed, and nothing can be awaited any more.
             process.close()
+            raise
+        except BaseException:
+            await in_thread(process.close)  # It may have to wait for others who use it, which the loop must not.
+            raise
+        await in_thread(process.close)
+        return result
 
     def run_interactive(self, cmd: Sequence[Text], timeout: Optional[float] = None) -> Result:
         """Runs a program that has the host's standard streams, terminal included, to its end."""
@@ -413,6 +424,11 @@ def capabilities() -> Any:
 def landlock_abi_version() -> int:
     """The kernel's Landlock ABI, or 0 if it has none to offer."""
     return int(capabilities().landlock_abi)
+
+
+def close_started(start: "asyncio.Future[Process]") -> None:
+    if not start.cancelled() and not start.exception():
+        start.result().close()
 
 
 def in_thread(function: Callable[[], Any]) -> "asyncio.Future[Any]":

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import inspect
 import os
 import threading
 from typing import Any, Callable, Mapping, Optional, Union
 
 from . import capi
 from .errors import call
-from .handler import Entry, FunctionHandler, Handler, Tasks, on_destroy, on_log
+from .handler import Entry, ExceptionPolicy, FunctionHandler, Handler, Tasks, is_async, on_destroy, on_log
 from .handles import Handle, ending, references
 from .values import encode, patience
 
@@ -50,7 +49,7 @@ class Supervisor(Handle):
         self, handlers: Handlers, loop: Optional[asyncio.AbstractEventLoop] = None, deadline: Optional[float] = None
     ) -> None:
         wrapped = {name: wrap(name, handler) for name, handler in handlers.items()}
-        slow = {name: handler for name, handler in wrapped.items() if inspect.iscoroutinefunction(handler.handle)}
+        slow = {name: handler for name, handler in wrapped.items() if is_async(handler.handle)}
         options = capi.sandlock_supervisor_options()
         capi.sandlock_supervisor_options_init(ctypes.byref(options))
         if deadline is not None:
@@ -97,8 +96,10 @@ class Supervisor(Handle):
 
 
 def wrap(name: str, handler: Any) -> Handler:
-    if isinstance(handler, Handler):
-        return handler
-    if callable(handler):
-        return FunctionHandler(handler)
-    raise TypeError(f"the handler of {name} is {handler!r}, which is neither a Handler nor a function")
+    if not isinstance(handler, Handler):
+        if not callable(handler):
+            raise TypeError(f"the handler of {name} is {handler!r}, which is neither a Handler nor a function")
+        handler = FunctionHandler(handler)
+    if not isinstance(handler.on_exception, ExceptionPolicy):
+        raise TypeError(f"the handler of {name} has on_exception={handler.on_exception!r}, which is no ExceptionPolicy")
+    return handler

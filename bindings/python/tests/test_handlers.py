@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 import sandlock
 from sandlock import ExceptionPolicy, Handler, NotifAction, Reason
@@ -165,6 +166,14 @@ class Failures(unittest.TestCase):
         self.assertEqual(self.uname(Kills())[0].reason, Reason.KILLED)
         self.assertEqual(self.uname(Watches())[0].stdout, b"Linux\n")
 
+    def test_policy_of_exceptions_that_is_none_is_refused(self):
+        class Wrong(Handler):
+            on_exception = "kill"
+
+        with self.assertRaises(TypeError) as raised:
+            self.uname(Wrong())
+        self.assertIn("on_exception='kill'", str(raised.exception))
+
     def test_logger_that_fails_changes_nothing(self):
         import logging
 
@@ -314,6 +323,13 @@ class Coroutines(unittest.TestCase):
         self.assertEqual(asyncio.run(main()).stdout, b"77\n")
         self.assertEqual(threads, {threading.get_ident()})
 
+    def test_objects_that_are_called_like_one(self):
+        class Parent:
+            async def __call__(self, ctx):
+                return NotifAction.returns(51)
+
+        self.assertEqual(run(GETPPID, {"getppid": Parent()}).stdout, b"51\n")
+
     def test_exception_denies(self):
         async def fails(ctx):
             raise RuntimeError("broken")
@@ -353,6 +369,30 @@ class Coroutines(unittest.TestCase):
                 await box.arun(["/nope"], handlers={"uname": never})
 
         asyncio.run(main())
+
+    def test_arun_closes_beside_the_loop(self):
+        threads = []
+        close = sandlock.Process.close
+
+        def closes(process):
+            threads.append(threading.get_ident())
+            close(process)
+
+        async def main():
+            self.assertTrue((await sandbox().arun(["true"])).success)
+            box = sandbox()
+            task = asyncio.ensure_future(box.arun(["sleep", "60"]))
+            while not box.is_running:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertFalse(box.is_running)
+
+        with unittest.mock.patch.object(sandlock.Process, "close", closes):
+            asyncio.run(main())
+        self.assertEqual(len(threads), 2)
+        self.assertNotIn(threading.get_ident(), threads)
 
     def test_cancelled_while_the_start_waits_for_a_handler(self):
         async def main():
