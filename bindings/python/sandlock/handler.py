@@ -10,7 +10,7 @@ import logging
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, ContextManager, Coroutine, Dict, Mapping, Optional, Tuple, Union
 
 from . import capi
 from .errors import Stale, StateError, call, taken
@@ -334,35 +334,60 @@ class Tasks(Dict["asyncio.Task[None]", Pending]):
 class Entry:
     """A handler as C knows it: the token of one is the user data."""
 
-    def __init__(self, name: str, handler: Handler, loop: Optional[asyncio.AbstractEventLoop], tasks: Tasks) -> None:
+    def __init__(
+        self, name: str, handler: Handler, loop: Callable[[], asyncio.AbstractEventLoop], tasks: Tasks
+    ) -> None:
         self.name = name
         self.handler = handler
-        self.loop = loop if is_async(handler.handle) else None
+        self.loop = loop
         self.tasks = tasks
 
     def function(self) -> Any:
         """What C calls. It is to be kept until C says that it needs it no more."""
-        return capi.sandlock_handler_fn(_putting_off(self) if self.loop else _answering(self))
+        return capi.sandlock_handler_fn(_putting_off(self) if is_async(self.handler.handle) else _answering(self))
 
-    def _hand_over(self, pending: Pending) -> None:
-        assert self.loop
+    def _await(self, context: Context, coroutine: "Coroutine[Any, Any, Any]") -> Pending:
+        """Puts off a call for which an ordinary handler has returned a coroutine, as a lambda does that calls a coroutine function. That
+        has the context, which so becomes what the call was put off as. Returns what is left."""
         try:
-            self.loop.call_soon_threadsafe(self._start, pending)
-        except RuntimeError:  # the loop was closed
-            pending.close()
+            loop = self.loop()
+            pending = context.defer()
+        except BaseException:
+            coroutine.close()
+            raise
+        context.__class__ = Pending
+        context.__dict__, pending.__dict__ = pending.__dict__, {}
+        self._hand_over(loop, context, coroutine)  # type: ignore[arg-type]
+        return pending
 
-    def _start(self, pending: Pending) -> None:
+    def _hand_over(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pending: Pending,
+        coroutine: "Optional[Coroutine[Any, Any, Any]]" = None,
+    ) -> None:
+        try:
+            loop.call_soon_threadsafe(self._start, pending, coroutine)
+        except RuntimeError:  # the loop was closed
+            self._drop(pending, coroutine)
+
+    def _drop(self, pending: Pending, coroutine: "Optional[Coroutine[Any, Any, Any]]") -> None:
+        pending.close()
+        if coroutine:
+            coroutine.close()
+
+    def _start(self, pending: Pending, coroutine: "Optional[Coroutine[Any, Any, Any]]") -> None:
         if self.tasks.ended:
-            pending.close()
+            self._drop(pending, coroutine)
             return
-        task = asyncio.ensure_future(self._serve_later(pending))
+        task = asyncio.ensure_future(self._serve_later(pending, coroutine))
         self.tasks[task] = pending
         task.add_done_callback(lambda task: self.tasks.pop(task, None))
 
-    async def _serve_later(self, pending: Pending) -> None:
+    async def _serve_later(self, pending: Pending, coroutine: "Optional[Coroutine[Any, Any, Any]]") -> None:
         try:
             try:
-                action = checked(await self.handler.handle(pending))
+                action = checked(await (coroutine or self.handler.handle(pending)))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: B902
@@ -422,6 +447,9 @@ def _answering(entry: Entry) -> Callable[[int, int], int]:
                 if context._pointer is None:  # it was put off
                     return DONE
                 if type(action) is not NotifAction:
+                    if inspect.iscoroutine(action):
+                        context = entry._await(context, action)
+                        return DONE
                     raise TypeError(f"a handler returned {action!r}, which is no NotifAction")
                 if action.kind == "return" and action.value in _numbers:
                     status = give(pointer, _numbers[action.value], None)
@@ -444,7 +472,7 @@ def _putting_off(entry: Entry) -> Callable[[int, int], int]:
             here = local.here
             if not here.asked:
                 stay(here)
-            entry._hand_over(Context(pointer, here.ident).defer())
+            entry._hand_over(entry.loop(), Context(pointer, here.ident).defer())
             return DONE
         except BaseException as error:  # noqa: B902
             return _failed(error)

@@ -6,10 +6,12 @@ import asyncio
 import ctypes
 import os
 import threading
+import weakref
+from functools import partial
 from typing import Any, Callable, Mapping, Optional, Union
 
 from . import capi
-from .errors import call
+from .errors import StateError, call
 from .handler import Entry, ExceptionPolicy, FunctionHandler, Handler, Tasks, is_async, on_destroy, on_log
 from .handles import Handle, ending, references
 from .values import encode, patience
@@ -64,17 +66,29 @@ class Supervisor(Handle):
         super().__init__(out.value or 0, capi.sandlock_supervisor_free)
         try:
             if slow and loop is None:
-                self._loop_thread = LoopThread()
-                loop = self._loop_thread.loop
+                loop = self._for_tasks()
+            # C keeps this for as long as the supervisor is there, so it must not keep the supervisor.
+            find = partial(called, weakref.WeakMethod(self._for_tasks)) if loop is None else lambda: loop
             with self._use() as pointer:
                 call(capi.sandlock_supervisor_set_log, pointer, on_log, references.hold(None), on_destroy)
                 for name, handler in sorted(wrapped.items(), key=lambda item: item[0] in slow):
-                    function = Entry(name, handler, loop, self._tasks).function()
+                    function = Entry(name, handler, find, self._tasks).function()
                     token = references.hold(function)
                     call(capi.sandlock_supervisor_add_handler, pointer, encode(name), function, token, on_destroy, 0)
         except BaseException:
             self.close()
             raise
+
+    def _for_tasks(self) -> asyncio.AbstractEventLoop:
+        """The loop that coroutines run on: the host's, or one that is made for the first of them."""
+        if self._loop is not None:
+            return self._loop
+        with self._changed:
+            if self._pointer is None:
+                raise StateError("the supervisor is closed")
+            if self._loop_thread is None:
+                self._loop_thread = LoopThread()
+            return self._loop_thread.loop
 
     def _before_free(self, pointer: int) -> None:
         self.end_tasks()  # A start may be waiting for one.
@@ -93,6 +107,13 @@ class Supervisor(Handle):
                 loop.call_soon_threadsafe(self._tasks.end)
             except RuntimeError:
                 pass  # The loop is closed, and with it all that ran there.
+
+
+def called(method: "weakref.WeakMethod[Callable[[], asyncio.AbstractEventLoop]]") -> asyncio.AbstractEventLoop:
+    there = method()
+    if there is None:
+        raise StateError("the supervisor was forgotten")
+    return there()
 
 
 def wrap(name: str, handler: Any) -> Handler:

@@ -323,6 +323,33 @@ class Coroutines(unittest.TestCase):
         self.assertEqual(asyncio.run(main()).stdout, b"77\n")
         self.assertEqual(threads, {threading.get_ident()})
 
+    def test_ordinary_handler_that_returns_one(self):
+        seen = []
+
+        async def parent(ctx, value):
+            await asyncio.sleep(0)
+            seen.append((ctx.name, len(ctx.args), threading.current_thread().name))
+            return NotifAction.returns(value)
+
+        async def name(ctx):
+            ctx.write(ctx.args[0], b"Written\0")
+            return NotifAction.returns(0)
+
+        async def fails(ctx):
+            raise RuntimeError("broken")
+
+        async def main():
+            return await sandbox().arun(GETPPID, timeout=20, handlers={"getppid": lambda ctx: parent(ctx, 62)})
+
+        self.assertEqual(run(GETPPID, {"getppid": lambda ctx: parent(ctx, 61)}).stdout, b"61\n")
+        self.assertEqual(asyncio.run(main()).stdout, b"62\n")
+        self.assertEqual(seen, [("getppid", 6, "sandlock-handlers"), ("getppid", 6, threading.current_thread().name)])
+        self.assertEqual(run(["uname"], {"uname": lambda ctx: name(ctx)}).stdout, b"Written\n")
+        with quiet() as lines:
+            self.assertIn(b"Operation not permitted", run(["uname"], {"uname": lambda ctx: fails(ctx)}).stderr)
+        self.assertIn("broken", lines[0])
+        self.assertTrue(references.wait_until_none(10))
+
     def test_objects_that_are_called_like_one(self):
         class Parent:
             async def __call__(self, ctx):
