@@ -214,6 +214,9 @@ func duplicate(fd int) (int, error) {
 func (p *Process) Report() *Report {
 	c, err := p.handle.use()
 	if err != nil {
+		if p.report == nil {
+			return &Report{} // of a zero Process
+		}
 		return p.report
 	}
 	defer p.handle.done()
@@ -225,6 +228,9 @@ func (p *Process) Stats() (Stats, error) {
 	var stats C.sandlock_stats
 	stats.size = C.sizeof_sandlock_stats
 	if _, err := p.handle.use(); err != nil {
+		if p.report == nil {
+			return Stats{}, err // of a zero Process
+		}
 		return p.stats, nil
 	}
 	defer p.handle.done()

@@ -15,12 +15,15 @@ type shared struct {
 	closed bool
 }
 
-// use gives the handle until done is called.
+// use gives the handle until done is called. Never nil, which the library may take for an argument that was left out.
 func (s *shared) use() (unsafe.Pointer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, closed(s.what)
+	}
+	if s.c == nil {
+		return nil, &Error{Status: StatusState, Stage: StageArguments, Message: "arguments: a zero value, for which nothing was made"}
 	}
 	s.users++
 	return s.c, nil

@@ -264,6 +264,48 @@ func TestQueueIsServed(t *testing.T) {
 	before.check(t)
 }
 
+// What nobody has made is refused like what is closed; least of all does a program run unsupervised.
+func TestZeroValuesAreRefused(t *testing.T) {
+	ctx, policy := limitedContext(t), systemPolicy(t)
+	supervisor := &Supervisor{}
+	result, err := Run(ctx, policy, supervisor, "true")
+	isError(t, err, StatusState)
+	equal(t, result, nil)
+	isError(t, supervisor.Handle("getppid", func(*Call) {}), StatusState)
+	isError(t, supervisor.Queue("getppid"), StatusState)
+	isError(t, supervisor.Observe(EventExec, func(Event) {}), StatusState)
+	isError(t, supervisor.SetLog(nil), StatusState)
+	_, err = supervisor.Next(ctx)
+	isError(t, err, StatusState)
+	_, err = supervisor.Stats()
+	isError(t, err, StatusState)
+	must(t, supervisor.Close())
+
+	process := &Process{}
+	_, err = process.Wait(0)
+	isError(t, err, StatusState)
+	isError(t, process.Kill(), StatusState)
+	_, err = process.Pidfd()
+	isError(t, err, StatusState)
+	_, err = process.Stats()
+	isError(t, err, StatusState)
+	for _, report := range []*Report{process.Report(), {}} {
+		equal(t, report.Level(), LevelNone)
+		equal(t, report.JSON(), "null")
+	}
+	must(t, process.Close())
+
+	_, err = Run(ctx, &Policy{}, nil, "true")
+	isError(t, err, StatusState)
+	isError(t, (&Policy{}).Clone().AllowPath("/", AccessRead).Err(), StatusState)
+	isError(t, (&Call{}).Continue(), StatusState)
+	equal(t, (&Call{}).Pid(), 0)
+	isError(t, (&Pending{}).Deny(syscall.EPERM), StatusState)
+	must(t, (&Pending{}).Close())
+	isError(t, (&Cmd{}).Run(), StatusInvalidArgument)
+	isError(t, (&Cmd{}).Wait(), StatusState)
+}
+
 // A program can be waited for in the handler that it waits for: not for ever.
 func TestWaitingInAHandlerIsRefused(t *testing.T) {
 	supervisor := mustSupervise(t, nil)
