@@ -1146,9 +1146,11 @@ public:
         return try_read(address, buffer, length).value();
     }
 
-    /// A string of the caller's memory, of less than `capacity` bytes. The program must not choose that.
+    /// A string of the caller's memory, of less than `capacity` bytes. Those are 16 MiB at most: the program may have chosen them.
     expected<std::string> try_read_string(std::uint64_t address, std::size_t capacity = 4096)
     {
+        if (capacity > std::size_t{16} << 20)
+            return detail::refusal("a string of more than 16 MiB");
         std::string text(capacity, '\0');
         std::size_t length = 0;
 

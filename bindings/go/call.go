@@ -134,9 +134,13 @@ func (t *trapped) Read(address uint64, buffer []byte) (int, error) {
 	return int(length), err
 }
 
-// ReadString reads a string of the caller's memory that has less than limit bytes; StatusBufferTooSmall if it has more.
+// mostInString is the largest limit of ReadString: a program may have chosen it, and Go ends a host that asks for too much memory.
+const mostInString = 16 << 20
+
+// ReadString reads a string of the caller's memory that has less than limit bytes, which are 16 MiB at most; StatusBufferTooSmall if
+// it has more.
 func (t *trapped) ReadString(address uint64, limit int) (string, error) {
-	if limit <= 0 {
+	if limit <= 0 || limit > mostInString {
 		return "", invalid("a limit of %d", limit)
 	}
 	buffer := make([]byte, limit)

@@ -127,6 +127,13 @@ func TestHandlersReadAndGiveFiles(t *testing.T) {
 			}
 			_, err = c.ReadString(c.Arg(1), 4)
 			isError(t, err, StatusBufferTooSmall)
+			_, err = c.ReadString(c.Arg(1), 16<<20+1)
+			isError(t, err, StatusInvalidArgument)
+			_, err = c.ReadString(c.Arg(1), 1<<40)
+			isError(t, err, StatusInvalidArgument)
+			if again, err := c.ReadString(c.Arg(1), 16<<20); again != name || err != nil {
+				t.Errorf("read %q, %v", again, err)
+			}
 			err = c.ReturnBytes([]byte("only here\n"), 0)
 		case "/virtual/empty":
 			err = c.ReturnBytes(nil, 0)

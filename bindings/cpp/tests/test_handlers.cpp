@@ -73,6 +73,7 @@ TEST(handler_gives_a_file_that_only_the_program_sees)
     const sandlock::descriptor host(open((tree / "host").c_str(), O_RDONLY | O_CLOEXEC));
     supervisor.add_handler("openat", [&](notification &call) {
         const auto path = call.try_read_string(call.arg(1));
+        CHECK(call.try_read_string(call.arg(1), std::size_t{1} << 40).status() == sandlock::status::invalid_argument);
         if (!path)
             return handled::pass;
         if (*path == "/run/secrets/token")
