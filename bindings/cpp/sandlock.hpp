@@ -495,21 +495,18 @@ inline bool has_nul(const std::string &text) noexcept
 
 } // namespace detail
 
-/// Arguments or rules: {"cat", "/etc/passwd"}, or any range of what is a string, a string view or a path. Copied.
+/// Arguments or rules: {"cat", "/etc/passwd"}, or any range of what is a string, a string view or a path. Copied. A null pointer ends
+/// it, as in C.
 class string_list {
 public:
     string_list() = default;
     string_list(std::initializer_list<std::string_view> texts) : texts_(texts.begin(), texts.end()) {}
+    string_list(std::initializer_list<const char *> texts) { copy(texts); }
 
     template <class Range, std::enable_if_t<detail::is_list<Range>, int> = 0>
     string_list(Range &&range)
     {
-        for (auto &&text : range) {
-            if constexpr (std::is_same_v<detail::bare<decltype(text)>, std::filesystem::path>)
-                texts_.emplace_back(text.native());
-            else
-                texts_.emplace_back(std::string_view(text));
-        }
+        copy(range);
     }
 
     /// The array that C wants, ended by NULL; valid while this is.
@@ -528,6 +525,20 @@ public:
     }
 
 private:
+    template <class Range>
+    void copy(Range &range)
+    {
+        for (auto &&text : range) {
+            if constexpr (std::is_pointer_v<detail::bare<decltype(text)>>)
+                if (!text)
+                    break;
+            if constexpr (std::is_same_v<detail::bare<decltype(text)>, std::filesystem::path>)
+                texts_.emplace_back(text.native());
+            else
+                texts_.emplace_back(std::string_view(text));
+        }
+    }
+
     std::vector<std::string> texts_;
 };
 

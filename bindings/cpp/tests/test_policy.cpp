@@ -162,11 +162,14 @@ TEST(ranges_of_any_kind_are_arguments_and_processors)
     const std::array<std::string_view, 3> views{"echo", "a b", ""};
     const std::vector<std::filesystem::path> paths{"echo", "a b", ""};
     const char *const array[] = {"echo", "a b", ""};
+    const char *const ended[] = {"echo", "a b", "", nullptr, "c"};
 
     for (const auto &list : {sandlock::string_list(strings), sandlock::string_list(pointers), sandlock::string_list(views),
-                             sandlock::string_list(paths), sandlock::string_list(array)})
+                             sandlock::string_list(paths), sandlock::string_list(array), sandlock::string_list(ended),
+                             sandlock::string_list{"echo", "a b", "", nullptr}, sandlock::string_list{array[0], views[1], ""}})
         CHECK_EQUAL(sandlock::run(policy, list, 20s).output(), "a b \n");
     CHECK(sandlock::try_run(policy, {}).status() == sandlock::status::invalid_argument);
+    CHECK(sandlock::try_run(policy, {nullptr}).status() == sandlock::status::invalid_argument);
     // A path would be a list of its parts, and a string one of characters.
     static_assert(!std::is_constructible_v<sandlock::string_list, std::filesystem::path>);
     static_assert(!std::is_constructible_v<sandlock::string_list, std::string>);
