@@ -105,11 +105,11 @@ func (c *Cmd) Run() error {
 
 // Output runs the program and gives its output. If Stderr is nil it is captured, too, for ExitError's Result.
 func (c *Cmd) Output() ([]byte, error) {
-	if c.Stdout != nil {
+	if c.Stdout != nil || c.streams.given[1] {
 		return nil, invalid("Stdout is set")
 	}
 	c.Stdout = Capture
-	if c.Stderr == nil {
+	if c.Stderr == nil && !c.streams.given[2] {
 		c.Stderr = Capture
 	}
 	err := c.Run()
@@ -121,7 +121,7 @@ func (c *Cmd) Output() ([]byte, error) {
 
 // CombinedOutput runs the program and gives its output and errors, as they come by one pipe. FlagOutputKills does not hold for it.
 func (c *Cmd) CombinedOutput() ([]byte, error) {
-	if c.Stdout != nil || c.Stderr != nil {
+	if c.Stdout != nil || c.Stderr != nil || c.streams.given[1] || c.streams.given[2] {
 		return nil, invalid("Stdout or Stderr is set")
 	}
 	kept := &limited{most: c.CaptureLimit}

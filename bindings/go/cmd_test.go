@@ -104,6 +104,50 @@ func TestPipesAndFilesArePassed(t *testing.T) {
 	equal(t, string(found), "direct\n")
 }
 
+// A stream whose pipe somebody has cannot lead elsewhere, too.
+func TestStreamsLeadToOnePlace(t *testing.T) {
+	for _, which := range []int{1, 2} {
+		for _, combined := range []bool{false, true} {
+			cmd := Command(limitedContext(t), systemPolicy(t), "sh", "-c", "echo out; echo err >&2")
+			pipe, get := cmd.StdoutPipe, cmd.Output
+			if which == 2 {
+				pipe = cmd.StderrPipe
+			}
+			if combined {
+				get = cmd.CombinedOutput
+			}
+			reader, err := pipe()
+			must(t, err)
+			text, err := get()
+			if which == 2 && !combined { // which is Stdout's
+				must(t, err)
+				equal(t, string(text), "out\n")
+				continue
+			}
+			isError(t, err, StatusInvalidArgument)
+			equal(t, len(text), 0)
+			// The Cmd was not used by that.
+			must(t, cmd.Start())
+			text, err = io.ReadAll(reader)
+			must(t, err)
+			equal(t, string(text), []string{1: "out\n", 2: "err\n"}[which])
+			must(t, cmd.Wait())
+		}
+	}
+
+	cmd := Command(limitedContext(t), systemPolicy(t), "cat")
+	_, err := cmd.StdinPipe()
+	must(t, err)
+	cmd.Stdin = strings.NewReader("ignored")
+	isError(t, cmd.Run(), StatusInvalidArgument)
+
+	// A file that is nil is as nothing at all.
+	cmd = Command(limitedContext(t), systemPolicy(t), "cat")
+	var none *os.File
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = none, none, none
+	must(t, cmd.Run())
+}
+
 func TestOutputSaysHowItEnded(t *testing.T) {
 	out, err := Command(limitedContext(t), systemPolicy(t), "echo", "hello").Output()
 	must(t, err)

@@ -73,22 +73,25 @@ func (s *streams) give(c *Cmd, which int) (*os.File, error) {
 
 // prepare says for each stream where it leads.
 func (s *streams) prepare(c *Cmd) error {
-	for which := range s.mode {
+	ends := [3]any{c.Stdin, c.Stdout, c.Stderr}
+	for which, name := range [3]string{"Stdin", "Stdout", "Stderr"} {
+		if file, ok := ends[which].(*os.File); ok && file == nil {
+			ends[which] = nil
+		}
 		if s.given[which] {
+			if ends[which] != nil {
+				return invalid("%s is set, and %[1]sPipe was called", name)
+			}
 			continue
 		}
-		if err := s.lead(c, which); err != nil {
+		if err := s.lead(c, which, ends[which]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *streams) lead(c *Cmd, which int) error {
-	var end any = c.Stdin
-	if which > 0 {
-		end = [3]io.Writer{nil, c.Stdout, c.Stderr}[which]
-	}
+func (s *streams) lead(c *Cmd, which int, end any) error {
 	s.fd[which] = -1
 	switch end := end.(type) {
 	case nil:
@@ -101,7 +104,7 @@ func (s *streams) lead(c *Cmd, which int) error {
 	case capture:
 		s.mode[which] = C.SANDLOCK_STDIO_CAPTURE
 	default:
-		if which == 2 && !s.given[1] && same(c.Stdout, c.Stderr) {
+		if which == 2 && same(c.Stdout, c.Stderr) {
 			s.mode[2], s.fd[2] = s.mode[1], s.fd[1]
 			return nil
 		}
