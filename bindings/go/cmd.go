@@ -299,13 +299,17 @@ func (c *Cmd) Wait() error {
 		return &Error{Status: StatusState, Stage: StageWait, Message: "wait: the Cmd does not run"}
 	}
 	result, err := c.Process.Wait(-1)
-	if err != nil {
+	freed := errors.Is(err, StatusState) // by Process.Close, which has ended the sandbox
+	if err != nil && !freed {
 		return err
 	}
 	c.waited = true
 	close(c.ended)
 	killed := <-c.killed
-	copied := c.streams.finish(c.WaitDelay, killed)
+	copied := c.streams.finish(c.WaitDelay, killed || freed)
+	if freed {
+		return err
+	}
 	c.Process.Close()
 	c.Result = result
 	if c.Supervisor != nil {

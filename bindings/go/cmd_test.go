@@ -293,6 +293,25 @@ func TestProcessIsControlled(t *testing.T) {
 	equal(t, stats.Failed, 0)
 }
 
+// Whoever has freed the process waits in vain, and leaves nothing behind.
+func TestWaitAfterCloseEndsTheGoroutines(t *testing.T) {
+	policy := systemPolicy(t)
+	before := takeFootprint(t, policy)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cmd := Command(ctx, policy, "sh", "-c", "cat; sleep 1000")
+	cmd.Stdin, cmd.Stdout = strings.NewReader("x"), &bytes.Buffer{}
+	errs, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	must(t, cmd.Process.Close())
+	isError(t, cmd.Wait(), StatusState)
+	_, err = errs.Read(make([]byte, 1))
+	isError(t, err, os.ErrClosed)
+	isError(t, cmd.Wait(), StatusState)
+	before.check(t)
+}
+
 func TestTerminalIsTheProgramsOwn(t *testing.T) {
 	cmd := Command(limitedContext(t), systemPolicy(t), "sh", "-c", "stty size; read line; echo got $line; stty size")
 	cmd.Terminal = &WindowSize{30, 100}

@@ -240,7 +240,8 @@ func (p *Process) Stats() (Stats, error) {
 	return goStats(&stats), err
 }
 
-// Close frees the process; a sandbox that still runs is killed first. Cmd.Wait does it.
+// Close frees the process; a sandbox that still runs is killed first. Cmd.Wait does it; after Close, that has no Result to give, only an
+// error of StatusState, but is to be called as ever.
 func (p *Process) Close() error {
 	c, err := p.handle.use()
 	if err != nil {
