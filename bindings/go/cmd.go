@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"time"
@@ -176,8 +177,9 @@ func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 	return c.streams.give(c, 2)
 }
 
-// Start starts the program, and returns when it was executed, fully confined, or could not be. Wait must be called afterwards. Start
-// itself is not interrupted by the context: a sandbox that was started meanwhile is killed at once.
+// Start starts the program, and returns when it was executed, fully confined, or could not be. Wait must be called afterwards. A start
+// that lasts beyond the context's deadline, for a handler may keep it, ends with context.DeadlineExceeded, and nothing runs. It is not
+// interrupted when the context is cancelled: a sandbox that was started meanwhile is killed at once.
 func (c *Cmd) Start() error {
 	if c.Process != nil || c.waited {
 		return &Error{Status: StatusState, Stage: StageArguments, Message: "arguments: the Cmd was used before"}
@@ -224,6 +226,18 @@ func watch(ctx context.Context, process *Process, ended <-chan struct{}, killed 
 	}
 }
 
+// startTimeout says a time as start_timeout_ms, where 0 is no limit; so is one of weeks.
+func startTimeout(left time.Duration) C.uint32_t {
+	ms := milliseconds(left)
+	if ms > math.MaxUint32 {
+		return 0
+	}
+	if ms < 1 {
+		ms = 1
+	}
+	return C.uint32_t(ms)
+}
+
 // spawn makes the C call.
 func (c *Cmd) spawn() (*Process, error) {
 	if len(c.Args) == 0 {
@@ -248,6 +262,9 @@ func (c *Cmd) spawn() (*Process, error) {
 	options.capture_limit = C.uint64_t(c.CaptureLimit)
 	if c.Name != "" {
 		options.name = name
+	}
+	if deadline, ok := c.ctx.Deadline(); ok {
+		options.start_timeout_ms = startTimeout(time.Until(deadline))
 	}
 	if c.Terminal != nil {
 		options.pty_rows, options.pty_columns = C.uint16_t(c.Terminal.Rows), C.uint16_t(c.Terminal.Columns)
@@ -280,6 +297,9 @@ func (c *Cmd) spawn() (*Process, error) {
 		return failure(C.sandlock_spawn(policy, supervisor, argv, &options, &process, &cerr), cerr)
 	})
 	runtime.KeepAlive(c) // and the files in it
+	if errors.Is(err, StatusTimeout) {
+		return nil, context.DeadlineExceeded
+	}
 	if err != nil {
 		return nil, err
 	}

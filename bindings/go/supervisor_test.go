@@ -231,6 +231,39 @@ func TestCallsAreDeferredAndAnsweredElsewhere(t *testing.T) {
 	equal(t, cmd.Wait() != nil, true)
 }
 
+// keepsStarts puts off the exec that starts a program, which nobody answers until the test does.
+func keepsStarts(t *testing.T) (*Supervisor, <-chan *Pending) {
+	supervisor, calls := mustSupervise(t, nil), make(chan *Pending, 10)
+	must(t, supervisor.Handle("execve", func(c *Call) {
+		pending, err := c.Defer()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		calls <- pending
+	}))
+	return supervisor, calls
+}
+
+func TestDeadlineEndsAStart(t *testing.T) {
+	policy := systemPolicy(t)
+	before := takeFootprint(t, policy)
+	supervisor, calls := keepsStarts(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	result, err := Run(ctx, policy, supervisor, "true")
+	isError(t, err, context.DeadlineExceeded)
+	equal(t, result, nil)
+	select {
+	case pending := <-calls:
+		isError(t, pending.Continue(), StatusStale)
+		pending.Close()
+	default: // a busy machine has not come so far
+	}
+	supervisor.Close()
+	before.check(t)
+}
+
 func TestQueueIsServed(t *testing.T) {
 	policy := systemPolicy(t)
 	before := takeFootprint(t, policy)
