@@ -1628,6 +1628,8 @@ struct spawn_options {
     /// Of the terminal, if a stream has stdio::pty(); 0 is 24 and 80.
     std::uint16_t pty_rows = 0;
     std::uint16_t pty_columns = 0;
+    /// How long the start may take, in which handlers may have to answer calls of it: TIMEOUT beyond, and nothing runs.
+    timeout start_timeout = forever;
 };
 
 /// A process of a sandbox.
@@ -1854,6 +1856,9 @@ inline expected<process> spawn(const policy &policy, sandlock_supervisor *superv
     raw.name = options.name.empty() ? nullptr : options.name.c_str();
     raw.pty_rows = options.pty_rows;
     raw.pty_columns = options.pty_columns;
+    // To C 0 is no limit; no time at all is as little as it knows.
+    if (const std::int32_t time = options.start_timeout.milliseconds(); time >= 0)
+        raw.start_timeout_ms = time > 0 ? static_cast<std::uint32_t>(time) : 1;
     return make<process, sandlock_process>(sandlock_spawn, policy.get(), supervisor, arguments->data(), &raw);
 }
 

@@ -195,6 +195,29 @@ TEST(call_is_put_off_and_answered_by_another_thread)
     CHECK(supervisor.stats().size == sizeof(sandlock::stats));
 }
 
+TEST(start_that_takes_too_long_is_over)
+{
+    const auto policy = system_policy();
+    std::mutex mutex;
+    std::vector<sandlock::pending> put_off;
+    sandlock::supervisor supervisor;
+    sandlock::spawn_options options;
+
+    supervisor.add_handler("execve", [&](notification &call) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        put_off.push_back(call.defer());
+    });
+    options.start_timeout = -1s; // late, and not forever
+    CHECK(sandlock::try_spawn(policy, supervisor, {"true"}, options).status() == sandlock::status::timeout);
+    options.start_timeout = 100ms;
+    CHECK(sandlock::try_spawn(policy, supervisor, {"true"}, options).status() == sandlock::status::timeout);
+    options.start_timeout = 20s;
+    CHECK(sandlock::spawn(policy, {"true"}, options).wait().succeeded());
+    const std::lock_guard<std::mutex> lock(mutex);
+    for (auto &call : put_off)
+        CHECK(call.try_let_run().status() == sandlock::status::stale);
+}
+
 TEST(queue_is_served_by_a_loop_of_the_host)
 {
     const auto policy = system_policy();
