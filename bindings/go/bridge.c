@@ -75,3 +75,27 @@ sandlock_status go_set_log(sandlock_supervisor *supervisor, int fd, sandlock_err
         return sandlock_supervisor_set_log(supervisor, (sandlock_log_fn)0, (void *)0, (sandlock_destroy_fn)0, error);
     return sandlock_supervisor_set_log(supervisor, write_line, (void *)(intptr_t)fd, close_log, error);
 }
+
+void go_start_here(go_start *start)
+{
+    start->status = sandlock_spawn(start->policy, start->supervisor, (const char *const *)start->argv, &start->options,
+                                   &start->process, &start->error);
+}
+
+static void *start_on_thread(void *start)
+{
+    go_start_here(start);
+    return NULL;
+}
+
+/* No goroutine could do this: a program gets what the thread that starts it has of its own, as its confinement and its namespaces, and
+ * that is passed on to a thread which is made by that one. */
+int go_start_beside(go_start *start)
+{
+    return pthread_create(&start->thread, NULL, start_on_thread, start);
+}
+
+void go_start_join(go_start *start)
+{
+    pthread_join(start->thread, NULL);
+}

@@ -5,6 +5,7 @@
 
 #include <sandlock.h>
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -23,6 +24,24 @@ sandlock_status go_set_log(sandlock_supervisor *supervisor, int fd, sandlock_err
 
 /* The functions that the library has let go of since this was last asked, linked by `next`. */
 go_function *go_take_unneeded(void);
+
+/* A call of sandlock_spawn(), and what it gives. */
+typedef struct {
+    const sandlock_policy *policy;
+    sandlock_supervisor *supervisor;
+    char **argv;
+    sandlock_spawn_options options;
+    pthread_t thread;
+    sandlock_status status;
+    sandlock_process *process;
+    sandlock_error *error;
+} go_start;
+
+void go_start_here(go_start *start);
+
+/* Has another thread make the call, for go_start_join() to wait for; an errno if there can be none. */
+int go_start_beside(go_start *start);
+void go_start_join(go_start *start);
 
 /* As numbers, since cgo looks at every pointer that it hands over. */
 typedef struct {

@@ -9,7 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
-	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -178,8 +178,9 @@ func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 }
 
 // Start starts the program, and returns when it was executed, fully confined, or could not be. Wait must be called afterwards. A start
-// that lasts beyond the context's deadline, for a handler may keep it, ends with context.DeadlineExceeded, and nothing runs. It is not
-// interrupted when the context is cancelled: a sandbox that was started meanwhile is killed at once.
+// that lasts beyond the context's deadline, for a handler may keep it, ends with context.DeadlineExceeded, and nothing runs. When the
+// context is cancelled Start returns at once, too, but what keeps the start goes on to do so: until handlers have answered it, which may
+// be never if a Pending is kept, Policy and Supervisor are in use, as is a thread; what was started then is killed.
 func (c *Cmd) Start() error {
 	if c.Process != nil || c.waited {
 		return &Error{Status: StatusState, Stage: StageArguments, Message: "arguments: the Cmd was used before"}
@@ -188,15 +189,8 @@ func (c *Cmd) Start() error {
 	if c.ctx == nil {
 		c.ctx = context.Background()
 	}
-	err := c.ctx.Err()
-	if err == nil {
-		err = c.streams.prepare(c)
-	}
-	if err == nil {
-		c.Process, err = c.spawn()
-	}
-	c.streams.closeChildEnds()
-	if err != nil {
+	var err error
+	if c.Process, err = c.spawn(); err != nil {
 		c.streams.closeHostEnds()
 		return err
 	}
@@ -238,29 +232,85 @@ func startTimeout(left time.Duration) C.uint32_t {
 	return C.uint32_t(ms)
 }
 
-// spawn makes the C call.
+// A start is a call of sandlock_spawn, and what is to be done when it has returned, last first.
+type start struct {
+	c     *C.go_start
+	after []func()
+}
+
+func (s *start) then(do func()) { s.after = append(s.after, do) }
+
+func (s *start) over() {
+	for i := len(s.after) - 1; i >= 0; i-- {
+		s.after[i]()
+	}
+}
+
+// started is what a start gives.
+type started struct {
+	process *Process
+	err     error
+}
+
+// spawn starts the program.
 func (c *Cmd) spawn() (*Process, error) {
+	s := &start{c: (*C.go_start)(C.malloc(C.sizeof_go_start))}
+	*s.c = C.go_start{}
+	s.then(func() { C.free(unsafe.Pointer(s.c)) })
+	s.then(c.streams.closeChildEnds)
+	if err := c.describe(s); err != nil {
+		s.over()
+		return nil, err
+	}
+	var found started
+	// Only handlers keep a start from ending, and only who has a context that can be cancelled goes before that.
+	if c.Supervisor != nil && c.ctx.Done() != nil {
+		found = s.await(c.ctx)
+	} else {
+		C.go_start_here(s.c)
+		found = s.result()
+	}
+	if found.err != nil {
+		return nil, found.err
+	}
+	p := found.process
+	if c.Terminal != nil {
+		if fd := C.sandlock_process_take_pty((*C.sandlock_process)(p.handle.c)); fd >= 0 {
+			p.Terminal = hostFile(int(fd), "terminal")
+		}
+	}
+	return p, nil
+}
+
+// describe says what is to be started. It may leave things to be done when the start is over, even if it fails.
+func (c *Cmd) describe(s *start) error {
 	if len(c.Args) == 0 {
-		return nil, invalid("Args is empty")
+		return invalid("Args is empty")
 	}
-	argv, err := cStrings(c.Args)
+	err := c.ctx.Err()
+	if err == nil {
+		err = c.streams.prepare(c)
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer freeStrings(argv)
-	name, err := cString(c.Name)
-	if err != nil {
-		return nil, err
+	if s.c.argv, err = cStrings(c.Args); err != nil {
+		return err
 	}
-	defer C.free(unsafe.Pointer(name))
+	s.then(func() { freeStrings(s.c.argv) })
 	// Zero is what SANDLOCK_SPAWN_OPTIONS_INIT has, but for size and descriptors.
-	var options C.sandlock_spawn_options
+	options := &s.c.options
 	options.size = C.sizeof_sandlock_spawn_options
 	options.stdin_mode, options.stdin_fd = c.streams.mode[0], c.streams.fd[0]
 	options.stdout_mode, options.stdout_fd = c.streams.mode[1], c.streams.fd[1]
 	options.stderr_mode, options.stderr_fd = c.streams.mode[2], c.streams.fd[2]
 	options.capture_limit = C.uint64_t(c.CaptureLimit)
 	if c.Name != "" {
+		name, err := cString(c.Name)
+		if err != nil {
+			return err
+		}
+		s.then(func() { C.free(unsafe.Pointer(name)) })
 		options.name = name
 	}
 	if deadline, ok := c.ctx.Deadline(); ok {
@@ -271,45 +321,76 @@ func (c *Cmd) spawn() (*Process, error) {
 	}
 	if count := len(c.ExtraFiles); count > 0 {
 		fds := (*C.int32_t)(C.malloc(C.size_t(2*count) * C.sizeof_int32_t))
-		defer C.free(unsafe.Pointer(fds))
+		s.then(func() { C.free(unsafe.Pointer(fds)) })
 		numbers, passed := unsafe.Slice(fds, 2*count), 0
 		for i, file := range c.ExtraFiles {
 			if file != nil {
-				numbers[passed], numbers[count+passed] = C.int32_t(file.Fd()), C.int32_t(3+i)
+				if numbers[passed], err = c.streams.lend(file); err != nil {
+					return err
+				}
+				numbers[count+passed] = C.int32_t(3 + i)
 				passed++
 			}
 		}
 		options.pass_fds, options.pass_fds_as = fds, &numbers[count]
 		options.pass_fd_count = C.size_t(passed)
 	}
-	var supervisor *C.sandlock_supervisor
 	if c.Supervisor != nil {
 		used, err := c.Supervisor.handle.use()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		defer c.Supervisor.handle.done()
-		supervisor = (*C.sandlock_supervisor)(used)
+		s.then(c.Supervisor.handle.done)
+		s.c.supervisor = (*C.sandlock_supervisor)(used)
 	}
-	var process *C.sandlock_process
-	err = c.Policy.read(func(policy *C.sandlock_policy) error {
-		var cerr *C.sandlock_error
-		return failure(C.sandlock_spawn(policy, supervisor, argv, &options, &process, &cerr), cerr)
-	})
-	runtime.KeepAlive(c) // and the files in it
-	if errors.Is(err, StatusTimeout) {
-		return nil, context.DeadlineExceeded
+	policy := c.Policy
+	if s.c.policy, err = policy.hold(); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	s.then(policy.mu.RUnlock)
+	return nil
+}
+
+// result says what the call has given.
+func (s *start) result() started {
+	defer s.over()
+	err := failure(s.c.status, s.c.error)
+	switch {
+	case errors.Is(err, StatusTimeout):
+		return started{err: context.DeadlineExceeded}
+	case err != nil:
+		return started{err: err}
 	}
-	p := ownProcess(process)
-	if c.Terminal != nil {
-		if fd := C.sandlock_process_take_pty(process); fd >= 0 {
-			p.Terminal = hostFile(int(fd), "terminal")
+	return started{process: ownProcess(s.c.process)}
+}
+
+// await has the call made beside, and waits for it until the context is cancelled; what comes of it then is ended.
+func (s *start) await(ctx context.Context) started {
+	if errno := C.go_start_beside(s.c); errno != 0 {
+		s.over()
+		return started{err: &Error{Status: StatusSystem, Stage: StageSpawn, Errno: syscall.Errno(errno), Message: "spawn: no thread"}}
+	}
+	limited := s.c.options.start_timeout_ms != 0
+	found := make(chan started, 1)
+	go func() {
+		C.go_start_join(s.c)
+		found <- s.result()
+	}()
+	select {
+	case it := <-found:
+		return it
+	case <-ctx.Done():
+	}
+	if limited && ctx.Err() == context.DeadlineExceeded {
+		return <-found // for its time is up, too
+	}
+	go func() {
+		if it := <-found; it.err == nil {
+			it.process.Close()
 		}
-	}
-	return p, nil
+		sweep()
+	}()
+	return started{err: ctx.Err()}
 }
 
 // Wait waits until the sandbox has ended and its streams are copied, and frees it. The error is nil if the program exited with 0,

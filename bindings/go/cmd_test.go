@@ -141,6 +141,13 @@ func TestStreamsLeadToOnePlace(t *testing.T) {
 	cmd.Stdin = strings.NewReader("ignored")
 	isError(t, cmd.Run(), StatusInvalidArgument)
 
+	file, err := os.Open(os.DevNull)
+	must(t, err)
+	must(t, file.Close())
+	cmd = Command(limitedContext(t), systemPolicy(t), "cat")
+	cmd.Stdin = file
+	isError(t, cmd.Run(), StatusInvalidArgument)
+
 	// A file that is nil is as nothing at all.
 	cmd = Command(limitedContext(t), systemPolicy(t), "cat")
 	var none *os.File
@@ -374,18 +381,31 @@ func TestThreadThatStartsASandboxMayEnd(t *testing.T) {
 	equal(t, out.String(), "alive\n")
 }
 
-// A goroutine is confined, and others are not.
+// A goroutine is confined, with what it starts, however that is done; others are not.
 func TestGoroutineIsConfined(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(path, []byte("x"), 0o644))
-	found := make(chan error, 2)
+	own, wider := allowSystem(t, NewPolicy()).AllowPath("/proc", AccessRead), systemPolicy(t).AllowPath(path, AccessRead)
+	supervisor := mustSupervise(t, nil)
+	must(t, supervisor.Handle("getppid", func(c *Call) { c.Pass() }))
+	found, results := make(chan error, 4), make(chan *Result, 2)
 	onThreadThatEnds(func() {
-		found <- ConfineThread(NewPolicy().AllowPath("/proc", AccessRead))
+		found <- ConfineThread(own)
 		_, err := os.ReadFile(path)
 		found <- err
+		for _, supervisor := range []*Supervisor{nil, supervisor} {
+			result, err := Run(limitedContext(t), wider, supervisor, "cat", path)
+			found <- err
+			results <- result
+		}
 	})
 	must(t, <-found)
 	isError(t, <-found, syscall.EACCES)
+	for i := 0; i < 2; i++ {
+		must(t, <-found)
+		contains(t, string((<-results).Stderr), "Permission denied")
+	}
+	contains(t, string(mustRun(t, wider, supervisor, "cat", path).Stdout), "x")
 	_, err := os.ReadFile(path)
 	must(t, err)
 }

@@ -15,8 +15,8 @@ import (
 // chained. A rule that is refused leaves the policy as it was and is remembered: Err tells, and no program is started under such
 // a policy. Programs that run are not affected by later changes.
 //
-// A Policy can be used for many programs, and at once; who changes it waits while a program is being started, so a handler of the
-// exec that starts a program must not. It is freed when nobody has it any more, or by Close.
+// A Policy can be used for many programs, and at once; who changes or closes it waits while a program is being started, so a handler of
+// the exec that starts a program must not. It is freed when nobody has it any more, or by Close.
 type Policy struct {
 	mu   sync.RWMutex
 	c    *C.sandlock_policy
@@ -101,18 +101,28 @@ func (p *Policy) Check() error {
 
 // read uses the policy while nobody changes it: not at all if something was refused.
 func (p *Policy) read(use func(*C.sandlock_policy) error) error {
+	c, err := p.hold()
+	if err != nil {
+		return err
+	}
+	defer p.mu.RUnlock()
+	return use(c)
+}
+
+// hold is for who reads the policy, and unlocks it then; if there is an error it is not locked.
+func (p *Policy) hold() (*C.sandlock_policy, error) {
 	if p == nil {
-		return invalid("the policy is nil")
+		return nil, invalid("the policy is nil")
 	}
 	p.mu.RLock()
+	if len(p.errs) == 0 && p.c != nil {
+		return p.c, nil
+	}
 	defer p.mu.RUnlock()
 	if len(p.errs) > 0 {
-		return join(p.errs)
+		return nil, join(p.errs)
 	}
-	if p.c == nil {
-		return closed("policy")
-	}
-	return use(p.c)
+	return nil, closed("policy")
 }
 
 type policyChange func(c *C.sandlock_policy, texts []*C.char, cerr **C.sandlock_error) C.sandlock_status

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -61,6 +62,21 @@ func (s *streams) pipe(which int, d direction) (*os.File, error) {
 	return host, nil
 }
 
+// lend gives a descriptor of a file of the caller's, who may close that while a start goes on that he no longer waits for.
+func (s *streams) lend(file *os.File) (C.int32_t, error) {
+	number := int(file.Fd())
+	if number < 0 {
+		return -1, invalid("the file %q is closed", file.Name())
+	}
+	fd, err := duplicate(number)
+	runtime.KeepAlive(file)
+	if err != nil {
+		return -1, err
+	}
+	s.child = append(s.child, os.NewFile(uintptr(fd), file.Name()))
+	return C.int32_t(fd), nil
+}
+
 // give makes a pipe whose end the caller of StdinPipe and the like gets.
 func (s *streams) give(c *Cmd, which int) (*os.File, error) {
 	if s.given[which] || c.Process != nil || c.waited {
@@ -100,7 +116,11 @@ func (s *streams) lead(c *Cmd, which int, end any) error {
 			s.mode[which] = C.SANDLOCK_STDIO_PTY
 		}
 	case *os.File:
-		s.mode[which], s.fd[which] = C.SANDLOCK_STDIO_FD, C.int32_t(end.Fd())
+		fd, err := s.lend(end)
+		if err != nil {
+			return err
+		}
+		s.mode[which], s.fd[which] = C.SANDLOCK_STDIO_FD, fd
 	case capture:
 		s.mode[which] = C.SANDLOCK_STDIO_CAPTURE
 	default:

@@ -2,6 +2,7 @@ package sandlock
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -261,6 +262,42 @@ func TestDeadlineEndsAStart(t *testing.T) {
 	default: // a busy machine has not come so far
 	}
 	supervisor.Close()
+	before.check(t)
+}
+
+// Whoever has cancelled goes at once. The start goes on, with all that it was given, and what comes of it is killed.
+func TestCancelLeavesAStart(t *testing.T) {
+	policy := systemPolicy(t)
+	before := takeFootprint(t, policy)
+	for _, lets := range []bool{true, false} {
+		supervisor, calls := keepsStarts(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		cmd := Command(ctx, policy, "/bin/sleep", "1000")
+		cmd.Supervisor, cmd.Stderr = supervisor, &strings.Builder{}
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		ours, its, err := os.Pipe()
+		must(t, err)
+		cmd.ExtraFiles = []*os.File{its}
+		found := make(chan error)
+		go func() { found <- cmd.Start() }()
+		pending := <-calls
+		cancel()
+		equal(t, <-found, context.Canceled)
+		equal(t, cmd.Process, nil)
+		isError(t, cmd.Wait(), StatusState)
+		_, err = out.Read(make([]byte, 1))
+		isError(t, err, os.ErrClosed)
+		must(t, its.Close())
+		if lets {
+			must(t, pending.Continue())
+		}
+		must(t, pending.Close())
+		_, err = ours.Read(make([]byte, 1))
+		equal(t, err, io.EOF) // nobody has the pipe any more
+		must(t, ours.Close())
+		must(t, supervisor.Close())
+	}
 	before.check(t)
 }
 

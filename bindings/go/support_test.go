@@ -12,7 +12,11 @@ import (
 
 // systemPolicy is everything it takes to run programs of the system, and nothing else.
 func systemPolicy(t *testing.T) *Policy {
-	policy := NewPolicy().ClearEnv().AllowPath("/dev/null", AccessRead|AccessWrite)
+	return allowSystem(t, NewPolicy().ClearEnv())
+}
+
+func allowSystem(t *testing.T, policy *Policy) *Policy {
+	policy.AllowPath("/dev/null", AccessRead|AccessWrite)
 	t.Cleanup(func() { policy.Close() })
 	for _, directory := range []string{"/usr", "/bin", "/lib", "/lib64"} {
 		policy.AllowPath(directory, AccessReadExecute|AccessOptional)

@@ -136,6 +136,16 @@ func timedOut() {
 	check(errors.Is(err, context.DeadlineExceeded), err)
 }
 
+// left is cancelled while it starts, and goes on behind.
+func left() {
+	ctx, cancel := context.WithCancel(context.Background())
+	supervisor, err := sandlock.NewSupervisor(nil)
+	check(err == nil && supervisor.Handle("execve", func(call *sandlock.Call) { cancel(); call.Pass() }) == nil, "a handler")
+	_, err = sandlock.Run(ctx, policy, supervisor, "sleep", "60")
+	check(errors.Is(err, context.Canceled), err)
+	supervisor.Close()
+}
+
 // forgotten neither waits nor closes anything: the collector does.
 func forgotten() {
 	cmd := sandlock.Command(context.Background(), policy, "cat")
@@ -206,7 +216,7 @@ var goroutines int
 
 func main() {
 	ways := []func(){plain, withHandler, withHandlerThatPanics, putOff, fromTheQueue, withPipes, inConversation, notStarted, refused,
-		killed, timedOut, forgotten}
+		killed, timedOut, left, forgotten}
 	runs, err := strconv.Atoi(os.Getenv("SANDLOCK_LEAK_RUNS"))
 	if err != nil {
 		runs = 1000
