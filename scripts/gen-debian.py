@@ -43,7 +43,7 @@ def linked_crates():
         for dependency in nodes[name]["deps"]:
             if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
                 waiting.append(dependency["pkg"])
-    return sorted((packages[name] for name in linked - {root}), key=lambda package: package["name"])
+    return sorted((packages[name] for name in linked - {root}), key=lambda package: (package["name"], package["version"]))
 
 
 def holders(package):
