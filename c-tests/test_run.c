@@ -210,7 +210,7 @@ static void failed_set_up_is_an_error_that_names_the_step(void)
     CHECK_STATUS(SANDLOCK_ERROR_CHILD_SETUP, sandlock_run(policy, NULL, ARGV("true"), -1, &result, &error));
     CHECK(sandlock_error_errno(error) == EINVAL);
     CHECK(sandlock_error_stage(error) == SANDLOCK_STAGE_PROCESS);
-    CHECK(!strcmp(sandlock_error_message(error), "process: processor affinity: Invalid argument"));
+    CHECK(!strcmp(sandlock_error_message(error), "process: processor affinity: 1000: Invalid argument"));
     sandlock_error_free(error);
     sandlock_policy_free(policy);
 }
