@@ -40,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) bytes: u64,
     /// Nothing that counts was out of sight. Otherwise `bytes` is what the file systems as a whole have risen by, if that is more.
     pub(crate) whole: bool,
+    /// What files may have come to occupy that nobody can ask: so much of what the file systems have risen by is theirs, at most.
+    unasked: u64,
 }
 
 /// The trees that a sandbox may write to.
@@ -91,6 +93,7 @@ struct Walk<'a> {
     counted: HashMap<FileKey, u64>,
     bytes: u64,
     whole: bool,
+    unasked: u64,
     /// More than this ends the walk: it need not be known how much more.
     most: u64,
     /// Says whether to go on, after each file.
@@ -170,6 +173,9 @@ impl Trees {
         }
         if !reading.whole {
             reading.bytes = reading.bytes.max(self.growth_in_all());
+        } else if reading.unasked > 0 {
+            let most = reading.bytes.saturating_add(reading.unasked);
+            reading.bytes = reading.bytes.max(self.growth_in_all().min(most));
         }
         Some(reading)
     }
@@ -186,6 +192,7 @@ impl Trees {
             counted: HashMap::new(),
             bytes: 0,
             whole: true,
+            unasked: 0,
             most,
             goes_on,
             before_start,
@@ -199,10 +206,14 @@ impl Trees {
             walk.add_tree(root)?;
         }
         let Walk {
-            counted, bytes, whole, ..
+            counted,
+            bytes,
+            whole,
+            unasked,
+            ..
         } = walk;
         self.counted = counted;
-        Some(Reading { bytes, whole })
+        Some(Reading { bytes, whole, unasked })
     }
 }
 
@@ -251,11 +262,12 @@ impl Walk<'_> {
                 return;
             }
             // Nobody tells what it occupies: what it did when it was last seen, or as much as the mapping can hold. Written to through that
-            // it may have come to be more; how much the file system as a whole has risen decides then.
+            // it may have come to be more, as far as the mapping reaches; how much the file system as a whole has risen decides then.
             let before = self.trees.before.get(&key).map(|former| former.bytes);
             let seen = self.trees.counted.get(&key).copied();
             if before.is_some() || seen.is_some() {
-                self.whole &= reach <= before.unwrap_or(0).saturating_add(seen.unwrap_or(0));
+                let known = before.unwrap_or(0).saturating_add(seen.unwrap_or(0));
+                self.unasked = self.unasked.saturating_add(reach.saturating_sub(known));
             }
             match seen {
                 Some(seen) => self.count(key, seen),
