@@ -74,9 +74,9 @@ programs="test_net_programs test_net_services test_net_hosts"
 newer=
 [[ " ${SANDLOCK_TEST_EXPECT//,/ } " != *" landlock-9 "* ]] || newer=test_net_unix
 # Two thirds of a minute of readings, which neither sanitizer nor root would change.
-user_tests="$everywhere $newer test_net_made test_resources test_host test_confine_self test_terminal attack_table static_test_run all_static_test_run"
+user_tests="$everywhere $newer test_net_made test_resources test_host test_confine_self test_terminal attack_table"
 # These do not ask how long something takes, and run beside the sanitized ones and root's.
-long_tests="test_disk $programs test_faults"
+long_tests="static_test_run all_static_test_run test_disk $programs test_faults"
 sanitized_tests="$everywhere test_faults test_host"
 root_tests="$everywhere $programs $newer test_confine_self test_terminal attack_table"
 
@@ -285,12 +285,12 @@ section "command line, examples, documentation, bindings"
 mkdir "$stage/checkout"
 cp -r bindings c-tests docs examples include profiles scripts Cargo.toml README.md "$stage/checkout/"
 chmod -R a+rX "$stage/checkout"
+# What takes longest, first. `make soak` has these at full length.
+beside "leaks and load" "${as_user[@]}" env PREFIX="$prefix" SANDLOCK_LEAK_RUNS="${SANDLOCK_LEAK_RUNS:-1000}" \
+    SANDLOCK_SOAK_SECONDS="${SANDLOCK_SOAK_SECONDS:-20}" "$stage/checkout/scripts/soak.sh"
 live "command line" "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/c-tests/cli_test.sh"
 live "examples" "${as_user[@]}" env BIN="$bin" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
 live "asan examples" "${as_user[@]}" env BIN="$bin/asan" PREFIX="$prefix" "$stage/checkout/c-tests/examples_test.sh"
-# `make soak` has these at full length.
-beside "leaks and load" "${as_user[@]}" env PREFIX="$prefix" SANDLOCK_LEAK_RUNS="${SANDLOCK_LEAK_RUNS:-1000}" \
-    SANDLOCK_SOAK_SECONDS="${SANDLOCK_SOAK_SECONDS:-20}" "$stage/checkout/scripts/soak.sh"
 beside go "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/bindings/go/test.sh"
 beside cpp "${as_user[@]}" env PREFIX="$prefix" "$stage/checkout/bindings/cpp/test.sh"
 beside documentation "$PWD/scripts/docs/test.sh"
