@@ -47,7 +47,7 @@
  *              standard output or error, never changes the environment, working directory, umask or signal mask of the host,
  *              and opens every descriptor close-on-exec. 64 KiB of stack is enough for every function. When a program ends, the kernel may interrupt a call of one of the
  *              host's threads that is not restarted, like epoll_wait(2), or recv(2) with a timeout (EINTR), handler or not. Each running sandbox has one thread, with all signals blocked, and a
- *              second one while the library serves many calls of it; while there are sandboxes with handlers there is one more,
+ *              second one while the library serves many calls of it, one more under SANDLOCK_LIMIT_DISK, and one for moments under SANDLOCK_LIMIT_MEMORY; while there are sandboxes with handlers there is one more,
  *              and up to 64 that run handlers; a supervisor with observers has one that tells them, and so has a process whose
  *              output is streamed. Each sandbox takes three descriptors besides its streams; a policy keeps up to five from its
  *              first check or use until it is changed or freed, and a supervisor one. A host that closes descriptors it does not know, as

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys::fd::{self, FileId};
 
-/// By number: who has taken it last, of those here. Rulesets all look the same, so that only this tells them apart. Neither lock nor
+/// By number, half a megabyte of which only what is used is ever in memory: who has taken it last, of those here. Rulesets all look the same, so that only this tells them apart. Neither lock nor
 /// allocation: a fork of the host may come at any time.
 static OWNERS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
 /// Hosts with more descriptors than that are told apart by the files alone.

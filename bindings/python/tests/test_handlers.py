@@ -375,6 +375,15 @@ class Coroutines(unittest.TestCase):
         handlers = {"@default": allows, "uname": lambda ctx: NotifAction.errno(1)}
         self.assertFalse(run(["uname"], handlers).success)
 
+    async def cancel_while_it_runs(self, box):
+        task = asyncio.ensure_future(box.arun(["sleep", "60"]))
+        while not box.is_running:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertFalse(box.is_running)
+
     def test_arun_times_out_and_is_cancelled(self):
         async def never(ctx):
             await asyncio.sleep(3600)
@@ -385,13 +394,7 @@ class Coroutines(unittest.TestCase):
             self.assertEqual(result.reason, Reason.TIMEOUT)
             result = await box.arun(["uname"], timeout=0.1, handlers={"uname": never})
             self.assertEqual(result.reason, Reason.TIMEOUT)
-            task = asyncio.ensure_future(box.arun(["sleep", "60"]))
-            while not box.is_running:
-                await asyncio.sleep(0.001)
-            task.cancel()
-            with self.assertRaises(asyncio.CancelledError):
-                await task
-            self.assertFalse(box.is_running)
+            await self.cancel_while_it_runs(box)
             with self.assertRaises(sandlock.ExecError):
                 await box.arun(["/nope"], handlers={"uname": never})
 
@@ -408,13 +411,7 @@ class Coroutines(unittest.TestCase):
         async def main():
             self.assertTrue((await sandbox().arun(["true"])).success)
             box = sandbox()
-            task = asyncio.ensure_future(box.arun(["sleep", "60"]))
-            while not box.is_running:
-                await asyncio.sleep(0.001)
-            task.cancel()
-            with self.assertRaises(asyncio.CancelledError):
-                await task
-            self.assertFalse(box.is_running)
+            await self.cancel_while_it_runs(box)
 
         with unittest.mock.patch.object(sandlock.Process, "close", closes):
             asyncio.run(main())
